@@ -1,0 +1,168 @@
+/**
+ * Every error the package throws or rejects with. A message says what happened, with the values, and then what
+ * to do; programs compare `code`, never the class (two copies of the package may be loaded). README.md holds the
+ * table of codes.
+ */
+
+/** The stable codes. The table in README.md ("Errors") says what each means and what to do. */
+export type SideworkErrorCode = `ERR_SIDEWORK_${
+  | 'OPTION'
+  | 'KEY'
+  | 'ID_TAKEN'
+  | 'TASK_NAME'
+  | 'TASK_DUPLICATE'
+  | 'UNKNOWN_TASK'
+  | 'UNKNOWN_LIMIT'
+  | 'PAYLOAD'
+  | 'PAYLOAD_TOO_LARGE'
+  | 'SCHEMA_ASYNC'
+  | 'QUEUE_FULL'
+  | 'CLOSED'
+  | 'CLOSING'
+  | 'NESTED_SCHEDULER'
+  | 'THREAD_START'
+  | 'THREAD_EXITED'
+  | 'OUT_OF_MEMORY'
+  | 'TIMEOUT'
+  | 'VISIBILITY_TIMEOUT'
+  | 'RESULT'
+  | 'RESULT_TIMEOUT'
+  | 'FAILED'
+  | 'CANCELLED'
+  | 'EXPIRED'
+  | 'DEDUPLICATED'
+  | 'PERMANENT'
+  | 'RETRY_LATER'
+  | 'SNOOZE'}`
+
+/** Base of all errors of this package. */
+export class SideworkError extends Error {
+  override name = 'SideworkError'
+  readonly code: SideworkErrorCode
+  /** HTTP status to answer with, where a response follows; Express reads it. */
+  declare readonly status?: number
+  /** Response headers that Express's error handling sends with `status`. */
+  declare readonly headers?: Readonly<Record<string, string>>
+
+  constructor(code: SideworkErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** An option, duration, key or name that is not what it must be. Thrown at the call. */
+export class OptionError extends SideworkError {
+  override name = 'OptionError'
+  constructor(message: string, code: SideworkErrorCode = 'ERR_SIDEWORK_OPTION') {
+    super(code, message)
+  }
+}
+
+/** A task that this scheduler (or its threads) does not know. */
+export class UnknownTaskError extends SideworkError {
+  override name = 'UnknownTaskError'
+  constructor(message: string) {
+    super('ERR_SIDEWORK_UNKNOWN_TASK', message)
+  }
+}
+
+/** One reason why a schema refused a payload (Standard Schema's issue, path as text). */
+export interface PayloadIssue {
+  readonly message: string
+  readonly path: string
+}
+
+/** The payload is not JSON (plus `Uint8Array` leaves), or the task's `input` schema refused it. Status 422. */
+export class PayloadError extends SideworkError {
+  override name = 'PayloadError'
+  override readonly status = 422
+  /** Where in the payload, e.g. `payload.a[2]`. */
+  readonly path: string
+  /** The schema's issues; empty when no schema was involved. */
+  readonly issues: readonly PayloadIssue[]
+  constructor(message: string, path: string, issues: readonly PayloadIssue[] = [], options?: ErrorOptions) {
+    super('ERR_SIDEWORK_PAYLOAD', message, options)
+    this.path = path
+    this.issues = issues
+  }
+}
+
+/** The payload's JSON is longer than `maxPayloadBytes`. Status 413. */
+export class PayloadTooLargeError extends SideworkError {
+  override name = 'PayloadTooLargeError'
+  override readonly status = 413
+  constructor(message: string) {
+    super('ERR_SIDEWORK_PAYLOAD_TOO_LARGE', message)
+  }
+}
+
+/** `maxQueued` or `maxQueuedBytes` is reached; nothing was stored. Status 503 with `Retry-After`. */
+export class QueueFullError extends SideworkError {
+  override name = 'QueueFullError'
+  override readonly status = 503
+  override readonly headers: Readonly<Record<string, string>>
+  /** When to try again, in milliseconds, from the measured drain rate. */
+  readonly retryAfterMs: number
+  constructor(message: string, retryAfterMs: number) {
+    super('ERR_SIDEWORK_QUEUE_FULL', message)
+    this.retryAfterMs = retryAfterMs
+    this.headers = { 'Retry-After': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) }
+  }
+}
+
+/** The scheduler is closing or closed and accepts nothing. Status 503. */
+export class ClosedError extends SideworkError {
+  override name = 'ClosedError'
+  override readonly status = 503
+  override readonly headers: Readonly<Record<string, string>> = { 'Retry-After': '5' }
+  constructor(message = 'The scheduler is closed and accepts no jobs. Answer 503, or defer before close().') {
+    super('ERR_SIDEWORK_CLOSED', message)
+  }
+}
+
+/** What `job.result()` rejects with when the job did not complete; `cause` is the recorded error data. */
+export class JobError extends SideworkError {
+  override name = 'JobError'
+  /** Id of the job. */
+  readonly job: string
+  constructor(
+    code: Extract<
+      SideworkErrorCode,
+      | 'ERR_SIDEWORK_FAILED'
+      | 'ERR_SIDEWORK_CANCELLED'
+      | 'ERR_SIDEWORK_EXPIRED'
+      | 'ERR_SIDEWORK_CLOSED'
+      | 'ERR_SIDEWORK_DEDUPLICATED'
+    >,
+    message: string,
+    job: string,
+    cause?: unknown,
+  ) {
+    super(code, message, cause === undefined ? undefined : { cause })
+    this.job = job
+  }
+}
+
+/** The job completed, but its result could not be kept (not JSON, or too large). */
+export class ResultError extends SideworkError {
+  override name = 'ResultError'
+  constructor(message: string) {
+    super('ERR_SIDEWORK_RESULT', message)
+  }
+}
+
+/** `job.result({ timeout })` waited long enough; the job goes on. */
+export class ResultTimeoutError extends SideworkError {
+  override name = 'ResultTimeoutError'
+  constructor(message: string) {
+    super('ERR_SIDEWORK_RESULT_TIMEOUT', message)
+  }
+}
+
+/** A thread could not be started, or its task modules could not be imported; `cause` is the real error. */
+export class ThreadStartError extends SideworkError {
+  override name = 'ThreadStartError'
+  constructor(message: string, cause?: unknown) {
+    super('ERR_SIDEWORK_THREAD_START', message, cause === undefined ? undefined : { cause })
+  }
+}

@@ -1,0 +1,44 @@
+import type { SerializedError } from '../job/serialized-error.js'
+import type { Lane, Progress } from '../job/snapshot.js'
+
+/** What every event about a job carries. */
+export interface JobEvent {
+  readonly id: string
+  readonly task: string
+  /** The attempt that runs or ran last; 0 before the first. */
+  readonly attempt: number
+  /** Ms since the epoch. */
+  readonly at: number
+}
+
+/** Every event and its one plain object. */
+export interface SchedulerEvents {
+  accepted: JobEvent
+  started: JobEvent
+  progress: JobEvent & { readonly value: Progress }
+  retrying: JobEvent & { readonly error: SerializedError; readonly runAt: number }
+  snoozed: JobEvent & { readonly runAt: number }
+  /** `durationMs`: how long the last attempt ran. */
+  completed: JobEvent & { readonly durationMs: number }
+  failed: JobEvent & { readonly error: SerializedError }
+  cancelled: JobEvent & { readonly error: SerializedError }
+  expired: JobEvent
+  /** The attempt ended through no fault of its own (its thread was lost); the job is ready again, nothing charged. */
+  interrupted: JobEvent
+  /** A job could not be accepted. */
+  refused: { readonly task: string; readonly code: string; readonly at: number }
+  'key:halted': { readonly key: string; readonly id: string; readonly at: number }
+  'key:released': { readonly key: string; readonly at: number }
+  'thread:started': { readonly lane: Lane; readonly thread: number; readonly at: number }
+  'thread:exited': {
+    readonly lane: Lane
+    readonly thread: number
+    /** Why: 'idle', 'closing', 'timeout', 'crashed', 'start-failed' … */
+    readonly reason: string
+    readonly exitCode?: number
+    readonly at: number
+  }
+  closing: { readonly at: number }
+  closed: { readonly at: number; readonly lost: number }
+}
+export type EventName = keyof SchedulerEvents

@@ -1,0 +1,53 @@
+import type { JobState } from './lifecycle.js'
+import type { SerializedError } from './serialized-error.js'
+
+/** Where a task runs: a thread to itself, a shared thread, or cooperatively on the main thread. */
+export type Lane = 'cpu' | 'io' | 'main'
+
+/** What travels with a job from the HTTP request that deferred it: plain data. */
+export interface RequestContext {
+  readonly id?: string
+  readonly traceparent?: string
+  readonly [field: string]: unknown
+}
+
+/** What a handler reported with `progress()`: a ratio 0–1, or JSON with an optional `ratio` and `message`. */
+export type Progress = number | { readonly ratio?: number; readonly message?: string; readonly [field: string]: unknown }
+
+/** One failed attempt. */
+export interface AttemptError {
+  /** The attempt, 1 for the first. */
+  readonly attempt: number
+  /** Ms since the epoch. */
+  readonly at: number
+  readonly error: SerializedError
+}
+
+/** A job at one moment: frozen plain data, JSON throughout (instants are ms since the epoch). */
+export interface JobSnapshot {
+  readonly id: string
+  readonly task: string
+  readonly lane: Lane
+  readonly state: JobState
+  /** 0–9, higher first. */
+  readonly priority: number
+  /** The attempt that runs or ran last; 0 before the first. */
+  readonly attempt: number
+  readonly maxAttempts: number
+  readonly orderingKey?: string
+  readonly dedupeKey?: string
+  readonly payload: unknown
+  readonly progress?: Progress
+  readonly result?: unknown
+  /** How it ended, for a failed, cancelled or expired job; the last failure of a retrying one. */
+  readonly error?: SerializedError
+  /** Failures of this generation's attempts and those before, oldest first; the last 20 are kept. */
+  readonly errors: readonly AttemptError[]
+  readonly acceptedAt: number
+  readonly runAt: number
+  readonly startedAt?: number
+  readonly settledAt?: number
+  /** 1, and one more after each `retry(id)`. */
+  readonly generation: number
+  readonly request?: RequestContext
+}

@@ -1,0 +1,97 @@
+/**
+ * Reads options: durations, priorities, keys, names. Whatever is not what it must be is refused here, at the call,
+ * with the name of the option, the value it had and what is allowed.
+ */
+import ms from 'ms'
+import { OptionError } from './errors.js'
+
+/** Milliseconds, or a number with a unit: `'90s'`, `'5m'`, `'1.5h'`. At most 10 years. */
+export type Duration = number | `${number}${string}`
+
+/** 0–9, higher first; `'low'` is 2, `'normal'` 5, `'high'` 8. */
+export type Priority = number | 'low' | 'normal' | 'high'
+
+/** The longest duration: 3,652.5 days. */
+export const maxDurationMs = 3652.5 * 24 * 60 * 60 * 1000
+
+/** Shows a value in a message, short and on one line, never throwing. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return value.length > 60 ? `'${value.slice(0, 60)}…'` : `'${value}'`
+  if (typeof value === 'function') return 'a function'
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
+  return String(value)
+}
+
+/**
+ * Milliseconds of a duration.
+ * @throws OptionError for NaN, negative, infinite, unit-less or unparsable values, over 10 years, and 0 unless allowed
+ */
+export function durationMs(name: string, value: unknown, { zero = false } = {}): number {
+  const parsed = typeof value === 'string' ? parseDuration(value) : value
+  if (typeof parsed !== 'number' || !Number.isFinite(parsed) || parsed < 0 || parsed > maxDurationMs) {
+    throw new OptionError(
+      `${name} is ${show(value)}. Give milliseconds, or a number with a unit such as '90s' or '5m'; at most 10 years.`,
+    )
+  }
+  if (parsed === 0 && !zero) throw new OptionError(`${name} is 0. Give a duration above 0.`)
+  return parsed
+}
+
+function parseDuration(text: string): number | undefined {
+  if (text.length > 40 || !/[a-z]\s*$/i.test(text)) return undefined
+  const parsed: unknown = ms(text as ms.StringValue) // any string may be given: ms answers undefined for a bad one
+  return typeof parsed === 'number' ? parsed : undefined
+}
+
+/** @throws OptionError unless an integer from `min` to `max` */
+export function integer(name: string, value: unknown, min: number, max = Number.MAX_SAFE_INTEGER): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value
+  const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`
+  throw new OptionError(`${name} is ${show(value)}. Give an integer ${range}.`)
+}
+
+/** @throws OptionError unless 0–9, 'low', 'normal' or 'high' */
+export function priorityLevel(value: unknown): number {
+  if (value === 'normal') return 5
+  if (value === 'high') return 8
+  if (value === 'low') return 2
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 9) return value
+  throw new OptionError(`priority is ${show(value)}. Give 'low', 'normal', 'high' or an integer from 0 to 9.`)
+}
+
+// eslint-disable-next-line no-control-regex -- control characters are exactly what is looked for
+const controlCharacter = /[\u0000-\u001f\u007f-\u009f]/
+
+/**
+ * A key or id: a well-formed string of 1–256 UTF-8 bytes without control characters.
+ * @throws OptionError (code ERR_SIDEWORK_KEY)
+ */
+export function key(name: string, value: unknown): string {
+  if (typeof value === 'string' && value !== '' && value.length <= 256 && !controlCharacter.test(value)) {
+    if (value.isWellFormed() && (value.length <= 85 || Buffer.byteLength(value) <= 256)) return value
+  }
+  const shown = typeof value === 'string' ? JSON.stringify(value.slice(0, 60)) : show(value)
+  throw new OptionError(
+    `${name} is ${shown}. Give a well-formed string of 1 to 256 bytes without control characters.`,
+    'ERR_SIDEWORK_KEY',
+  )
+}
+
+/**
+ * The own properties of an options object, after checking that each is known.
+ * @throws OptionError for anything but a plain object, and for unknown options
+ */
+export function ownOptions(where: string, value: unknown, known: ReadonlySet<string>): Record<string, unknown> {
+  if (value === undefined) return {}
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new OptionError(`${where} is ${show(value)}. Give an object with options.`)
+  }
+  const own: Record<string, unknown> = Object.create(null) as Record<string, unknown> // a bare object has no properties
+  for (const [name, option] of Object.entries(value)) {
+    if (!known.has(name)) {
+      throw new OptionError(`${where} has an unknown option ${show(name)}. Known are: ${[...known].join(', ')}.`)
+    }
+    if (option !== undefined) own[name] = option
+  }
+  return own
+}

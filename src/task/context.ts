@@ -1,0 +1,43 @@
+import type { Progress, RequestContext } from '../job/snapshot.js'
+import type { DeferOptions } from './defer-options.js'
+import type { Task } from './define-task.js'
+
+/** One log method: a message, or fields and a message, as pino takes them. */
+export type LogMethod = (fieldsOrMessage: object | string, message?: string) => void
+
+/** A pino-shaped logger that adds job id, task, attempt and request id to each line. */
+export interface TaskLog {
+  readonly debug: LogMethod
+  readonly info: LogMethod
+  readonly warn: LogMethod
+  readonly error: LogMethod
+}
+
+/** What `context.defer` answers: the child's id, and whether it was already there. */
+export interface DeferredChild {
+  readonly id: string
+  readonly deduplicated: boolean
+}
+
+/** What a handler gets beside its payload. Destructure what is needed; all functions are bound. */
+export interface TaskContext {
+  /** The job's id: the same on every attempt, hence the key for idempotent handlers. */
+  readonly id: string
+  readonly task: string
+  /** 1 for the first attempt. An execution ended by a snooze or an interruption keeps its number. */
+  readonly attempt: number
+  readonly maxAttempts: number
+  /** Aborted on timeout, cancel and close; `signal.reason.code` says which. Made only when touched. */
+  readonly signal: AbortSignal
+  readonly log: TaskLog
+  /** Tells how far the job is: a ratio 0–1 or JSON. Coalesced to at most 10 a second per job, the last one kept. */
+  progress(value: Progress): void
+  /** Says the attempt is alive, without saying how far it is. */
+  heartbeat(): void
+  /** Lets pending I/O, heartbeats and aborts through; on the main lane also requests and more urgent jobs. */
+  yieldNow(): Promise<void>
+  /** Defers a child job. Accepted also while the scheduler closes. */
+  defer<I, R>(task: Task<I, R> | string, payload?: I, options?: DeferOptions): Promise<DeferredChild>
+  /** The HTTP request the job came from, as plain data. */
+  readonly request: RequestContext | undefined
+}

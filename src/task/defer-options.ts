@@ -1,0 +1,25 @@
+import type { Duration, Priority } from '../options.js'
+import type { Backoff } from './task-options.js'
+
+/** What one `defer` can say for itself; everything here wins over the task's options. */
+export interface DeferOptions {
+  /** 0–9 or 'low' (2), 'normal' (5), 'high' (8). */
+  priority?: Priority
+  /** Not before this long from now. Default 0. */
+  delay?: Duration
+  /** Not before this instant: a Date or ms since the epoch. Not together with `delay`. */
+  runAt?: Date | number
+  /** Jobs of one key run one at a time, in the order in which they joined the key's line. 1–256 bytes. */
+  orderingKey?: string
+  /** Most attempts, 1–100. */
+  attempts?: number
+  backoff?: Backoff
+  /** Longest one attempt may run; `false` for no limit. */
+  timeout?: Duration | false
+  /** No attempt starts later than this after `runAt`: the job settles as expired then. */
+  expiresIn?: Duration
+  /** When it aborts, the job is cancelled, whatever its state. */
+  signal?: AbortSignal
+  /** An id of your own: 1–256 bytes, not in use. Guessable ids need an `authorize` hook wherever ids are exposed. */
+  id?: string
+}

@@ -1,0 +1,100 @@
+/** The real clock, chance and timers: the only file that reads them. */
+import { randomFillSync } from 'node:crypto'
+import type { Clock } from './world.js'
+
+/** Longest delay that setTimeout takes; more would fire at once. */
+const longestTimerMs = 2 ** 31 - 1
+
+/** A wall clock that is off by more than this has jumped; less is drift, which would make instants waver. */
+const jumpMs = 1000
+
+export function realClock(): Clock {
+  const start = performance.now()
+  const now = (): number => Math.floor(performance.now() - start)
+  let offset = Date.now()
+  return {
+    now,
+    wall: () => Date.now(),
+    wallAt(instant) {
+      const drifted = Date.now() - now()
+      if (Math.abs(drifted - offset) > jumpMs) offset = drifted
+      return offset + instant
+    },
+    resolutionMs: 1,
+  }
+}
+
+/** Milliseconds with fractions, for measuring how long something took. */
+export function preciseNow(): number {
+  return performance.now()
+}
+
+/** Runs `task` every `intervalMs` without keeping the process alive; returns what stops it. */
+export function every(intervalMs: number, task: () => void): () => void {
+  const timer = setInterval(task, intervalMs)
+  timer.unref()
+  return () => clearInterval(timer)
+}
+
+/** Runs `task` once after `delayMs` (keeping the process alive); returns what stops it. */
+export function after(delayMs: number, task: () => void): () => void {
+  const timer = setTimeout(task, Math.min(delayMs, longestTimerMs))
+  return () => clearTimeout(timer)
+}
+
+/** The one timer of a scheduler: unref'd, re-armed in place. */
+export class Alarm {
+  #timer: NodeJS.Timeout | undefined
+  #at: number | undefined
+
+  arm(at: number | undefined, clock: Clock, wake: () => void): void {
+    if (at === this.#at) return
+    this.#at = at
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    if (at === undefined) return
+    const delayMs = Math.max(0, at + clock.resolutionMs - clock.now())
+    this.#timer = setTimeout(() => {
+      this.#at = undefined
+      wake()
+    }, Math.min(delayMs, longestTimerMs))
+    this.#timer.unref()
+  }
+}
+
+/** Keeps the process alive while asked to, without a thread or socket. */
+export class KeepAlive {
+  #timer: NodeJS.Timeout | undefined
+
+  set(active: boolean): void {
+    if (active) {
+      this.#timer ??= setInterval(() => undefined, longestTimerMs)
+      this.#timer.ref()
+    } else this.#timer?.unref()
+  }
+
+  /** Lets go of the timer. */
+  close(): void {
+    clearInterval(this.#timer)
+    this.#timer = undefined
+  }
+}
+
+const idLength = 22
+let pool = Buffer.alloc(0)
+let offset = 0
+
+/** 22 URL-safe characters, 132 bits from the system's generator. */
+export function randomId(): string {
+  if (offset >= pool.length) {
+    pool = Buffer.from(randomFillSync(Buffer.allocUnsafe(idLength * 384)).toString('base64url'), 'latin1')
+    offset = 0
+  }
+  offset += idLength
+  return pool.toString('latin1', offset - idLength, offset)
+}
+
+/** In [0, 1). */
+export function random(): number {
+  return Math.random()
+}

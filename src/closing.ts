@@ -1,0 +1,115 @@
+/**
+ * The way from `close()` to nothing left, in numbered steps:
+ *
+ *   1  new jobs are refused; children of running jobs and defers of requests in flight are accepted until the deadline
+ *   2  with `drain`, ready jobs go on starting; what is scheduled or retrying is not waited for
+ *   3  at the deadline: nothing starts any more, handlers are told to stop
+ *   4  after the grace (at most 800 ms): whatever is not settled is lost, and settles as cancelled
+ *   5  threads are stopped
+ *   6  the report
+ */
+import type { Dispatcher } from './dispatch/dispatcher.js'
+import type { Agenda, AgendaAlarm } from './queue/agenda.js'
+import type { Clock } from './world.js'
+
+const longestGraceMs = 800
+/** How long threads may take to exit before they are left behind. */
+const exitWaitMs = 150
+
+/** What closing needs of the scheduler. */
+export interface ClosingPort {
+  readonly clock: Clock
+  readonly agenda: Agenda
+  readonly dispatcher: Dispatcher
+  /** Jobs that are ready or running. */
+  readonly busyJobs: number
+  readonly runningJobs: number
+  /** Settles every unsettled job as cancelled. */
+  abandonJobs(): void
+  finished(): void
+}
+
+type Step = 'draining' | 'stopping' | 'exiting' | 'done'
+
+export class Closing {
+  readonly #port: ClosingPort
+  readonly #deadline: AgendaAlarm
+  readonly #drain: boolean
+  #step: Step = 'draining'
+  #grace: AgendaAlarm | undefined
+
+  constructor(port: ClosingPort, timeoutMs: number, drain: boolean) {
+    this.#port = port
+    this.#drain = drain
+    if (!drain) this.#stopStarting()
+    this.#deadline = port.agenda.alarm(port.clock.now() + timeoutMs, () => this.#stop())
+    if (timeoutMs === 0) this.#stop()
+    this.moved()
+  }
+
+  /** Whether children and requests in flight may still defer. */
+  get acceptsChildren(): boolean {
+    return this.#step === 'draining'
+  }
+
+  /** Something settled, or a thread went: perhaps the next step is due. */
+  moved(): void {
+    if (this.#step === 'draining' && this.#isDrained()) this.#leave()
+    else if (this.#step === 'stopping' && this.#port.runningJobs === 0) this.#leave()
+    else if (this.#step === 'exiting' && this.#threadCount() === 0) this.#finish()
+  }
+
+  #isDrained(): boolean {
+    return (this.#drain ? this.#port.busyJobs : this.#port.runningJobs) === 0
+  }
+
+  #stopStarting(): void {
+    const { dispatcher } = this.#port
+    dispatcher.isPaused = true
+    for (const thread of dispatcher.lanes.cpu.threads) {
+      thread.port.drain()
+      dispatcher.recall(thread)
+    }
+  }
+
+  /** Step 3. */
+  #stop(): void {
+    if (this.#step !== 'draining') return
+    this.#step = 'stopping'
+    this.#stopStarting()
+    this.#port.dispatcher.longestGraceMs = longestGraceMs
+    this.#port.dispatcher.tellAll('ERR_SIDEWORK_CLOSING', 'The scheduler is closing and its deadline has passed.')
+    this.#grace = this.#port.agenda.alarm(this.#port.clock.now() + this.#graceMs(), () => this.#leave())
+    this.moved()
+  }
+
+  #graceMs(): number {
+    return Math.min(longestGraceMs, this.#port.dispatcher.longestKillAfterMs)
+  }
+
+  /** Steps 4 and 5. */
+  #leave(): void {
+    if (this.#step === 'exiting' || this.#step === 'done') return
+    this.#step = 'exiting'
+    this.#deadline.disarm()
+    this.#grace?.disarm()
+    this.#stopStarting()
+    this.#port.abandonJobs()
+    this.#grace = this.#port.agenda.alarm(this.#port.clock.now() + exitWaitMs, () => this.#finish())
+    this.#port.dispatcher.stopThreads()
+    this.moved()
+  }
+
+  /** Step 6. */
+  #finish(): void {
+    if (this.#step === 'done') return
+    this.#step = 'done'
+    this.#grace?.disarm()
+    this.#port.finished()
+  }
+
+  #threadCount(): number {
+    const { cpu, io, main } = this.#port.dispatcher.lanes
+    return cpu.threads.length + io.threads.length + main.threads.length
+  }
+}

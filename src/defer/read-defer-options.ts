@@ -1,0 +1,82 @@
+/** Reads what one `defer` says for itself into the job's details. */
+import { OptionError } from '../errors.js'
+import type { Job, JobPolicy } from '../job/job.js'
+import { durationMs, integer, key, maxDurationMs, ownOptions, priorityLevel, show } from '../options.js'
+import { readBackoff } from '../task/backoff-options.js'
+import { timeoutMs } from '../task/task-policy.js'
+import type { Clock } from '../world.js'
+
+const known: ReadonlySet<string> = new Set([
+  'priority',
+  'delay',
+  'runAt',
+  'orderingKey',
+  'attempts',
+  'backoff',
+  'timeout',
+  'expiresIn',
+  'signal',
+  'id',
+])
+
+/** The options that the job's own record does not hold. */
+export interface ReadOptions {
+  readonly signal: AbortSignal | undefined
+  readonly id: string | undefined
+  /** Ms; Infinity when the job never expires. */
+  readonly expiresInMs: number
+}
+
+/**
+ * Checks all options of a defer, then writes them to the job.
+ * @throws OptionError, having written nothing that matters: the job was not accepted
+ */
+export function readDeferOptions(job: Job, options: unknown, clock: Clock): ReadOptions {
+  const own = ownOptions('defer', options, known)
+  if (own['priority'] !== undefined) job.priority = priorityLevel(own['priority'])
+  const runAt = readRunAt(own, clock)
+  if (runAt !== undefined) job.more().runAt = runAt
+  if (own['orderingKey'] !== undefined) job.more().orderingKey = key('orderingKey', own['orderingKey'])
+  const policy = readPolicy(own)
+  if (policy !== undefined) job.more().policy = policy
+  return {
+    signal: readSignal(own['signal']),
+    id: own['id'] === undefined ? undefined : key('id', own['id']),
+    expiresInMs:
+      own['expiresIn'] === undefined ? job.task.policy.expiresInMs : durationMs('expiresIn', own['expiresIn']),
+  }
+}
+
+/** The due instant on the core's clock, if the job is to wait. */
+function readRunAt(own: Record<string, unknown>, clock: Clock): number | undefined {
+  const { delay, runAt } = own
+  if (delay !== undefined && runAt !== undefined) throw new OptionError('defer got both delay and runAt. Give one.')
+  if (delay !== undefined) {
+    const delayMs = Math.ceil(durationMs('delay', delay, { zero: true }))
+    return delayMs === 0 ? undefined : clock.now() + delayMs
+  }
+  if (runAt === undefined) return undefined
+  const at = runAt instanceof Date ? runAt.getTime() : runAt
+  const inMs = typeof at === 'number' ? Math.ceil(at - clock.wall()) : NaN
+  if (!Number.isFinite(inMs) || inMs > maxDurationMs) {
+    throw new OptionError(
+      `runAt is ${show(at)}. Give a Date or milliseconds since the epoch, at most 10 years ahead.`,
+    )
+  }
+  return inMs <= 0 ? undefined : clock.now() + inMs
+}
+
+function readPolicy(own: Record<string, unknown>): JobPolicy | undefined {
+  const { attempts, backoff, timeout } = own
+  if (attempts === undefined && backoff === undefined && timeout === undefined) return undefined
+  return {
+    ...(attempts === undefined ? undefined : { maxAttempts: integer('attempts', attempts, 1, 100) }),
+    ...(backoff === undefined ? undefined : { backoff: readBackoff(backoff) }),
+    ...(timeout === undefined ? undefined : { timeoutMs: timeoutMs('timeout', timeout) }),
+  }
+}
+
+function readSignal(signal: unknown): AbortSignal | undefined {
+  if (signal === undefined || signal instanceof AbortSignal) return signal
+  throw new OptionError(`signal is ${show(signal)}. Give an AbortSignal.`)
+}

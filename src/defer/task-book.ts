@@ -1,0 +1,98 @@
+/**
+ * The tasks one scheduler knows: by object and by name. A task is bound at its first use; a module that was evaluated
+ * again (watch mode, a test's module reset) brings a new object of the same name, which takes the old one's place.
+ */
+import { OptionError, UnknownTaskError } from '../errors.js'
+import { TaskRecord } from '../job/task-record.js'
+import { show } from '../options.js'
+import type { TaskDefinition } from '../task/define-task.js'
+import { registeredTasks } from '../task/registry.js'
+import { readTaskPolicy } from '../task/task-policy.js'
+
+/** The task under whose name deferred closures run. */
+export const inlineTaskName = '(inline)'
+
+export class TaskBook {
+  readonly #defaults: Record<string, unknown>
+  readonly #byDefinition = new WeakMap<object, TaskRecord>()
+  readonly #byName = new Map<string, TaskRecord>()
+  readonly #definitions = new Map<string, TaskDefinition>()
+  #lastDefinition: unknown
+  #lastRecord: TaskRecord | undefined
+
+  constructor(defaults: Record<string, unknown>) {
+    this.#defaults = defaults
+  }
+
+  /** Every task this scheduler has used. */
+  records(): IterableIterator<TaskRecord> {
+    return this.#byName.values()
+  }
+
+  /**
+   * The task's record, for a task or its name.
+   * @throws UnknownTaskError, OptionError
+   */
+  find(task: unknown): TaskRecord {
+    if (task === this.#lastDefinition && this.#lastRecord !== undefined) return this.#lastRecord
+    const record = typeof task === 'string' ? this.#findByName(task) : this.#findByDefinition(task)
+    this.#lastDefinition = task
+    this.#lastRecord = record
+    return record
+  }
+
+  /** The handler of a task that runs on the main thread. */
+  definitionOf(name: string): TaskDefinition | undefined {
+    return this.#definitions.get(name) ?? registeredTasks().get(name)
+  }
+
+  /** The record of deferred closures. */
+  get inline(): TaskRecord {
+    const known = this.#byName.get(inlineTaskName)
+    if (known !== undefined) return known
+    const { lane: _lane, ...defaults } = this.#defaults
+    const record = new TaskRecord(inlineTaskName, readTaskPolicy(inlineTaskName, { lane: 'main' }, defaults))
+    this.#byName.set(inlineTaskName, record)
+    return record
+  }
+
+  #findByName(name: string): TaskRecord {
+    const known = this.#byName.get(name)
+    if (known !== undefined) return known
+    const definition = registeredTasks().get(name)
+    if (definition !== undefined) return this.#bind(definition)
+    throw new UnknownTaskError(
+      `No task is named ${show(name)}. Import the module that defines it, or check the name.`,
+    )
+  }
+
+  #findByDefinition(task: unknown): TaskRecord {
+    if (typeof task !== 'object' || task === null || !isDefinition(task)) {
+      throw new OptionError(`defer got ${show(task)}. Give a task made by defineTask, its name, or a function.`)
+    }
+    return this.#byDefinition.get(task) ?? this.#bind(task)
+  }
+
+  #bind(definition: TaskDefinition): TaskRecord {
+    const { name } = definition
+    const known = this.#byName.get(name)
+    const bound = this.#definitions.get(name)
+    if (known !== undefined && bound !== undefined && bound !== definition && registeredTasks().get(name) !== definition) {
+      throw new OptionError(
+        `Two different tasks are named '${name}' in this scheduler. Give each its own name.`,
+        'ERR_SIDEWORK_TASK_DUPLICATE',
+      )
+    }
+    const policy = readTaskPolicy(name, definition.options, this.#defaults)
+    const record = new TaskRecord(name, policy, known?.counts)
+    this.#byDefinition.set(definition, record)
+    this.#byName.set(name, record)
+    this.#definitions.set(name, definition)
+    return record
+  }
+}
+
+function isDefinition(task: object): task is TaskDefinition {
+  const { name, run, options } = task as { name?: unknown; run?: unknown; options?: unknown }
+  return typeof name === 'string' && typeof run === 'function' && typeof options === 'object' && options !== null
+}

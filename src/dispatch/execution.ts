@@ -1,0 +1,22 @@
+import type { Job } from '../job/job.js'
+
+/** One job in one thread. Reused from job to job, so that running one allocates nothing. */
+export class Execution {
+  job: Job | undefined = undefined
+  token = 0
+  /**
+   * - `prefetched`: sent ahead; the job is still `ready` and can be recalled (cpu threads only)
+   * - `running`: has the place
+   * - `stopping`: was told to stop; its token counts no more, its place is not free yet
+   */
+  phase: 'prefetched' | 'running' | 'stopping' = 'running'
+  /** When the dispatcher next looks after it: timeout while running, force while stopping. Infinity for never. */
+  deadlineAt = Infinity
+  /** When it was told to stop. */
+  stoppedAt = 0
+
+  /** Whether what the thread says about this execution counts. */
+  get isValid(): boolean {
+    return this.job?.token === this.token
+  }
+}

@@ -1,0 +1,54 @@
+import type { Job } from '../job/job.js'
+import type { Lane } from '../job/snapshot.js'
+import type { AgendaAlarm } from '../queue/agenda.js'
+import type { ReadyQueue } from '../queue/ready-queue.js'
+import type { LaneThread } from './lane-thread.js'
+
+/** How one lane is staffed. */
+export interface LaneSettings {
+  /** Most threads at once; 1 for the main lane. */
+  readonly maxThreads: number
+  /** Running jobs per thread. */
+  readonly placesPerThread: number
+  /** Threads kept when idle. */
+  readonly minIdle: number
+  /** Ms after which an idle thread above `minIdle` ends. Infinity for never. */
+  readonly idleTimeoutMs: number
+}
+
+/** One lane: its ready jobs and its threads. */
+export class LaneRoom {
+  readonly lane: Lane
+  readonly settings: LaneSettings
+  readonly ready: ReadyQueue<Job>
+  readonly threads: LaneThread[] = []
+  /** No place is free, or nothing may start: a new ready job need not wake the dispatcher. */
+  isSaturated = false
+  /** Starts that failed in a row. */
+  failedStarts = 0
+  /** Why threads cannot be started at the moment. */
+  startError: unknown = undefined
+  /** Lets the next start be tried. */
+  retryStart: AgendaAlarm | undefined = undefined
+  /** Looks whether jobs that were sent ahead are stuck behind a long one. */
+  stuckCheck: AgendaAlarm | undefined = undefined
+
+  constructor(lane: Lane, settings: LaneSettings, ready: ReadyQueue<Job>) {
+    this.lane = lane
+    this.settings = settings
+    this.ready = ready
+  }
+
+  get openThreads(): number {
+    let open = 0
+    for (const thread of this.threads) if (thread.phase === 'open') open++
+    return open
+  }
+
+  /** Threads that count against the most there may be: a retiring one has a replacement beside it. */
+  get staff(): number {
+    let staff = 0
+    for (const thread of this.threads) if (thread.phase === 'open' || thread.phase === 'starting') staff++
+    return staff
+  }
+}

@@ -1,0 +1,70 @@
+import type { Lane } from '../job/snapshot.js'
+import type { AgendaAlarm } from '../queue/agenda.js'
+import { Claims } from '../threads/claims.js'
+import type { ThreadPort } from '../world.js'
+import { Slots, Window } from './places.js'
+
+/**
+ * The life of a thread:
+ *
+ *      starting ──ready──▶ open ──────────▶ retiring ──neighbours ended──▶ stopping ──▶ (exited)
+ *          │                └──idle, force, close──────────────────────────▲
+ *          └──start failed, start timeout──────────────────────────────────┘
+ */
+export type ThreadPhase = 'starting' | 'open' | 'retiring' | 'stopping'
+
+/** Why a thread was stopped on purpose. */
+export type StopReason = 'idle' | 'closing' | 'timeout' | 'retired' | 'start-failed'
+
+/** One thread as the dispatcher sees it. */
+export class LaneThread {
+  readonly lane: Lane
+  /** Counts up from 1 within the scheduler. */
+  readonly number: number
+  phase: ThreadPhase = 'starting'
+  stopReason: StopReason | undefined = undefined
+  readonly port: ThreadPort
+  /** A cpu thread's executions, or undefined. */
+  readonly window: Window | undefined
+  readonly claims: Claims | undefined
+  readonly places: Window | Slots
+  /** Runs a job that must be alone. */
+  isExclusive = false
+  /** Nothing is sent ahead until it reports: it was found stuck. */
+  isStuck = false
+  /** When its last message came. */
+  heardAt = 0
+  /** Its oldest token when the dispatcher last looked whether it moves. */
+  lastSeenOldest = 0
+  idleSince = 0
+  /** Looks after the earliest deadline of its executions. */
+  watch: AgendaAlarm | undefined = undefined
+  watchAt = Infinity
+  /** Stops it when idle, or when starting takes too long. */
+  patience: AgendaAlarm | undefined = undefined
+  /** Tasks its modules define. */
+  tasks: ReadonlySet<string> = new Set()
+  readonly startedAt: number
+
+  constructor(lane: Lane, number: number, port: ThreadPort, slots: number, now: number) {
+    this.lane = lane
+    this.number = number
+    this.port = port
+    this.startedAt = now
+    this.window = lane === 'cpu' ? new Window() : undefined
+    this.places = this.window ?? new Slots(slots)
+    this.claims =
+      this.window !== undefined && port.shared !== undefined
+        ? new Claims(port.shared, this.window.oldest)
+        : undefined
+  }
+
+  /** Whether an execution runs whose end still counts. */
+  get hasRunning(): boolean {
+    return this.places.values().some((execution) => execution.phase === 'running')
+  }
+
+  get isIdle(): boolean {
+    return this.places.outstanding === 0
+  }
+}

@@ -1,0 +1,31 @@
+/**
+ * How many jobs a cpu thread is sent before their turn. Handing over one job costs a message and a wake-up, some 20 µs;
+ * short jobs are therefore sent about a millisecond of work at a time, two batches deep.
+ */
+import type { Job } from '../job/job.js'
+import type { TaskRecord } from '../job/task-record.js'
+
+const batchMs = 1
+const mostPerBatch = 256
+/** Weight of the newest measurement. */
+const weight = 0.25
+
+/** Jobs of this average time that make a batch: 1–256. */
+export function allowance(averageMs: number): number {
+  return Math.max(1, Math.min(mostPerBatch, Math.floor(batchMs / averageMs)))
+}
+
+/** Jobs with a key or an expiry are given to a free place only. */
+export function mayBeSentAhead(job: Job): boolean {
+  const { details } = job
+  return details === undefined || (details.orderingKey === undefined && details.expiresAt === undefined && !details.runsAlone)
+}
+
+/**
+ * Learns from a report of `count` jobs that took `busyMs` together. A thread reports as soon as a job made it late, so
+ * a late report is about its last job.
+ */
+export function measure(task: TaskRecord, busyMs: number, count: number): void {
+  const eachMs = busyMs > 2 * batchMs ? busyMs - batchMs : busyMs / count
+  task.averageMs += (eachMs - task.averageMs) * weight
+}

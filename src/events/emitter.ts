@@ -1,0 +1,78 @@
+/**
+ * Typed events, delivered in order after the call or message that caused them, a slice at a time so that no turn of the
+ * event loop is held. Nothing is built for an event that nobody listens to: ask `wants` first.
+ */
+import type { World } from '../world.js'
+import { preciseNow } from '../clock.js'
+import type { EventName, SchedulerEvents } from './event-types.js'
+
+type Listener<E extends EventName> = (event: SchedulerEvents[E]) => void
+interface Entry {
+  readonly listener: Listener<never>
+  readonly isOnce: boolean
+}
+
+const sliceMs = 2
+
+export class Emitter {
+  readonly #world: Pick<World, 'soon' | 'nextTurn'>
+  readonly #onError: (event: EventName, error: unknown) => void
+  readonly #listeners = new Map<EventName, readonly Entry[]>()
+  #queue: [EventName, object][] = []
+  #willDeliver = false
+
+  /** @param onError told when a listener throws */
+  constructor(world: Pick<World, 'soon' | 'nextTurn'>, onError: (event: EventName, error: unknown) => void) {
+    this.#world = world
+    this.#onError = onError
+  }
+
+  wants(event: EventName): boolean {
+    return this.#listeners.has(event)
+  }
+
+  add<E extends EventName>(event: E, listener: Listener<E>, isOnce: boolean): void {
+    this.#listeners.set(event, [...(this.#listeners.get(event) ?? []), { listener, isOnce }])
+  }
+
+  remove<E extends EventName>(event: E, listener: Listener<E>): void {
+    const left = (this.#listeners.get(event) ?? []).filter((entry) => entry.listener !== listener)
+    if (left.length === 0) this.#listeners.delete(event)
+    else this.#listeners.set(event, left)
+  }
+
+  emit<E extends EventName>(event: E, data: SchedulerEvents[E]): void {
+    if (!this.#listeners.has(event)) return
+    this.#queue.push([event, Object.freeze(data)])
+    if (this.#willDeliver) return
+    this.#willDeliver = true
+    this.#world.soon(this.#deliver)
+  }
+
+  readonly #deliver = (): void => {
+    const queue = this.#queue
+    this.#queue = []
+    this.#willDeliver = false
+    const start = preciseNow()
+    for (const [index, [event, data]] of queue.entries()) {
+      this.#tell(event, data)
+      if (index % 32 === 31 && index + 1 < queue.length && preciseNow() - start > sliceMs) {
+        this.#queue = [...queue.slice(index + 1), ...this.#queue]
+        if (!this.#willDeliver) this.#world.nextTurn(this.#deliver)
+        this.#willDeliver = true
+        return
+      }
+    }
+  }
+
+  #tell(event: EventName, data: object): void {
+    for (const { listener, isOnce } of this.#listeners.get(event) ?? []) {
+      if (isOnce) this.remove(event, listener)
+      try {
+        ;(listener as (data: object) => void)(data) // registered for this event, so it takes its data
+      } catch (error) {
+        this.#onError(event, error)
+      }
+    }
+  }
+}

@@ -1,0 +1,110 @@
+import type { JobState } from './lifecycle.js'
+import type { EncodedPayload } from './payload.js'
+import type { SerializedError } from './serialized-error.js'
+import type { BackoffPolicy } from './backoff-policy.js'
+import type { AttemptError, Progress, RequestContext } from './snapshot.js'
+import type { TaskRecord } from './task-record.js'
+
+/**
+ * One job, as the core keeps it. A small record of one shape, because a million may wait; what most jobs never need is
+ * in `details`, made on demand. Instants are on the core's clock (whole ms).
+ *
+ * Only journal.ts writes `state`, `attempt`, `generation`, `startedAt` and `endedAt`.
+ */
+export class Job {
+  readonly task: TaskRecord
+  /** Acceptance number: breaks every tie. */
+  readonly seq: number
+  /** Its cell in the job table; the last characters of its id. */
+  slot = -1
+  state: JobState
+  /** 0–9. Constant while the job is in a ready queue. */
+  priority: number
+  readonly acceptedAt: number
+  /** When it became ready. Constant while the job is in a ready queue. */
+  readyAt: number
+  startedAt = -1
+  endedAt = -1
+  /** Attempts charged so far, the running one included. */
+  attempt = 0
+  /** The valid execution in its thread; 0 for none. Whatever names another token is ignored. */
+  token = 0
+  /** Where it stands in the structure that holds it (ready ring, heap). Written by that structure. */
+  place = 0
+  payload: EncodedPayload
+  /** Made by the job table when somebody asks; see `JobTable.idOf`. */
+  idText: string | undefined = undefined
+  details: JobDetails | undefined = undefined
+
+  constructor(
+    task: TaskRecord, seq: number, state: JobState, priority: number, acceptedAt: number, payload: EncodedPayload) {
+    this.task = task
+    this.seq = seq
+    this.state = state
+    this.priority = priority
+    this.acceptedAt = acceptedAt
+    this.readyAt = acceptedAt
+    this.payload = payload
+  }
+
+  /** The job's details, made now if need be. */
+  more(): JobDetails {
+    return (this.details ??= new JobDetails())
+  }
+}
+
+/** What `result()` callers wait on. */
+export interface Waiter {
+  settled(): void
+}
+
+/** What most jobs never need. */
+export class JobDetails {
+  /** 1, and one more after each `retry(id)`. */
+  generation = 1
+  orderingKey: string | undefined = undefined
+  /** Neighbours in the ordering line. Ordering lines only. */
+  nextInLine: Job | undefined = undefined
+  previousInLine: Job | undefined = undefined
+  /** When it was or is due, if not at acceptance. */
+  runAt: number | undefined = undefined
+  /** Defer-time overrides of the task's policy. */
+  policy: JobPolicy | undefined = undefined
+  /** The instant after which no attempt starts. */
+  expiresAt: number | undefined = undefined
+  /** The alarm that expires it. Scheduler only. */
+  expiry: Disarmable | undefined = undefined
+  errors: readonly AttemptError[] = []
+  error: SerializedError | undefined = undefined
+  progress: Progress | undefined = undefined
+  result: EncodedPayload = undefined
+  resultRefused: string | undefined = undefined
+  request: RequestContext | undefined = undefined
+  waiters: Waiter[] | undefined = undefined
+  /** Stops listening to the caller's `signal`. */
+  unlisten: (() => void) | undefined = undefined
+  /** An execution without a token that has not really ended yet: no new attempt, and its key is not given on. */
+  isLingering = false
+  /** It became due while an execution lingered. */
+  isDueAfterLingering = false
+  /** It ran out of memory once; the next time is final. */
+  ranOutOfMemory = false
+  /** The attempt that is running was charged already before (interrupted or snoozed). */
+  isAttemptCharged = false
+  /** It was on a thread that crashed and nobody could be blamed: it next runs with a thread to itself. */
+  runsAlone = false
+  /** A deferred closure; main lane only. */
+  inline: ((context: never) => unknown) | undefined = undefined
+}
+
+/** Something timed that can be called off. */
+export interface Disarmable {
+  disarm(): void
+}
+
+/** How one job is retried and stopped, where it differs from its task. Numbers are ms. */
+export interface JobPolicy {
+  readonly maxAttempts?: number
+  readonly timeoutMs?: number
+  readonly backoff?: BackoffPolicy
+}

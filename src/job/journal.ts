@@ -1,0 +1,171 @@
+/**
+ * The one writer of a job's state. Every transition of lifecycle.ts is a method here, and each does the same three
+ * things in the same order: the job's state, the counts, the telling.
+ */
+import type { Job } from './job.js'
+import type { JobState, SettledState } from './lifecycle.js'
+import { isSettled } from './lifecycle.js'
+import type { EncodedPayload } from './payload.js'
+import type { SerializedError } from './serialized-error.js'
+import { zeroCounts } from './task-record.js'
+import type { Clock } from '../world.js'
+
+/** Whoever tells the outside: events and log lines. Called after the fact is written. */
+export interface Announcer {
+  accepted(job: Job): void
+  started(job: Job): void
+  completed(job: Job): void
+  retrying(job: Job, error: SerializedError, dueAt: number): void
+  snoozed(job: Job, dueAt: number): void
+  interrupted(job: Job): void
+  failed(job: Job, error: SerializedError): void
+  cancelled(job: Job, error: SerializedError): void
+  expired(job: Job): void
+}
+
+const keptErrors = 20
+
+export class Journal {
+  /** Jobs per state; settled states count up for ever. */
+  readonly counts = zeroCounts()
+  /** Jobs accepted, in all generations. */
+  accepted = 0
+  readonly #tell: Announcer
+  readonly #clock: Clock
+
+  constructor(tell: Announcer, clock: Clock) {
+    this.#tell = tell
+    this.#clock = clock
+  }
+
+  /** Jobs that are not settled. */
+  get unsettled(): number {
+    const { counts } = this
+    return counts.held + counts.scheduled + counts.blocked + counts.ready + counts.running + counts.retrying
+  }
+
+  /** A new job, in the state it begins with. */
+  accept(job: Job): void {
+    this.accepted++
+    this.counts[job.state]++
+    job.task.counts[job.state]++
+    this.#tell.accepted(job)
+  }
+
+  /** Its time has come, its key is free, or (from running) its thread was lost and it is given back. */
+  ready(job: Job): void {
+    this.#move(job, 'ready')
+  }
+
+  /** It waits for its ordering key. */
+  block(job: Job): void {
+    this.#move(job, 'blocked')
+  }
+
+  schedule(job: Job): void {
+    this.#move(job, 'scheduled')
+  }
+
+  /** A place is given to it: an attempt is charged, unless this execution repeats one that was. */
+  start(job: Job, now: number): void {
+    const { counts } = this
+    counts.ready--
+    counts.running++
+    job.task.counts.ready--
+    job.task.counts.running++
+    job.state = 'running'
+    job.startedAt = now
+    if (job.details?.isAttemptCharged === true) job.details.isAttemptCharged = false
+    else job.attempt++
+    this.#tell.started(job)
+  }
+
+  complete(job: Job, result: EncodedPayload, now: number): void {
+    const { counts } = this
+    counts.running--
+    counts.completed++
+    job.task.counts.running--
+    job.task.counts.completed++
+    job.state = 'completed'
+    job.endedAt = now
+    if (result !== undefined) job.more().result = result
+    this.#tell.completed(job)
+  }
+
+  retry(job: Job, error: SerializedError, dueAt: number): void {
+    this.#recordFailure(job, error)
+    this.#move(job, 'retrying')
+    this.#tell.retrying(job, error, dueAt)
+  }
+
+  snooze(job: Job, dueAt: number): void {
+    job.more().isAttemptCharged = true
+    this.#move(job, 'scheduled')
+    this.#tell.snoozed(job, dueAt)
+  }
+
+  /** The execution ended through no fault of the job: it is ready again as if it had never started. */
+  interrupt(job: Job): void {
+    job.more().isAttemptCharged = true
+    this.#move(job, 'ready')
+    this.#tell.interrupted(job)
+  }
+
+  fail(job: Job, error: SerializedError, now: number): void {
+    this.#recordFailure(job, error)
+    this.#settle(job, 'failed', now)
+    this.#tell.failed(job, error)
+  }
+
+  cancel(job: Job, error: SerializedError, now: number): void {
+    job.more().error = error
+    this.#settle(job, 'cancelled', now)
+    this.#tell.cancelled(job, error)
+  }
+
+  expire(job: Job, error: SerializedError, now: number): void {
+    job.more().error = error
+    this.#settle(job, 'expired', now)
+    this.#tell.expired(job)
+  }
+
+  /** A settled job begins its next generation; its history stays. */
+  revive(job: Job): void {
+    const details = job.more()
+    details.generation++
+    details.error = undefined
+    details.isAttemptCharged = false
+    details.ranOutOfMemory = false
+    job.attempt = 0
+    job.startedAt = -1
+    job.endedAt = -1
+    this.accepted++
+    // The settled generation stays counted; the new one is one more job.
+    job.state = 'ready'
+    this.counts.ready++
+    job.task.counts.ready++
+    this.#tell.accepted(job)
+  }
+
+  #settle(job: Job, state: SettledState, now: number): void {
+    job.endedAt = now
+    this.#move(job, state)
+  }
+
+  #move(job: Job, to: JobState): void {
+    const from = job.state
+    if (isSettled(from)) throw new Error(`A ${from} job cannot become ${to}.`) // the callers' checks make this impossible
+    this.counts[from]--
+    this.counts[to]++
+    job.task.counts[from]--
+    job.task.counts[to]++
+    job.state = to
+  }
+
+  #recordFailure(job: Job, error: SerializedError): void {
+    const details = job.more()
+    details.error = error
+    const at = this.#clock.wall()
+    details.errors = [...details.errors, { attempt: job.attempt, at, error }].slice(-keptErrors)
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * Jobs that share an ordering key stand in one line: only the head may run, and it stays the head through every retry
+ * and snooze until it leaves. A line costs one map entry; its jobs are linked to each other, so joining and leaving
+ * cost O(1) wherever in the line the job stands.
+ */
+import type { Job } from '../job/job.js'
+
+interface Line {
+  head: Job
+  tail: Job
+}
+
+export class OrderingLines {
+  readonly #lines = new Map<string, Line>()
+  readonly #halted = new Map<string, string>()
+
+  get size(): number {
+    return this.#lines.size
+  }
+
+  /** Puts a job at the end of its key's line. @returns whether it may run: it is the head and the key is not halted */
+  join(job: Job, key: string): boolean {
+    const line = this.#lines.get(key)
+    if (line === undefined) {
+      this.#lines.set(key, { head: job, tail: job })
+      return !this.#halted.has(key)
+    }
+    const details = job.more()
+    details.previousInLine = line.tail
+    line.tail.more().nextInLine = job
+    line.tail = job
+    return false
+  }
+
+  /** Whether the job stands in its key's line. */
+  has(job: Job, key: string): boolean {
+    return job.details?.previousInLine !== undefined || this.#lines.get(key)?.head === job
+  }
+
+  /** Takes a job out. @returns the new head, if the job was the head and another may run now */
+  leave(job: Job, key: string): Job | undefined {
+    const line = this.#lines.get(key)
+    const details = job.details
+    if (line === undefined || details === undefined || !this.has(job, key)) return undefined
+    const { previousInLine: previous, nextInLine: next } = details
+    details.previousInLine = details.nextInLine = undefined
+    if (next?.details !== undefined) next.details.previousInLine = previous
+    if (previous !== undefined) {
+      previous.more().nextInLine = next
+      if (next === undefined) line.tail = previous
+      return undefined
+    }
+    if (next === undefined) {
+      this.#lines.delete(key)
+      return undefined
+    }
+    line.head = next
+    return this.#halted.has(key) ? undefined : next
+  }
+
+  /** Stops the line: nobody of the key runs until `release`. */
+  halt(key: string, id: string): void {
+    this.#halted.set(key, id)
+  }
+
+  /** Lets the line go on. @returns its head, if any waits; undefined also when the key was not halted */
+  release(key: string): Job | undefined {
+    if (!this.#halted.delete(key)) return undefined
+    return this.#lines.get(key)?.head
+  }
+
+  /** Halted keys with the id of the job that halted each. */
+  get halted(): ReadonlyMap<string, string> {
+    return this.#halted
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * Where every waiting job stands, and nothing else: the agenda (delayed, retrying), the ordering lines (blocked) and one
+ * ready queue per lane. A job is in exactly one of them, by its state.
+ *
+ *      enter ──▶ agenda ──due──▶ line of its key ──head──▶ ready queue of its lane ──▶ dispatch
+ *                  ▲                                            │  ▲
+ *                  └────────── wait (retry, snooze) ────────────┘  └── giveBack (interrupted)
+ */
+import type { Job } from '../job/job.js'
+import type { Journal } from '../job/journal.js'
+import type { Lane } from '../job/snapshot.js'
+import type { Agenda } from './agenda.js'
+import { OrderingLines } from './ordering-lines.js'
+import { ReadyQueue } from './ready-queue.js'
+
+export class Queue {
+  readonly ready: Readonly<Record<Lane, ReadyQueue<Job>>>
+  readonly lines = new OrderingLines()
+  readonly #agenda: Agenda
+  readonly #journal: Journal
+  /** Told when a job became ready, so that its lane is looked at. */
+  readonly #wake: (lane: Lane) => void
+
+  constructor(agenda: Agenda, journal: Journal, aging: number | false, wake: (lane: Lane) => void) {
+    this.#agenda = agenda
+    this.#journal = journal
+    this.#wake = wake
+    this.ready = { cpu: new ReadyQueue(aging), io: new ReadyQueue(aging), main: new ReadyQueue(aging) }
+  }
+
+  /** A job that was just accepted in state `ready`: the usual case, without delay or key. */
+  enterReady(job: Job): void {
+    this.ready[job.task.policy.lane].push(job)
+    this.#wake(job.task.policy.lane)
+  }
+
+  /** A new job, before it is accepted: decides the state it begins in and puts it there. */
+  place(job: Job, now: number): void {
+    const runAt = job.details?.runAt
+    if (runAt !== undefined && runAt > now) {
+      job.state = 'scheduled'
+      this.#agenda.addJob(job, runAt)
+    } else if (this.#mayRun(job)) this.enterReady(job)
+    else job.state = 'blocked'
+  }
+
+  /** Puts a job to wait until its instant, keeping its place in its line. */
+  wait(job: Job, until: number): void {
+    job.more().runAt = until
+    this.#agenda.addJob(job, until)
+  }
+
+  /** A job from the agenda whose time has come. */
+  due(job: Job, now: number): void {
+    const readyAt = Math.min(now, job.details?.runAt ?? now)
+    if (this.#mayRun(job)) this.makeReady(job, readyAt)
+    else this.#journal.block(job)
+  }
+
+  makeReady(job: Job, readyAt: number): void {
+    job.readyAt = readyAt
+    this.#journal.ready(job)
+    this.enterReady(job)
+  }
+
+  /** A job that was taken but not started, or whose execution was interrupted: ready again where it stood. */
+  giveBack(job: Job): void {
+    this.enterReady(job)
+  }
+
+  /** Takes a waiting job out of wherever it stands, its line excepted. */
+  take(job: Job): void {
+    if (job.state === 'ready') this.ready[job.task.policy.lane].remove(job)
+    else if (job.state === 'scheduled' || job.state === 'retrying') this.#agenda.removeJob(job)
+  }
+
+  /** A settled job whose execution has really ended leaves its line; the next one of its key may run. */
+  leaveLine(job: Job, now: number): void {
+    const key = job.details?.orderingKey
+    if (key === undefined) return
+    const next = this.lines.leave(job, key)
+    if (next?.state === 'blocked') this.makeReady(next, now)
+  }
+
+  /** Lets a halted key go on. */
+  releaseKey(key: string, now: number): boolean {
+    const wasHalted = this.lines.halted.has(key)
+    const head = this.lines.release(key)
+    if (head?.state === 'blocked') this.makeReady(head, now)
+    return wasHalted
+  }
+
+  /** Joins the line of its key, unless it stands there. @returns whether it is the head of a line that moves */
+  #mayRun(job: Job): boolean {
+    const key = job.details?.orderingKey
+    if (key === undefined) return true
+    if (this.lines.has(job, key)) return job.details?.previousInLine === undefined
+    return this.lines.join(job, key)
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * The ready jobs of one priority level, oldest first: a circular buffer. Positions count up for ever, so a job's
+ * `place` (0 or more) finds its cell, and taking one out of the middle leaves a hole instead of moving the others.
+ * Holes are squeezed out before the buffer grows, so it stays within four times the most jobs it held at once.
+ */
+import type { ReadyItem } from './ready-queue.js'
+
+const firstCapacity = 16
+
+export class ReadyRing<T extends ReadyItem> {
+  #items: (T | undefined)[] = new Array<T | undefined>(firstCapacity).fill(undefined)
+  /** `readyAt` of each item, beside it: the next head is compared without touching the job's own memory. */
+  #readyAt = new Float64Array(firstCapacity)
+  #mask = firstCapacity - 1
+  #head = 0
+  #tail = 0
+  size = 0
+
+  /** The oldest item's instant; only meaningful while `size > 0`. */
+  get headAt(): number {
+    return this.#readyAt[this.#head & this.#mask] ?? Infinity
+  }
+
+  get head(): T | undefined {
+    return this.size === 0 ? undefined : this.#items[this.#head & this.#mask]
+  }
+
+  /** Whether the item may stand at the end: nothing in the ring comes after it. */
+  accepts(item: T): boolean {
+    if (this.size === 0) return true
+    const last = (this.#tail - 1) & this.#mask
+    const at = this.#readyAt[last] ?? -Infinity
+    if (item.readyAt !== at) return item.readyAt > at
+    return item.seq > (this.#items[last]?.seq ?? Infinity) // a hole at the end: let the heap decide
+  }
+
+  push(item: T): void {
+    if (this.#tail - this.#head > this.#mask) this.#makeRoom()
+    const cell = this.#tail & this.#mask
+    this.#items[cell] = item
+    this.#readyAt[cell] = item.readyAt
+    item.place = this.#tail++
+    this.size++
+  }
+
+  shift(): T | undefined {
+    const item = this.head
+    if (item !== undefined) this.remove(item)
+    return item
+  }
+
+  remove(item: T): void {
+    this.#items[item.place & this.#mask] = undefined
+    this.size--
+    if (this.size === 0) this.#reset()
+    else if (item.place === this.#head) this.#skipHoles()
+  }
+
+  *values(): IterableIterator<T> {
+    for (let at = this.#head; at < this.#tail; at++) {
+      const item = this.#items[at & this.#mask]
+      if (item !== undefined) yield item
+    }
+  }
+
+  #skipHoles(): void {
+    do this.#head++
+    while (this.#items[this.#head & this.#mask] === undefined)
+  }
+
+  #reset(): void {
+    this.#head = this.#tail
+    if (this.#mask >= 4096) this.#allocate(firstCapacity)
+  }
+
+  #makeRoom(): void {
+    const items = this.#items
+    const mask = this.#mask
+    const end = this.#tail
+    const start = this.#head
+    this.#allocate(this.size > (mask + 1) / 2 ? (mask + 1) * 2 : mask + 1)
+    this.#head = this.#tail = this.size = 0
+    for (let at = start; at < end; at++) {
+      const item = items[at & mask]
+      if (item !== undefined) this.push(item)
+    }
+  }
+
+  #allocate(capacity: number): void {
+    this.#items = new Array<T | undefined>(capacity).fill(undefined)
+    this.#readyAt = new Float64Array(capacity)
+    this.#mask = capacity - 1
+  }
+}

@@ -1,0 +1,183 @@
+/** Reads `createScheduler`'s options: every default in one place. */
+import os from 'node:os'
+import type { ResourceLimits } from 'node:worker_threads'
+import { pino, type Logger } from 'pino'
+import type { LaneSettings } from './dispatch/lane-room.js'
+import { OptionError } from './errors.js'
+import type { HistorySettings } from './events/history.js'
+import type { Lane } from './job/snapshot.js'
+import { durationMs, integer, ownOptions, show, type Duration } from './options.js'
+import { readDefaults } from './task/task-policy.js'
+import type { TaskOptions } from './task/task-options.js'
+import type { ThreadSettings } from './threads/thread.js'
+
+/** Options of the worker threads. A bare number means `cpu`. */
+export interface ThreadOptions {
+  /** Threads of the cpu lane, each running one job at a time. Default: `os.availableParallelism() - 1`, at least 1. */
+  cpu?: number
+  /** Threads of the io lane. Default 1. */
+  io?: number
+  /** Jobs that share an io thread. Default 32. */
+  ioConcurrency?: number
+  /** Threads per lane that stay when idle. Default 0. */
+  minIdle?: number
+  /** How long a thread above `minIdle` stays without work. Default '30s'. */
+  idleTimeout?: Duration
+  /** Niceness of the threads on Linux, 0–19: higher gives way to requests more. Default 10. */
+  nice?: number
+  /** Memory bounds of each thread, as Node's `Worker` takes them. Default: Node's own. */
+  resourceLimits?: ResourceLimits
+  /** Node flags for the threads, on top of those of the process that make sense there. */
+  execArgv?: readonly string[]
+  /** A bundled thread entry of your own that imports 'sidework/thread'. Default: the package's. */
+  entry?: URL
+}
+
+/** Options of `createScheduler`. */
+export interface SchedulerOptions {
+  /** The modules that define tasks; every thread imports them. './tasks.js' finds './tasks.ts'. */
+  tasks?: URL | string | readonly (URL | string)[]
+  threads?: number | ThreadOptions
+  /** The main lane: jobs at once (default 8), ms of work per turn of the event loop (default '5ms'). */
+  main?: { concurrency?: number; budget?: Duration }
+  /** Most unsettled jobs. Default 100,000. */
+  maxQueued?: number
+  /** Most bytes of payload in unsettled jobs. Default 256 MiB. */
+  maxQueuedBytes?: number
+  /** Most bytes of one payload's JSON. Default 256 KiB. */
+  maxPayloadBytes?: number
+  /** The wait that is worth one priority level; `false` for strict priority. Default '30s'. */
+  aging?: Duration | false
+  /** Settled jobs kept for `job(id)`: completed ones (1,000), others (10,000), bytes (64 MiB), age ('24h'). */
+  keep?: { completed?: number; failed?: number; bytes?: number; for?: Duration }
+  /** For every task that does not say. */
+  defaults?: Omit<TaskOptions, 'orderingKey'>
+  /** A pino logger, or `false` for silence. Default: pino at 'info', named 'sidework'. */
+  logger?: Logger | false
+}
+
+/** The options with every default applied. */
+export interface Settings {
+  readonly threads: ThreadSettings
+  readonly lanes: Readonly<Record<Lane, LaneSettings>>
+  readonly mainBudgetMs: number
+  readonly maxQueued: number
+  readonly maxQueuedBytes: number
+  readonly maxPayloadBytes: number
+  readonly agingMs: number | false
+  readonly keep: HistorySettings
+  readonly defaults: Record<string, unknown>
+  readonly logger: Logger | undefined
+}
+
+const known = {
+  scheduler: new Set([
+    'tasks',
+    'threads',
+    'main',
+    'maxQueued',
+    'maxQueuedBytes',
+    'maxPayloadBytes',
+    'aging',
+    'keep',
+    'defaults',
+    'logger',
+  ]),
+  threads: new Set([
+    'cpu',
+    'io',
+    'ioConcurrency',
+    'minIdle',
+    'idleTimeout',
+    'nice',
+    'resourceLimits',
+    'execArgv',
+    'entry',
+  ]),
+  main: new Set(['concurrency', 'budget']),
+  keep: new Set(['completed', 'failed', 'bytes', 'for']),
+} as const
+
+const mostThreads = 256
+/** What the job table can number. */
+const mostQueued = 8_000_000
+
+/** @throws OptionError naming what is wrong */
+export function readSettings(options: unknown): Settings {
+  const own = ownOptions('createScheduler', options ?? {}, known.scheduler)
+  const threads = readThreads(own['threads'])
+  const main = ownOptions('main', own['main'], known.main)
+  return {
+    threads: {
+      tasks: readTasks(own['tasks']),
+      nice: integer('threads.nice', threads['nice'] ?? 10, 0, 19),
+      resourceLimits: threads['resourceLimits'] as ResourceLimits | undefined, // Node checks it when a thread starts
+      execArgv: threads['execArgv'] as readonly string[] | undefined, // likewise
+      entry: readEntry(threads['entry']),
+    },
+    lanes: readLanes(threads, main),
+    mainBudgetMs: durationMs('main.budget', main['budget'] ?? '5ms'),
+    maxQueued: integer('maxQueued', own['maxQueued'] ?? 100_000, 1, mostQueued),
+    maxQueuedBytes: integer('maxQueuedBytes', own['maxQueuedBytes'] ?? 256 * 2 ** 20, 1),
+    maxPayloadBytes: integer('maxPayloadBytes', own['maxPayloadBytes'] ?? 256 * 2 ** 10, 1, 2 ** 29),
+    agingMs: own['aging'] === false ? false : durationMs('aging', own['aging'] ?? '30s'),
+    keep: readKeep(ownOptions('keep', own['keep'], known.keep)),
+    defaults: readDefaults(own['defaults']),
+    logger: readLogger(own['logger']),
+  }
+}
+
+function readThreads(threads: unknown): Record<string, unknown> {
+  return typeof threads === 'number' ? { cpu: threads } : ownOptions('threads', threads, known.threads)
+}
+
+function readLanes(threads: Record<string, unknown>, main: Record<string, unknown>): Settings['lanes'] {
+  const minIdle = integer('threads.minIdle', threads['minIdle'] ?? 0, 0, mostThreads)
+  const idleTimeoutMs = durationMs('threads.idleTimeout', threads['idleTimeout'] ?? '30s')
+  const cpu = threads['cpu'] ?? Math.max(1, os.availableParallelism() - 1)
+  return {
+    cpu: { maxThreads: integer('threads.cpu', cpu, 1, mostThreads), placesPerThread: 1, minIdle, idleTimeoutMs },
+    io: {
+      maxThreads: integer('threads.io', threads['io'] ?? 1, 1, mostThreads),
+      placesPerThread: integer('threads.ioConcurrency', threads['ioConcurrency'] ?? 32, 1, 10_000),
+      minIdle,
+      idleTimeoutMs,
+    },
+    main: {
+      maxThreads: 1,
+      placesPerThread: integer('main.concurrency', main['concurrency'] ?? 8, 1, 10_000),
+      minIdle: 1,
+      idleTimeoutMs: Infinity,
+    },
+  }
+}
+
+function readKeep(keep: Record<string, unknown>): HistorySettings {
+  return {
+    completed: integer('keep.completed', keep['completed'] ?? 1_000, 0, mostQueued),
+    failed: integer('keep.failed', keep['failed'] ?? 10_000, 0, mostQueued),
+    bytes: integer('keep.bytes', keep['bytes'] ?? 64 * 2 ** 20, 0),
+    forMs: durationMs('keep.for', keep['for'] ?? '24h'),
+  }
+}
+
+function readTasks(tasks: unknown): SchedulerOptions['tasks'] {
+  const isModule = (one: unknown): one is URL | string => typeof one === 'string' || one instanceof URL
+  if (tasks === undefined || isModule(tasks)) return tasks
+  if (Array.isArray(tasks) && tasks.every(isModule)) return tasks
+  throw new OptionError(
+    `tasks is ${show(tasks)}. Give the module that defines them: new URL('./tasks.js', import.meta.url), a path, or an array.`,
+  )
+}
+
+function readEntry(entry: unknown): URL | undefined {
+  if (entry === undefined || entry instanceof URL) return entry
+  throw new OptionError(`threads.entry is ${show(entry)}. Give a URL.`)
+}
+
+function readLogger(logger: unknown): Logger | undefined {
+  if (logger === false) return undefined
+  if (logger === undefined) return pino({ name: 'sidework', level: 'info' })
+  if (typeof (logger as { child?: unknown } | null)?.child === 'function') return logger as Logger // pino's own shape
+  throw new OptionError(`logger is ${show(logger)}. Give a pino logger, or false for silence.`)
+}

@@ -1,0 +1,144 @@
+/**
+ * One attempt as its handler sees it: the context, made cheaply (a no-op handler touches none of it), and how the
+ * handler's end becomes data.
+ */
+import { OptionError, SideworkError } from '../errors.js'
+import { encodePayload } from '../job/payload.js'
+import type { Progress, RequestContext } from '../job/snapshot.js'
+import type { DeferredChild, TaskContext, TaskLog } from '../task/context.js'
+import type { DeferOptions } from '../task/defer-options.js'
+import { show } from '../options.js'
+import type { LogMessage } from './protocol.js'
+
+/** What an attempt needs of the thread (or main lane) it runs in. */
+export interface AttemptHost {
+  progress(token: number, value: Progress): void
+  heartbeat(token: number): void
+  log(token: number, level: LogMessage['level'], fieldsOrMessage: object | string, message?: string): void
+  defer(token: number, task: string, payload: unknown, options: DeferOptions | undefined): Promise<DeferredChild>
+  yieldNow(token: number): Promise<void>
+  /** Runs `task` after `delayMs`; returns what calls it off. */
+  after(delayMs: number, task: () => void): () => void
+  /** Precise ms, for coalescing. */
+  now(): number
+}
+
+/** Progress is told at most every so many ms per job. */
+const progressEveryMs = 100
+const maxProgressBytes = 8 * 1024
+
+export class Attempt implements TaskContext {
+  readonly id: string
+  readonly task: string
+  readonly attempt: number
+  readonly maxAttempts: number
+  readonly request: RequestContext | undefined
+  readonly token: number
+  readonly #host: AttemptHost
+  #controller: AbortController | undefined
+  #abortReason: SideworkError | undefined
+  #progressAt = -Infinity
+  #pendingProgress: Progress | undefined
+  #stopTimer: (() => void) | undefined
+  #hasEnded = false
+
+  constructor(
+    host: AttemptHost,
+    token: number,
+    id: string,
+    task: string,
+    attempt: number,
+    maxAttempts: number,
+    request: RequestContext | undefined,
+  ) {
+    this.#host = host
+    this.token = token
+    this.id = id
+    this.task = task
+    this.attempt = attempt
+    this.maxAttempts = maxAttempts
+    this.request = request
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason)
+    return this.#controller.signal
+  }
+
+  get log(): TaskLog {
+    const at =
+      (level: LogMessage['level']) =>
+      (fields: object | string, message?: string): void => {
+        if (!this.#hasEnded) this.#host.log(this.token, level, fields, message)
+      }
+    return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
+  }
+
+  get progress(): (value: Progress) => void {
+    return (value) => this.#report(value)
+  }
+
+  get heartbeat(): () => void {
+    return () => {
+      if (!this.#hasEnded) this.#host.heartbeat(this.token)
+    }
+  }
+
+  get yieldNow(): () => Promise<void> {
+    return () => this.#host.yieldNow(this.token)
+  }
+
+  get defer(): TaskContext['defer'] {
+    return (task, payload, options) => {
+      const name: unknown = typeof task === 'string' ? task : (task as { name?: unknown } | undefined)?.name
+      if (typeof name !== 'string') {
+        throw new OptionError(`context.defer got ${show(task)}. Give a task or its name.`)
+      }
+      return this.#host.defer(this.token, name, payload, options)
+    }
+  }
+
+  /** Aborts the handler's signal. */
+  abort(code: string, message: string): void {
+    this.#abortReason = new SideworkError(code as SideworkError['code'], message) // the scheduler sends its own codes
+    this.#controller?.abort(this.#abortReason)
+  }
+
+  /** Nothing the handler says counts from here on; the last progress is told first. */
+  end(): void {
+    this.#hasEnded = true
+    this.#stopTimer?.()
+    this.#flushProgress()
+  }
+
+  #report(value: Progress): void {
+    if (this.#hasEnded) return
+    checkProgress(value)
+    this.#pendingProgress = value
+    if (this.#stopTimer !== undefined) return
+    const waitMs = this.#progressAt + progressEveryMs - this.#host.now()
+    if (waitMs <= 0) this.#flushProgress()
+    else this.#stopTimer = this.#host.after(waitMs, () => this.#flushProgress())
+  }
+
+  #flushProgress(): void {
+    this.#stopTimer = undefined
+    const value = this.#pendingProgress
+    if (value === undefined) return
+    this.#pendingProgress = undefined
+    this.#progressAt = this.#host.now()
+    this.#host.progress(this.token, value)
+  }
+}
+
+/** @throws OptionError unless a ratio 0–1, or a JSON object whose `ratio`, if any, is one */
+function checkProgress(value: unknown): asserts value is Progress {
+  const ratio: unknown = typeof value === 'object' && value !== null ? (value as { ratio?: unknown }).ratio : value
+  const isRatio = typeof ratio === 'number' && ratio >= 0 && ratio <= 1
+  if (isRatio && typeof value === 'number') return
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || (ratio !== undefined && !isRatio)) {
+    throw new OptionError(`progress(${show(value)}): give a ratio from 0 to 1, or an object such as { ratio, message }.`)
+  }
+  encodePayload(value, maxProgressBytes)
+}

@@ -1,0 +1,45 @@
+/** Calls one handler and turns whatever happens into data. Used by threads and by the main lane alike. */
+import { encodeResult } from '../job/payload.js'
+import { outcomeOfThrown } from '../task/outcome-of-thrown.js'
+import type { TaskDefinition } from '../task/define-task.js'
+import type { Attempt } from './attempt.js'
+import type { Ending } from './protocol.js'
+
+/** Runs the handler; answers at once when it did not return a promise. */
+export function execute(task: TaskDefinition, payload: unknown, attempt: Attempt): Ending | Promise<Ending> {
+  try {
+    const returned = task.run(payload, attempt)
+    if (isThenable(returned)) return settle(returned, attempt)
+    return ended(attempt, returned)
+  } catch (thrown) {
+    return failed(attempt, thrown)
+  }
+}
+
+async function settle(returned: PromiseLike<unknown>, attempt: Attempt): Promise<Ending> {
+  try {
+    return ended(attempt, await returned)
+  } catch (thrown) {
+    return failed(attempt, thrown)
+  }
+}
+
+function ended(attempt: Attempt, value: unknown): Ending {
+  attempt.end()
+  if (value === undefined) return null
+  const result = encodeResult(value)
+  if (typeof result === 'string') return result
+  if (result === undefined) return null
+  return 'refused' in result
+    ? { kind: 'completed', resultRefused: result.refused }
+    : { kind: 'completed', result }
+}
+
+function failed(attempt: Attempt, thrown: unknown): Ending {
+  attempt.end()
+  return outcomeOfThrown(thrown)
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+}

@@ -1,0 +1,116 @@
+/**
+ * Everything that crosses the border between the scheduler and its threads. Nothing else does.
+ *
+ *      scheduler                                   thread (or the main lane)
+ *          │                                           │  imports the task modules, runs their setup()
+ *          │ ◀──────────────── ready | start-failed ───│
+ *          │── run (a batch of jobs) ─────────────────▶│  takes each job, runs its handler
+ *          │ ◀──── 12 (that many ended well, in order) │
+ *          │ ◀──── ended (tokens and how each ended) ──│
+ *          │ ◀──── progress, heartbeat, log, defer ────│
+ *          │── abort (one token) ─────────────────────▶│  aborts that attempt's signal
+ *          │── deferred (answer to a defer) ──────────▶│
+ *          │── close ─────────────────────────────────▶│  runs teardown(), then exits
+ *
+ * A token names one execution of one attempt of one job within its thread; it is never used twice there. Jobs of a
+ * cpu batch have consecutive tokens, so a batch for a cpu thread carries only the first. Outcomes are data: no exception crosses.
+ */
+import type { Outcome } from '../job/outcome.js'
+import type { EncodedBytes } from '../job/payload.js'
+import type { SerializedError } from '../job/serialized-error.js'
+import type { Progress, RequestContext } from '../job/snapshot.js'
+
+/** What only some jobs of a batch need beside payload and id. */
+export interface RunExtra {
+  /** Position in the batch. */
+  readonly at: number
+  readonly attempt: number
+  readonly maxAttempts: number
+  /** A payload with bytes; the batch's own JSON then has `null` at this position. */
+  readonly bytes?: EncodedBytes
+  /** The job has no payload. */
+  readonly isVoid?: boolean
+  readonly request?: RequestContext
+}
+
+/** A batch of jobs to run: in order, one after another, on a cpu thread; all at once on a shared one. */
+export interface RunMessage {
+  readonly kind: 'run'
+  /** Token of the first job; the others follow by one, unless `tokens` lists them. */
+  readonly first: number
+  /** Tokens parallel to the jobs: on shared threads, where places come free out of order. */
+  readonly tokens?: readonly number[]
+  /** Which generation of claims the batch belongs to (see claims.ts). */
+  readonly generation: number
+  /** Names of the tasks in the batch, with the most attempts of each. */
+  readonly tasks: readonly (readonly [name: string, maxAttempts: number])[]
+  /** Which task each job is of; absent when all are of the first. */
+  readonly which?: readonly number[]
+  readonly ids: readonly string[]
+  /** All payloads as one JSON array. */
+  readonly payloads: string
+  readonly extras?: readonly RunExtra[]
+}
+
+export interface AbortMessage {
+  readonly kind: 'abort'
+  readonly token: number
+  /** Becomes `signal.reason.code`. */
+  readonly code: string
+  readonly message: string
+}
+
+/** The answer to a thread's `defer`. */
+export interface DeferredMessage {
+  readonly kind: 'deferred'
+  readonly call: number
+  readonly id?: string
+  readonly deduplicated?: boolean
+  readonly error?: SerializedError
+}
+
+export type ToThread = RunMessage | AbortMessage | DeferredMessage | { readonly kind: 'close' }
+
+/** How one execution ended, briefly: `null` well without a result, a string well with that JSON, else in full. */
+export type Ending = null | string | Outcome
+
+export interface EndedMessage {
+  readonly kind: 'ended'
+  readonly tokens: readonly number[]
+  readonly endings: readonly Ending[]
+}
+
+export interface ProgressMessage {
+  readonly kind: 'progress'
+  readonly token: number
+  readonly value: Progress
+}
+
+export interface LogMessage {
+  readonly kind: 'log'
+  readonly token: number
+  readonly level: 'debug' | 'info' | 'warn' | 'error'
+  /** JSON of the fields, or absent. */
+  readonly fields?: string
+  readonly message?: string
+}
+
+export interface DeferMessage {
+  readonly kind: 'defer'
+  readonly token: number
+  readonly call: number
+  readonly task: string
+  /** JSON of the payload, or absent. */
+  readonly payload?: string | EncodedBytes
+  readonly options?: object
+}
+
+export type FromThread =
+  | number
+  | EndedMessage
+  | ProgressMessage
+  | LogMessage
+  | DeferMessage
+  | { readonly kind: 'heartbeat'; readonly token: number }
+  | { readonly kind: 'ready'; readonly tasks: readonly string[] }
+  | { readonly kind: 'start-failed'; readonly error: SerializedError }

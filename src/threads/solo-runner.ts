@@ -1,0 +1,105 @@
+/**
+ * The thread's side of the cpu lane: one job at a time, in the order sent. Finished jobs are reported in one message per
+ * batch, but never held back for more than about a millisecond of other work: what is done is sent as soon as a
+ * millisecond has passed, or when a handler makes the thread wait.
+ */
+import type { TaskDefinition } from '../task/define-task.js'
+import type { Attempt, AttemptHost } from './attempt.js'
+import { addBusy, take } from './claims.js'
+import type { Ending, FromThread, RunMessage } from './protocol.js'
+import { OpenBatch } from './unpack.js'
+
+const reportEveryMs = 1
+
+export interface RunnerPort {
+  send(message: FromThread): void
+  /** Precise ms. */
+  now(): number
+  definitionOf(task: string): TaskDefinition | undefined
+  readonly host: AttemptHost
+}
+
+export class SoloRunner {
+  readonly #port: RunnerPort
+  readonly #shared: Int32Array
+  #batches: RunMessage[] = []
+  #isRunning = false
+  #current: Attempt | undefined
+  /** Tokens of the finished jobs that were not reported yet are consecutive from here. */
+  #firstUnsent = 0
+  #unsent: Ending[] = []
+  #unsentIsPlain = true
+  #reportedAt = 0
+  #willReport = false
+
+  constructor(port: RunnerPort, shared: Int32Array) {
+    this.#port = port
+    this.#shared = shared
+  }
+
+  receive(run: RunMessage): void {
+    this.#batches.push(run)
+    if (!this.#isRunning) void this.#drain()
+  }
+
+  abort(token: number, code: string, message: string): void {
+    if (this.#current?.token === token) this.#current.abort(code, message)
+  }
+
+  /** Reports what is finished: also called when the thread is about to exit. */
+  report(): void {
+    this.#willReport = false
+    const count = this.#unsent.length
+    if (count === 0) return
+    const now = this.#port.now()
+    addBusy(this.#shared, now - this.#reportedAt)
+    this.#reportedAt = now
+    if (this.#unsentIsPlain) this.#port.send(count)
+    else {
+      const tokens = this.#unsent.map((_, index) => this.#firstUnsent + index)
+      this.#port.send({ kind: 'ended', tokens, endings: this.#unsent })
+    }
+    this.#unsent = []
+    this.#unsentIsPlain = true
+  }
+
+  async #drain(): Promise<void> {
+    this.#isRunning = true
+    this.#reportedAt = this.#port.now()
+    for (let run = this.#batches.shift(); run !== undefined; run = this.#batches.shift()) {
+      await this.#runBatch(new OpenBatch(run))
+      this.report()
+    }
+    this.#isRunning = false
+  }
+
+  async #runBatch(batch: OpenBatch): Promise<void> {
+    const { first, generation } = batch.run
+    for (let index = 0; index < batch.size; index++) {
+      if (!take(this.#shared, generation, first + index)) return // recalled, and so are all that follow
+      const attempt = batch.attemptAt(index, this.#port.host)
+      this.#current = attempt
+      let ending = batch.execute(index, attempt, this.#port.definitionOf)
+      if (ending instanceof Promise) {
+        this.#reportSoon()
+        ending = await ending
+      }
+      this.#keep(first + index, ending)
+      if (this.#port.now() - this.#reportedAt > reportEveryMs) this.report()
+    }
+  }
+
+  #keep(token: number, ending: Ending): void {
+    this.#current = undefined
+    if (this.#unsent.length === 0) this.#firstUnsent = token
+    this.#unsent.push(ending)
+    if (ending !== null) this.#unsentIsPlain = false
+  }
+
+  /** A handler that really waits lets the loop turn: then what is finished must not wait with it. */
+  #reportSoon(): void {
+    if (this.#willReport || this.#unsent.length === 0) return
+    this.#willReport = true
+    setImmediate(() => this.report())
+  }
+}

@@ -1,0 +1,100 @@
+/** What attempts say, put into messages; and the answers to their defers. One per thread, one for the main lane. */
+import { SideworkError } from '../errors.js'
+import { encodePayload } from '../job/payload.js'
+import { serializeError } from '../job/serialized-error.js'
+import type { Progress } from '../job/snapshot.js'
+import type { DeferredChild } from '../task/context.js'
+import type { DeferOptions } from '../task/defer-options.js'
+import type { AttemptHost } from './attempt.js'
+import type { DeferredMessage, FromThread, LogMessage } from './protocol.js'
+
+interface Call {
+  resolve(child: DeferredChild): void
+  reject(error: unknown): void
+}
+
+/** Longest JSON of one log line's fields. */
+const maxLogFields = 16 * 1024
+
+export class ThreadHost implements AttemptHost {
+  readonly #send: (message: FromThread) => void
+  readonly #ports: Pick<AttemptHost, 'yieldNow' | 'after' | 'now'>
+  readonly #calls = new Map<number, Call>()
+  #lastCall = 0
+
+  constructor(send: (message: FromThread) => void, ports: Pick<AttemptHost, 'yieldNow' | 'after' | 'now'>) {
+    this.#send = send
+    this.#ports = ports
+  }
+
+  now(): number {
+    return this.#ports.now()
+  }
+
+  after(delayMs: number, task: () => void): () => void {
+    return this.#ports.after(delayMs, task)
+  }
+
+  yieldNow(token: number): Promise<void> {
+    return this.#ports.yieldNow(token)
+  }
+
+  progress(token: number, value: Progress): void {
+    this.#send({ kind: 'progress', token, value })
+  }
+
+  heartbeat(token: number): void {
+    this.#send({ kind: 'heartbeat', token })
+  }
+
+  log(token: number, level: LogMessage['level'], fieldsOrMessage: object | string, message?: string): void {
+    if (typeof fieldsOrMessage === 'string') this.#send({ kind: 'log', token, level, message: fieldsOrMessage })
+    else {
+      const fields = fieldsJson(fieldsOrMessage)
+      this.#send({ kind: 'log', token, level, fields, ...(message === undefined ? undefined : { message }) })
+    }
+  }
+
+  defer(token: number, task: string, payload: unknown, options: DeferOptions | undefined): Promise<DeferredChild> {
+    const { signal, ...plain } = options ?? {}
+    if (signal !== undefined) throw new TypeError('context.defer takes no signal: it cannot reach across threads.')
+    const encoded = encodePayload(payload)
+    return new Promise((resolve, reject) => {
+      const call = ++this.#lastCall
+      this.#calls.set(call, { resolve, reject })
+      this.#send({
+        kind: 'defer',
+        token,
+        call,
+        task,
+        ...(encoded === undefined ? undefined : { payload: encoded }),
+        options: plain,
+      })
+    })
+  }
+
+  /** The scheduler's answer to a defer. */
+  answer(message: DeferredMessage): void {
+    const call = this.#calls.get(message.call)
+    this.#calls.delete(message.call)
+    if (message.error === undefined) {
+      call?.resolve({ id: message.id ?? '', deduplicated: message.deduplicated === true })
+    } else {
+      const code = (message.error.code ?? 'ERR_SIDEWORK_OPTION') as SideworkError['code'] // the scheduler's own codes
+      call?.reject(new SideworkError(code, message.error.message))
+    }
+  }
+}
+
+/** The fields as JSON, errors as data; never throws, whatever they hold. */
+function fieldsJson(fields: object): string {
+  try {
+    const json = JSON.stringify(fields instanceof Error ? { err: fields } : fields, (_key, value: unknown) => {
+      if (value instanceof Error) return serializeError(value)
+      return typeof value === 'bigint' ? String(value) : value
+    })
+    return json.length > maxLogFields ? JSON.stringify({ truncated: json.slice(0, maxLogFields) }) : json
+  } catch (error) {
+    return JSON.stringify({ unreadableFields: serializeError(error).message })
+  }
+}

@@ -1,0 +1,76 @@
+/** The thread's half of protocol.ts. */
+import os from 'node:os'
+import type { MessagePort } from 'node:worker_threads'
+import { after, preciseNow } from '../clock.js'
+import { serializeError } from '../job/serialized-error.js'
+import type { Lane } from '../job/snapshot.js'
+import { markThread, registeredTasks } from '../task/registry.js'
+import { importTaskModules } from './loader.js'
+import type { LoaderHint } from './loader-hint.js'
+import type { FromThread, ToThread } from './protocol.js'
+import { SharedRunner } from './shared-runner.js'
+import { SoloRunner, type RunnerPort } from './solo-runner.js'
+import { ThreadHost } from './thread-host.js'
+
+/** What a thread is told when it is started. */
+export interface ThreadData {
+  readonly lane: Lane
+  /** Hrefs of the task modules. */
+  readonly modules: readonly string[]
+  readonly loader: LoaderHint
+  readonly port: MessagePort
+  /** See claims.ts. */
+  readonly shared: Int32Array
+  /** Niceness on Linux; 0 leaves it as it is. */
+  readonly nice: number
+}
+
+/** Imports the task modules and serves the scheduler until the thread is stopped. */
+export async function startThreadSide(data: ThreadData): Promise<void> {
+  const send = (message: FromThread): void => data.port.postMessage(message)
+  markThread()
+  lowerPriority(data.nice)
+  data.port.ref()
+  try {
+    await importTaskModules(data.modules, data.loader)
+  } catch (error) {
+    send({ kind: 'start-failed', error: serializeError(error) })
+    return
+  }
+  serve(data, send)
+  send({ kind: 'ready', tasks: [...registeredTasks().keys()] })
+}
+
+function serve(data: ThreadData, send: (message: FromThread) => void): void {
+  const host = new ThreadHost(send, {
+    yieldNow: () => new Promise((resolve) => setImmediate(resolve)),
+    after,
+    now: preciseNow,
+  })
+  const port: RunnerPort = { send, now: preciseNow, definitionOf: (task) => registeredTasks().get(task), host }
+  const runner = data.lane === 'cpu' ? new SoloRunner(port, data.shared) : new SharedRunner(port)
+  process.on('exit', () => runner.report())
+  data.port.on('message', (message: ToThread) => {
+    switch (message.kind) {
+      case 'run':
+        return runner.receive(message)
+      case 'abort':
+        host.heartbeat(message.token) // shows that this loop still answers
+        return runner.abort(message.token, message.code, message.message)
+      case 'deferred':
+        return host.answer(message)
+      case 'close':
+        return process.exit(0)
+    }
+  })
+}
+
+/** On Linux a thread can lower its own priority; elsewhere this would touch the whole process. */
+function lowerPriority(nice: number): void {
+  if (process.platform !== 'linux' || nice === 0) return
+  try {
+    os.setPriority(nice)
+  } catch {
+    // Refused by the system (a container's policy, say): the thread runs at the process's priority.
+  }
+}

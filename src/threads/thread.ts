@@ -1,0 +1,73 @@
+/** A real worker thread behind the `ThreadPort`. */
+import { MessageChannel, receiveMessageOnPort, Worker, type ResourceLimits } from 'node:worker_threads'
+import type { Lane } from '../job/snapshot.js'
+import type { ThreadListener, ThreadPort } from '../world.js'
+import { sharedCells } from './claims.js'
+import { detectLoader, loaderEnv } from './loader-hint.js'
+import { threadExecArgv } from './node-flags.js'
+import type { FromThread, ToThread } from './protocol.js'
+import { resolveTaskModules, type TaskModules } from './task-modules.js'
+import type { ThreadData } from './thread-side.js'
+
+/** How the threads of a scheduler are started. */
+export interface ThreadSettings {
+  readonly tasks: TaskModules | undefined
+  readonly nice: number
+  readonly resourceLimits: ResourceLimits | undefined
+  readonly execArgv: readonly string[] | undefined
+  /** A bundled thread entry of the user's own; default is the package's. */
+  readonly entry: URL | undefined
+}
+
+/** Starts a thread. It is not usable before it has said `ready`. */
+export function startThread(lane: Lane, settings: ThreadSettings, listener: ThreadListener): ThreadPort {
+  const { port1, port2 } = new MessageChannel()
+  const shared = new Int32Array(new SharedArrayBuffer(sharedCells * Int32Array.BYTES_PER_ELEMENT))
+  const data: ThreadData = {
+    lane,
+    modules: resolveTaskModules(settings.tasks),
+    loader: detectLoader(loaderEnv(settings.execArgv)),
+    port: port2,
+    shared,
+    nice: settings.nice,
+  }
+  const worker = new Worker(settings.entry ?? new URL('./thread-entry.js', import.meta.url), {
+    workerData: { sidework: data },
+    transferList: [port2],
+    name: `sidework ${lane}`,
+    execArgv: threadExecArgv(process.execArgv, settings.execArgv),
+    ...(settings.resourceLimits === undefined ? undefined : { resourceLimits: settings.resourceLimits }),
+  })
+  return connect(worker, port1, shared, listener)
+}
+
+function connect(
+  worker: Worker,
+  port: import('node:worker_threads').MessagePort,
+  shared: Int32Array,
+  listener: ThreadListener,
+): ThreadPort {
+  let error: unknown
+  const drain = (): void => {
+    for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
+      listener.message(next.message as FromThread) // the other end is this package's thread side
+    }
+  }
+  worker.on('error', (thrown: unknown) => {
+    error = thrown ?? new Error('undefined was thrown')
+  })
+  worker.once('exit', (exitCode) => {
+    drain()
+    port.close()
+    listener.exited(error === undefined ? { exitCode } : { exitCode, error })
+  })
+  port.on('message', (message: FromThread) => listener.message(message))
+  port.unref()
+  worker.unref()
+  return {
+    shared,
+    drain,
+    post: (message: ToThread) => port.postMessage(message),
+    terminate: () => void worker.terminate(),
+  }
+}

@@ -1,0 +1,73 @@
+/** Opens a batch on the side that runs it: attempts with fresh payloads. */
+import { UnknownTaskError } from '../errors.js'
+import { decodePayload } from '../job/payload.js'
+import { serializeError } from '../job/serialized-error.js'
+import type { TaskDefinition } from '../task/define-task.js'
+import { Attempt, type AttemptHost } from './attempt.js'
+import { execute } from './execute.js'
+import type { Ending, RunExtra, RunMessage } from './protocol.js'
+
+/** A batch whose payloads are parsed; jobs are made one by one, when they are taken. */
+export class OpenBatch {
+  readonly run: RunMessage
+  readonly #payloads: readonly unknown[]
+  readonly #extras: ReadonlyMap<number, RunExtra>
+
+  constructor(run: RunMessage) {
+    this.run = run
+    this.#payloads = JSON.parse(run.payloads) as unknown[] // written by the scheduler: always an array
+    this.#extras = new Map(run.extras?.map((extra) => [extra.at, extra]))
+  }
+
+  get size(): number {
+    return this.run.ids.length
+  }
+
+  tokenAt(index: number): number {
+    return this.run.tokens?.[index] ?? this.run.first + index
+  }
+
+  /** The context of the job at `index`. */
+  attemptAt(index: number, host: AttemptHost): Attempt {
+    const [name, maxAttempts] = this.#taskAt(index)
+    const extra = this.#extras.get(index)
+    return new Attempt(
+      host,
+      this.tokenAt(index),
+      this.run.ids[index] ?? '',
+      name,
+      extra?.attempt ?? 1,
+      extra?.maxAttempts ?? maxAttempts,
+      extra?.request,
+    )
+  }
+
+  /** Runs the job at `index`. */
+  execute(
+    index: number,
+    attempt: Attempt,
+    definitionOf: (task: string) => TaskDefinition | undefined,
+  ): Ending | Promise<Ending> {
+    const definition = definitionOf(attempt.task)
+    if (definition === undefined) return unknownTask(attempt.task)
+    return execute(definition, this.#payloadAt(index), attempt)
+  }
+
+  #taskAt(index: number): readonly [string, number] {
+    return this.run.tasks[this.run.which?.[index] ?? 0] ?? ['', 1]
+  }
+
+  #payloadAt(index: number): unknown {
+    const extra = this.#extras.size === 0 ? undefined : this.#extras.get(index)
+    if (extra?.isVoid === true) return undefined
+    return extra?.bytes === undefined ? this.#payloads[index] : decodePayload(extra.bytes)
+  }
+}
+
+function unknownTask(name: string): Ending {
+  const error = new UnknownTaskError(
+    `No task module defines '${name}' in this thread. Export it from a module listed in createScheduler({ tasks }), ` +
+      `or give the task lane: 'main'.`,
+  )
+  return { kind: 'threw', error: serializeError(error), permanent: true }
+}

@@ -1,0 +1,65 @@
+/**
+ * The ports of the core: all that it knows of time, chance and threads. Production, the test kit and the simulation
+ * run the very same rooms with other implementations of this page.
+ */
+import type { Lane } from './job/snapshot.js'
+import type { FromThread, ToThread } from './threads/protocol.js'
+
+/** Reads time. All instants inside the core are on the `now()` scale; only snapshots and events show the wall clock. */
+export interface Clock {
+  /** Monotonic whole milliseconds; 0 is the scheduler's creation. Never goes back. */
+  now(): number
+  /** Ms since the epoch. May jump. */
+  wall(): number
+  /** Ms since the epoch of an instant on the `now()` scale; the same answer each time unless the wall clock jumped. */
+  wallAt(instant: number): number
+  /**
+   * A reading is floored: an instant `t` has surely passed when `now() >= t + resolutionMs`. 1 for a real clock, 0 for
+   * a virtual one.
+   */
+  readonly resolutionMs: number
+}
+
+/** Why a thread is gone. */
+export interface ThreadExit {
+  readonly exitCode: number
+  /** What was thrown outside any handler, as it arrived. */
+  readonly error?: unknown
+}
+
+/** What a thread tells the core. */
+export interface ThreadListener {
+  message(message: FromThread): void
+  exited(exit: ThreadExit): void
+}
+
+/** The core's end of one thread (or of the main lane, which behaves like one). */
+export interface ThreadPort {
+  post(message: ToThread): void
+  /** Hands over messages that have arrived but not been delivered yet. */
+  drain(): void
+  /** Stops the thread by force; `exited` follows. */
+  terminate(): void
+  /** Shared memory with the thread: see threads/claims.ts. Absent where nothing is prefetched. */
+  readonly shared: Int32Array | undefined
+}
+
+export interface World {
+  readonly clock: Clock
+  /** In [0, 1). */
+  random(): number
+  /** 22 URL-safe characters with 132 random bits. */
+  randomId(): string
+  /** Arms the one timer (`undefined` disarms it): `wake` is called at `at` or soon after. */
+  armTimer(at: number | undefined, wake: () => void): void
+  /** Runs `task` when the current call has returned, before anything else. */
+  soon(task: () => void): void
+  /** Runs `task` in a later turn of the event loop, after pending I/O. */
+  nextTurn(task: () => void): void
+  /** While true, the process stays alive. */
+  keepAlive(active: boolean): void
+  /** Starts a thread of the lane. @throws when it cannot be started */
+  startThread(lane: Lane, listener: ThreadListener): ThreadPort
+  /** Lets go of timers. */
+  close(): void
+}

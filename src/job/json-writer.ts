@@ -1,0 +1,251 @@
+/**
+ * Writes the JSON text of a payload in one walk that judges and serialises at once. Every property is read exactly
+ * once, so what was judged is what was written, whatever getters answer; `toJSON` is never called, wherever it hangs.
+ * The walk keeps its own stack of at most 64 levels and stops as soon as the text is longer than allowed.
+ */
+import { types } from 'node:util'
+import { PayloadError, PayloadTooLargeError } from '../errors.js'
+import type { PayloadLimits } from './payload-limits.js'
+import { isForeignPlain, pathText, refusalText, unreadableText } from './payload-refusal.js'
+
+/** One `Uint8Array` of the value: where it was, and its copy in shared memory. The JSON holds `null` in its place. */
+export interface ByteLeaf {
+  /** Keys and indices from the root; empty when the value is itself a `Uint8Array`. */
+  readonly path: readonly (string | number)[]
+  readonly bytes: Uint8Array<SharedArrayBuffer>
+}
+
+/** Deepest nesting of arrays and objects, the outermost counted as 1. */
+export const maxLevels = 64
+
+const ownSymbols = Object.getOwnPropertySymbols
+const prototypeOf = Object.getPrototypeOf as (value: object) => unknown
+/** Finds what cannot stand in JSON as it is, or takes more than one byte in UTF-8. */
+const notPlainAscii = /[^\x20\x21\x23-\x5b\x5d-\x7e]/
+/** `{"key":` and `,"key":` of keys seen before; at most 1,000 short ones each, whatever keys requests bring. */
+const firstKeys = new Map<string, string>()
+const nextKeys = new Map<string, string>()
+
+/** Serialises one value at a time; made once and used again, so that a small payload allocates only its text. */
+export class JsonWriter {
+  /** UTF-8 bytes of the JSON so far, closing brackets not yet counted. */
+  #jsonBytes = 0
+  #leaves: ByteLeaf[] | undefined
+  #leafBytes = 0
+  #limits: PayloadLimits
+  /** Keys and indices of the value being looked at; entries from `#level` on are stale. */
+  readonly #keys: (string | number)[] = []
+  readonly #ancestors: (object | undefined)[] = []
+  #level = 0
+  #refusal: Error | undefined
+
+  constructor(limits: PayloadLimits) {
+    this.#limits = limits
+  }
+
+  /** The leaves of the last value written. */
+  get leaves(): readonly ByteLeaf[] | undefined {
+    return this.#leaves
+  }
+
+  /** UTF-8 bytes of the last JSON written plus bytes of its leaves. */
+  get sizeBytes(): number {
+    return this.#jsonBytes + this.#leafBytes
+  }
+
+  /**
+   * The JSON of a value. A writer that has thrown must not be used again.
+   * @throws PayloadError naming the path, PayloadTooLargeError
+   */
+  write(value: unknown, limits: PayloadLimits): string {
+    this.#limits = limits
+    this.#jsonBytes = 0
+    this.#leaves = undefined
+    this.#leafBytes = 0
+    try {
+      return flat(this.#value(value))
+    } catch (error) {
+      throw error === this.#refusal ? error : this.#unreadable(error)
+    }
+  }
+
+  #value(value: unknown): string {
+    if (typeof value === 'string') return this.#string(value)
+    if (typeof value === 'object' && value !== null) return this.#container(value)
+    if (typeof value === 'number' ? value - value !== 0 : typeof value !== 'boolean' && value !== null) {
+      return this.#refuse(value) // NaN and ±Infinity minus themselves are NaN
+    }
+    const text = value === 0 ? '0' : `${value as number | boolean | null}` // all else is refused; −0 becomes 0
+    this.#count(text.length)
+    return text
+  }
+
+  #string(value: string): string {
+    const { length } = value
+    this.#count(length + 2)
+    if (!notPlainAscii.test(value)) return `"${value}"`
+    const escaped = JSON.stringify(value)
+    this.#count(Buffer.byteLength(escaped) - length - 2)
+    return escaped
+  }
+
+  #container(value: object): string {
+    if (types.isProxy(value)) this.#refuse(value)
+    const level = this.#level
+    if (level >= maxLevels)
+      this.#refuseText(`is nested deeper than ${maxLevels} levels. Flatten it, or pass an id.`)
+    for (let i = 0; i < level; i++) if (this.#ancestors[i] === value) this.#refuseCircle(i)
+    this.#ancestors[level] = value
+    const text = this.#inner(value)
+    this.#ancestors[level] = undefined
+    this.#level = level
+    return text
+  }
+
+  #inner(value: object): string {
+    const prototype = prototypeOf(value)
+    if (prototype === Object.prototype) return this.#object(value)
+    if (Array.isArray(value)) return this.#array(value, prototype)
+    if (types.isUint8Array(value)) return this.#bytes(value)
+    if (prototype === null || isForeignPlain(prototype)) return this.#object(value)
+    return this.#refuse(value)
+  }
+
+  #object(value: object): string {
+    const level = this.#level
+    if (ownSymbols(value).length > 0) this.#refuseText('has a symbol as a key. Use string keys.')
+    const keys = Object.keys(value)
+    let text = ''
+    for (let i = 0; i < keys.length; i++) {
+      const key = keys[i] as string // i is below the length
+      this.#keys[level] = key
+      this.#level = level + 1
+      if (key === '__proto__' || key === 'prototype') this.#checkKey(key, level)
+      const child = (value as Record<string, unknown>)[key] // the one read of this property
+      if (child === undefined) continue
+      text += this.#key(text === '' ? '{' : ',', key) + this.#value(child)
+    }
+    this.#count(text === '' ? 2 : 1)
+    return text === '' ? '{}' : text + '}'
+  }
+
+  /** `{"key":` or `,"key":`, kept for the next object with such a key: the payloads of a task repeat theirs. */
+  #key(separator: '{' | ',', key: string): string {
+    const texts = separator === '{' ? firstKeys : nextKeys
+    const known = texts.get(key)
+    if (known !== undefined) {
+      this.#count(known.length)
+      return known
+    }
+    this.#count(2)
+    const text = flat(`${separator}${this.#string(key)}:`)
+    if (texts.size < 1_000 && key.length <= 40 && !notPlainAscii.test(key)) texts.set(key, text)
+    return text
+  }
+
+  #array(value: readonly unknown[], prototype: unknown): string {
+    // Array.prototype is itself an array, in every realm; the prototype of a subclass is not.
+    if (prototype !== Array.prototype && !Array.isArray(prototype)) this.#refuse(value)
+    const level = this.#level
+    const { length } = value
+    let text = '['
+    this.#count(2)
+    for (let i = 0; i < length; i++) {
+      this.#keys[level] = i
+      this.#level = level + 1
+      const child = value[i] // the one read of this element
+      if (child === undefined) this.#refuseGap(value, i)
+      if (i > 0) {
+        text += ','
+        this.#count(1)
+      }
+      text += this.#value(child)
+    }
+    return text + ']'
+  }
+
+  #bytes(value: Uint8Array): string {
+    const sizeBytes = byteLengthOf(value)
+    this.#leafBytes += sizeBytes
+    if (this.#leafBytes > this.#limits.maxLeafBytes) this.#tooManyBytes()
+    const bytes = new Uint8Array(new SharedArrayBuffer(sizeBytes))
+    bytes.set(value)
+    const leaves = (this.#leaves ??= [])
+    leaves.push({ path: this.#keys.slice(0, this.#level), bytes })
+    this.#count(4)
+    return 'null'
+  }
+
+  /** Stops the walk as soon as the JSON is surely too long. */
+  #count(bytes: number): void {
+    this.#jsonBytes += bytes
+    if (this.#jsonBytes > this.#limits.maxJsonBytes) this.#tooLong()
+  }
+
+  /** An own `__proto__` or `constructor.prototype` turns into a prototype when the handler merges its payload. */
+  #checkKey(key: string, level: number): void {
+    if (key === 'prototype' && (level === 0 || this.#keys[level - 1] !== 'constructor')) return
+    this.#refuseText('is a key that can change prototypes. Remove it before deferring.')
+  }
+
+  #tooLong(): never {
+    const { root, maxJsonBytes, jsonAdvice } = this.#limits
+    this.#refusal = new PayloadTooLargeError(
+      `The ${root} is at least ${this.#jsonBytes} bytes of JSON; at most ${maxJsonBytes} are allowed. ${jsonAdvice}`,
+    )
+    throw this.#refusal
+  }
+
+  #tooManyBytes(): never {
+    const { root, maxLeafBytes, leafAdvice } = this.#limits
+    this.#refusal = new PayloadTooLargeError(
+      `The Uint8Arrays of the ${root} hold at least ${this.#leafBytes} bytes; at most ${maxLeafBytes} are allowed. ` +
+        leafAdvice,
+    )
+    throw this.#refusal
+  }
+
+  #refuse(value: unknown): never {
+    return this.#refuseText(refusalText(value))
+  }
+
+  #refuseGap(array: readonly unknown[], index: number): never {
+    const what = Object.hasOwn(array, index) ? 'is undefined' : 'is missing (a sparse array)'
+    return this.#refuseText(`${what}. Arrays keep their positions in JSON only without gaps: use null.`)
+  }
+
+  #refuseCircle(level: number): never {
+    const to = pathText(this.#limits.root, this.#keys.slice(0, level))
+    return this.#refuseText(`is circular: it leads back to ${to}. Pass ids instead of references.`)
+  }
+
+  #refuseText(text: string): never {
+    const path = this.#path()
+    this.#refusal = new PayloadError(`${path} ${text}`, path)
+    throw this.#refusal
+  }
+
+  #unreadable(cause: unknown): PayloadError {
+    const path = this.#path()
+    return new PayloadError(`${path} ${unreadableText(cause)}`, path, [], { cause })
+  }
+
+  #path(): string {
+    return pathText(this.#limits.root, this.#keys.slice(0, this.#level))
+  }
+}
+
+const typedArrayPrototype = Object.getPrototypeOf(Uint8Array.prototype) as object
+
+/** The true length in bytes, whatever a subclass says about its own. */
+function byteLengthOf(view: Uint8Array): number {
+  return Reflect.get(typedArrayPrototype, 'byteLength', view) as number // the intrinsic getter answers a number
+}
+
+/**
+ * The same text in one piece: V8 joins strings lazily, and the joints of a waiting payload would take more memory
+ * than its text. Asking for a character makes it one piece; no text here begins with NUL.
+ */
+function flat(text: string): string {
+  return text.charCodeAt(0) === 0 ? '' : text
+}

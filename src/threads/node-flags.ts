@@ -64,15 +64,20 @@ export function threadExecArgv(
 }
 
 function isPermission({ name }: NodeFlag): boolean {
-  return /^--((experimental-)?permission(-audit)?|allow-.+)$/.test(name)
+  return /^--((experimental-)?permission(-audit)?|allow-(fs-read|fs-write|worker|child-process|addons|wasi|net|inspector|ffi))$/.test(
+    name,
+  )
 }
 
 function suitsThread(flag: NodeFlag): boolean {
   if (isPreload(flag)) return !namesTsx(flag) && !/\.[cm]?tsx?$/.test(flag.value ?? '')
-  return threadFlags.test(flag.name) && !processFlags.test(flag.name)
+  // V8 has flags that begin with `experimental` too; these lists are Node's own.
+  const isExperiment =
+    /^--(no-)?experimental-/.test(flag.name) && process.allowedNodeEnvironmentFlags.has(flag.name)
+  return threadFlags.test(flag.name) || (isExperiment && !processExperiments.test(flag.name))
 }
 
-/** Run with each on Node 20, 22 and 24: a thread takes them and they change how its modules load, warn or fail. */
+/** What Node 20, 22 and 24 take for a thread and what changes how its modules load, warn or fail; a test tries each. */
 const threadFlags = new RegExp(
   `^(-C|--(${[
     'conditions',
@@ -86,11 +91,9 @@ const threadFlags = new RegExp(
     'max-http-header-size',
     'insecure-http-parser',
     'frozen-intrinsics',
-    '(no-)?(experimental-)?(strip-types|transform-types)',
-    '(no-)?experimental-.+',
+    '(no-)?strip-types',
   ].join('|')}))$`,
 )
 
-/** `--experimental-…` flags that belong to V8, the whole process or the test runner. */
-const processFlags =
-  /^--(no-)?experimental-(wasm(?!-modules)|sea-config|test-|print-|policy|inspector|report|shadow)/
+/** Experiments that belong to the whole process or the test runner. */
+const processExperiments = /^--(no-)?experimental-(sea-config|test-|print-|policy|inspector|report|shadow)/

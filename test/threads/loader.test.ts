@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { Worker } from 'node:worker_threads'
 import { describe, expect, it } from 'vitest'
 import { exportedFile, findPackage } from '../../src/threads/installed-package.js'
 import { importTaskModules } from '../../src/threads/loader.js'
@@ -110,7 +111,19 @@ describe('the flags a thread is started with', () => {
       ['--input-type', 'module', '-e', 'code', '-C', 'x'],
       ['-C', 'x'],
     ],
-    [['--max-old-space-size=100', '--expose-gc', '--title', 'x', '--stack-trace-limit=50', '--cpu-prof'], []],
+    [
+      [
+        '--max-old-space-size=100',
+        '--expose-gc',
+        '--allow-natives-syntax',
+        '--experimental-stack-trace-frames',
+        '--title',
+        'x',
+        '--stack-trace-limit=50',
+        '--cpu-prof',
+      ],
+      [],
+    ],
     [
       ['--no-warnings', '--enable-source-maps', '--trace-uncaught'],
       ['--no-warnings', '--enable-source-maps', '--trace-uncaught'],
@@ -125,6 +138,19 @@ describe('the flags a thread is started with', () => {
     ],
   ])('of %j are %j', (given, kept) => {
     expect(threadExecArgv(given)).toEqual(kept)
+  })
+
+  it('are taken by this Node, all of them', async () => {
+    const needsValue =
+      /^-.$|^--(require|import|.*loader|conditions|.*permission|allow-.*)$|rejections|disable-w|redirect|dns-|max-http|default-type|package-map/
+    const kept = [...process.allowedNodeEnvironmentFlags].filter((flag) => threadExecArgv([flag]).length > 0)
+    expect(kept.length).toBeGreaterThan(40)
+    const worker = new Worker('', {
+      eval: true,
+      execArgv: kept.filter((flag) => !needsValue.test(flag)),
+      stderr: true,
+    })
+    await worker.terminate()
   })
 
   it("are the user's, where there are some, under the permissions of the process", () => {

@@ -14,26 +14,69 @@ const rooms = {
   'main-lane': ['job', 'task', 'threads'],
 }
 
-const zones = Object.entries(rooms).flatMap(([room, allowed]) => [
-  {
+/** What every room may import: no room, no state. */
+const ground = ['errors.ts', 'options.ts', 'world.ts']
+
+/** Folders beside the core: they use the public Scheduler, and the core does without them. */
+const addOns = ['cron', 'dashboard', 'express', 'metrics', 'store', 'testing']
+
+const zones = [
+  ...Object.entries(rooms).map(([room, allowed]) => ({
     target: `./src/${room}`,
     from: './src',
-    except: [room, ...allowed, 'errors.ts', 'options.ts', 'world.ts'].map((path) => `./${path}`),
-    message: `The room ${room} may import ${allowed.join(', ') || 'nothing'} besides errors, options and world.`,
+    except: [room, ...allowed, ...ground].map((path) => `./${path}`),
+    message: `The room ${room} may import ${allowed.join(', ') || 'no room'} besides errors, options and world.`,
+  })),
+  {
+    target: ['scheduler', 'index', 'clock', 'world', 'options', 'errors'].map((file) => `./src/${file}.ts`),
+    from: addOns.map((addOn) => `./src/${addOn}`),
+    message: 'The core never imports an add-on.',
   },
-])
+  ...addOns.map((addOn) => ({
+    target: `./src/${addOn}`,
+    from: addOns.filter((other) => other !== addOn).map((other) => `./src/${other}`),
+    message: `The add-on ${addOn} does without other add-ons.`,
+  })),
+]
 
 const ports = 'Time and chance come from the World (src/world.ts); only clock.ts reads the real ones.'
+
+const timeModules = [
+  { name: 'node:timers', importNames: ['setTimeout', 'setInterval'], message: ports },
+  { name: 'node:timers/promises', importNames: ['setTimeout', 'setInterval', 'scheduler'], message: ports },
+  { name: 'node:perf_hooks', importNames: ['performance'], message: ports },
+]
+const addOnModules = ['express', 'prom-client'].map((name) => ({
+  name,
+  message: 'The core never needs it; add-ons do.',
+}))
+
+/** By the words of the import, as no rule about paths tells `import type`, which leaves nothing in the output. */
+const roomValues = {
+  group: ['..', '../..'].flatMap((src) => [
+    ...Object.keys(rooms).map((room) => `${src}/${room}/**`),
+    `${src}/scheduler.js`,
+    `${src}/world.js`,
+  ]),
+  allowTypeImports: true,
+  message:
+    'An add-on uses the public Scheduler: values from index, errors, options and clock; from elsewhere only types.',
+}
 
 module.exports = {
   root: true,
   parser: '@typescript-eslint/parser',
   plugins: ['@typescript-eslint', 'import'],
+  settings: { 'import/resolver': { typescript: { project: `${__dirname}/tsconfig.json` } } },
   extends: ['eslint:recommended'],
   env: { node: true, es2022: true },
   parserOptions: { ecmaVersion: 2023, sourceType: 'module' },
   ignorePatterns: ['dist', 'node_modules', 'coverage'],
-  rules: { 'no-undef': 'off', 'no-unused-vars': 'off', 'no-constant-condition': ['error', { checkLoops: false }] },
+  rules: {
+    'no-undef': 'off',
+    'no-unused-vars': 'off',
+    'no-constant-condition': ['error', { checkLoops: false }],
+  },
   overrides: [
     {
       files: ['src/**/*.ts'],
@@ -48,6 +91,9 @@ module.exports = {
         '@typescript-eslint/no-invalid-void-type': 'off',
         '@typescript-eslint/unified-signatures': 'off',
         'import/no-restricted-paths': ['error', { basePath: __dirname, zones }],
+        // A path that does not resolve would pass every wall.
+        'import/no-unresolved': 'error',
+        '@typescript-eslint/no-restricted-imports': ['error', { paths: [...timeModules, ...addOnModules] }],
         'import/no-default-export': 'error',
         'no-empty': ['error', { allowEmptyCatch: false }],
         'no-restricted-globals': [
@@ -61,16 +107,28 @@ module.exports = {
           { object: 'Date', property: 'now', message: ports },
           { object: 'Math', property: 'random', message: ports },
           { object: 'globalThis', property: 'setTimeout', message: ports },
+          { object: 'globalThis', property: 'setInterval', message: ports },
+          { object: 'globalThis', property: 'performance', message: ports },
+          { object: 'AbortSignal', property: 'timeout', message: ports },
+          { object: 'process', property: 'hrtime', message: ports },
         ],
         'no-restricted-syntax': [
           'error',
           { selector: "NewExpression[callee.name='Date'][arguments.length=0]", message: ports },
+          { selector: "CallExpression[callee.name='Date']", message: ports },
         ],
+      },
+    },
+    {
+      files: addOns.map((addOn) => `src/${addOn}/**/*.ts`),
+      rules: {
+        '@typescript-eslint/no-restricted-imports': ['error', { paths: timeModules, patterns: [roomValues] }],
       },
     },
     {
       files: ['src/clock.ts'],
       rules: {
+        '@typescript-eslint/no-restricted-imports': 'off',
         'no-restricted-globals': 'off',
         'no-restricted-properties': 'off',
         'no-restricted-syntax': 'off',

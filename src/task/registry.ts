@@ -8,7 +8,7 @@ import type { TaskDefinition } from './define-task.js'
 const registryKey = Symbol.for('sidework.tasks')
 const threadKey = Symbol.for('sidework.thread')
 // Both symbols belong to this package, so nobody else gives them another type.
-const realm = globalThis as { [registryKey]?: Map<string, TaskDefinition>; [threadKey]?: boolean }
+const realm = globalThis as { [registryKey]?: Map<string, TaskDefinition> | undefined; [threadKey]?: boolean }
 
 /** Marks this realm as one of a scheduler's threads. */
 export function markThread(): void {
@@ -22,7 +22,7 @@ export function isSchedulerThread(): boolean {
 
 /** All tasks of this realm by name. */
 export function registeredTasks(): Map<string, TaskDefinition> {
-  return (realm[registryKey] ??= new Map())
+  return (realm[registryKey] ??= new Map<string, TaskDefinition>())
 }
 
 /**

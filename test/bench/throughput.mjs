@@ -1,0 +1,90 @@
+/**
+ * No-op jobs with a small JSON payload on 1 and 2 threads: jobs per second, and what one job costs the main thread,
+ * which is the better witness on a shared machine.
+ */
+import { mainThreadCpuNs } from './main-thread-cpu.mjs'
+import { loadContender } from './not-available.mjs'
+
+const warmUpMs = 200
+const measuredMs = 900
+
+const contenders = ['sidework', 'piscina', 'piscina-tuned', 'tinypool', 'raw']
+const figures = [
+  { key: 'jobsPerSecond', label: 'jobs/s', digits: 0 },
+  { key: 'mainCpuUs', label: 'main-thread CPU µs/job', digits: 2 },
+]
+const cases = ['fire-and-forget', 'awaited'].flatMap((mode) => [1, 2].map((threads) => ({ mode, threads })))
+
+export const groups = cases.map((parameters) => ({
+  name: groupName(parameters),
+  parameters,
+  contenders,
+  figures,
+  base: 'piscina-tuned',
+}))
+
+const rateGoals = {
+  'fire-and-forget': { 'piscina-tuned': 12, piscina: 40, raw: 0.5 },
+  awaited: { 'piscina-tuned': 5, raw: 0.7 },
+}
+const cpuGoals = { 'fire-and-forget': 0.7, awaited: 1.5 }
+
+export const comparisons = cases.flatMap((parameters) => {
+  const group = groupName(parameters)
+  const ours = { group, contender: 'sidework' }
+  const rates = contenders.slice(1).map((contender) => ({
+    name: `throughput, ${group}, ${contender}`,
+    unit: 'jobs/s',
+    figure: 'jobsPerSecond',
+    ours,
+    peer: { group, contender },
+    goal: atLeast(rateGoals[parameters.mode][contender]),
+  }))
+  const cpu = {
+    name: `main-thread CPU, ${group}, piscina-tuned`,
+    unit: 'µs/job',
+    figure: 'mainCpuUs',
+    ours,
+    peer: { group, contender: 'piscina-tuned' },
+    goal: { of: 'ours', sign: '≤', bound: cpuGoals[parameters.mode] },
+  }
+  return [...rates, cpu]
+})
+
+function groupName({ mode, threads }) {
+  return `${mode}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`
+}
+
+function atLeast(bound) {
+  return bound === undefined ? undefined : { of: 'ratio', sign: '≥', bound }
+}
+
+/** Starts the contender, warms it up, then measures about a second of it. */
+export async function measure({ contender, threads, mode }) {
+  const { start } = await loadContender(contender)
+  const pool = await start(threads, mode)
+  const rate = await warmUp(pool)
+  const measured = await timed(pool, Math.ceil((rate * measuredMs) / 1000))
+  await pool.close()
+  return measured
+}
+
+/** Doubles the number of jobs until they take long enough to be compiled and counted; answers jobs per second. */
+async function warmUp(pool) {
+  for (let count = 2_000; ; count *= 2) {
+    const { jobsPerSecond } = await timed(pool, count)
+    if ((count / jobsPerSecond) * 1000 >= warmUpMs) return jobsPerSecond
+  }
+}
+
+async function timed(pool, count) {
+  const cpuBefore = mainThreadCpuNs()
+  const startedAt = performance.now()
+  await pool.run(count)
+  const elapsedMs = performance.now() - startedAt
+  const cpuAfter = mainThreadCpuNs()
+  return {
+    jobsPerSecond: (count / elapsedMs) * 1000,
+    mainCpuUs: cpuBefore === undefined ? undefined : (cpuAfter - cpuBefore) / 1000 / count,
+  }
+}

@@ -1,4 +1,4 @@
-import { JobError, ResultError, ResultTimeoutError, type SideworkErrorCode } from '../errors.js'
+import { JobError, ResultError, ResultTimeoutError } from '../errors.js'
 import type { Disarmable, Job as JobRecord } from '../job/job.js'
 import { isSettled, type JobState } from '../job/lifecycle.js'
 import { decodePayload } from '../job/payload.js'
@@ -99,7 +99,14 @@ function settle(job: JobRecord, id: string, resolve: (result: unknown) => void, 
   } else resolve(decodePayload(job.details?.result))
 }
 
-const codes: Partial<Record<JobState, JobError['code']>> = {
+const codes: Record<JobState, JobError['code'] | undefined> = {
+  held: undefined,
+  scheduled: undefined,
+  blocked: undefined,
+  ready: undefined,
+  running: undefined,
+  retrying: undefined,
+  completed: undefined,
   failed: 'ERR_SIDEWORK_FAILED',
   cancelled: 'ERR_SIDEWORK_CANCELLED',
   expired: 'ERR_SIDEWORK_EXPIRED',
@@ -107,13 +114,8 @@ const codes: Partial<Record<JobState, JobError['code']>> = {
 
 function jobError(job: JobRecord, id: string): JobError {
   const cause = job.details?.error
-  const own: SideworkErrorCode | string | undefined = cause?.code
-  const code =
-    own === 'ERR_SIDEWORK_CLOSED' || own === 'ERR_SIDEWORK_DEDUPLICATED' ? own : codes[job.state]
-  return new JobError(
-    code ?? 'ERR_SIDEWORK_FAILED',
-    `Job ${id} of task '${job.task.name}' ${job.state}${cause === undefined ? '' : `: ${cause.message}`}`,
-    id,
-    cause,
-  )
+  const isClosed = job.state === 'cancelled' && cause?.code === 'ERR_SIDEWORK_CLOSED'
+  const code = isClosed ? 'ERR_SIDEWORK_CLOSED' : (codes[job.state] ?? 'ERR_SIDEWORK_FAILED')
+  const why = cause === undefined ? '' : `: ${cause.message}`
+  return new JobError(code, `Job ${id} of task '${job.task.name}' ${job.state}${why}`, id, cause)
 }

@@ -347,6 +347,33 @@ export class Dispatcher {
     this.dispatch(room)
   }
 
+  /** Tells every running handler to stop, without taking its token: what it still finishes counts. */
+  tellAll(code: string, message: string): void {
+    for (const thread of this.#threads()) {
+      for (const { token, phase } of thread.places.values()) {
+        if (phase === 'running') thread.port.post({ kind: 'abort', token, code, message })
+      }
+    }
+  }
+
+  /** The longest grace that a running job's task asks for. */
+  get longestKillAfterMs(): number {
+    let longest = 0
+    for (const thread of this.#threads()) {
+      for (const { job } of thread.places.values()) longest = Math.max(longest, job?.task.policy.killAfterMs ?? 0)
+    }
+    return longest
+  }
+
+  /** Stops every thread; the scheduler is closing. */
+  stopThreads(): void {
+    for (const thread of this.#threads()) this.terminate(thread, 'closing')
+  }
+
+  #threads(): LaneThread[] {
+    return [...this.lanes.cpu.threads, ...this.lanes.io.threads, ...this.lanes.main.threads]
+  }
+
   /** Stops a thread by force; what ran on it is sorted out when it has exited. */
   terminate(thread: LaneThread, reason: StopReason): void {
     if (thread.phase === 'stopping') return

@@ -35,7 +35,7 @@ export class Emitter {
     this.#listeners.set(event, [...(this.#listeners.get(event) ?? []), { listener, isOnce }])
   }
 
-  remove<E extends EventName>(event: E, listener: Listener<E>): void {
+  remove(event: EventName, listener: (event: never) => void): void {
     const left = (this.#listeners.get(event) ?? []).filter((entry) => entry.listener !== listener)
     if (left.length === 0) this.#listeners.delete(event)
     else this.#listeners.set(event, left)

@@ -93,7 +93,7 @@ export class Journal {
   }
 
   retry(job: Job, error: SerializedError, dueAt: number): void {
-    this.#recordFailure(job, error)
+    this.recordFailure(job, error)
     this.#move(job, 'retrying')
     this.#tell.retrying(job, error, dueAt)
   }
@@ -112,7 +112,7 @@ export class Journal {
   }
 
   fail(job: Job, error: SerializedError, now: number): void {
-    this.#recordFailure(job, error)
+    this.recordFailure(job, error)
     this.#settle(job, 'failed', now)
     this.#tell.failed(job, error)
   }
@@ -162,7 +162,8 @@ export class Journal {
     job.state = to
   }
 
-  #recordFailure(job: Job, error: SerializedError): void {
+  /** Keeps the failure of the attempt that just ended. */
+  recordFailure(job: Job, error: SerializedError): void {
     const details = job.more()
     details.error = error
     const at = this.#clock.wall()

@@ -11,8 +11,10 @@
  *     cancelled ─────────────────────────────────────────────▶ cancel
  */
 import type { Outcome } from '../job/outcome.js'
+import type { EncodedPayload } from '../job/payload.js'
 import type { SerializedError } from '../job/serialized-error.js'
-import { retryDelayMs, type BackoffPolicy } from './backoff.js'
+import type { BackoffPolicy } from '../job/backoff-policy.js'
+import { retryDelayMs } from './backoff.js'
 
 /** What a decision depends on besides the outcome. */
 export interface Facts {
@@ -30,7 +32,7 @@ export interface Facts {
 
 /** What becomes of the job. */
 export type Verdict =
-  | { readonly kind: 'complete' }
+  | { readonly kind: 'complete'; readonly result?: EncodedPayload; readonly resultRefused?: string }
   | { readonly kind: 'fail'; readonly error: SerializedError }
   /** `backoffFault`: the user's backoff function failed and the default was used. To be logged. */
   | {
@@ -43,13 +45,13 @@ export type Verdict =
   | { readonly kind: 'requeue' }
   | { readonly kind: 'cancel'; readonly error: SerializedError }
   /** It would have to run again, and its time to start is over. */
-  | { readonly kind: 'expire' }
+  | { readonly kind: 'expire'; readonly error?: SerializedError }
 
 /** The verdict on an attempt. A retry due after the job's expiry is still a retry: the expiry's timer ends it. */
 export function decide(outcome: Outcome, facts: Facts): Verdict {
   switch (outcome.kind) {
     case 'completed':
-      return { kind: 'complete' }
+      return { ...outcome, kind: 'complete' }
     case 'threw':
       return outcome.permanent ? { kind: 'fail', error: outcome.error } : failedAttempt(outcome.error, facts)
     case 'timed-out':
@@ -78,5 +80,6 @@ function failedAttempt(error: SerializedError, facts: Facts): Verdict {
 }
 
 function unlessExpired(verdict: Verdict, facts: Facts): Verdict {
-  return (facts.expiresInRemainingMs ?? Infinity) <= 0 ? { kind: 'expire' } : verdict
+  if ((facts.expiresInRemainingMs ?? Infinity) > 0) return verdict
+  return 'error' in verdict && verdict.error !== undefined ? { kind: 'expire', error: verdict.error } : { kind: 'expire' }
 }

@@ -4,13 +4,12 @@
  * An execution can lose its token before it has really ended (timeout, cancel): the job's fate is decided then, but the
  * execution *lingers*. No new attempt starts, and the job's ordering key is not given on, until `lingeringEnded`.
  */
-import { JobError } from '../errors.js'
 import type { Job } from '../job/job.js'
 import type { Journal } from '../job/journal.js'
 import { isSettled } from '../job/lifecycle.js'
 import type { Outcome } from '../job/outcome.js'
 import type { EncodedPayload } from '../job/payload.js'
-import { serializeError, type SerializedError } from '../job/serialized-error.js'
+import type { SerializedError } from '../job/serialized-error.js'
 import type { Queue } from '../queue/queue.js'
 import type { World } from '../world.js'
 import { decide, type Verdict } from './decide.js'
@@ -20,7 +19,10 @@ export interface SettledListener {
   settled(job: Job): void
   /** A task's own backoff function misbehaved and the default was used. */
   backoffFault(job: Job, fault: SerializedError): void
+  resultRefused(job: Job, why: string): void
   keyHalted(job: Job, key: string): void
+  /** A running job is neither running nor settled. */
+  moved(): void
 }
 
 export class Settler {
@@ -46,14 +48,14 @@ export class Settler {
   /** The execution is over and the token was valid. */
   ended(job: Job, outcome: Outcome, now: number): void {
     job.token = 0
-    this.#apply(job, this.#verdict(job, outcome), now)
+    this.#apply(job, this.#verdict(job, outcome, now), now)
   }
 
   /** The token is taken away while the execution goes on. */
   endedEarly(job: Job, outcome: Outcome, now: number): void {
     job.token = 0
     job.more().isLingering = true
-    this.#apply(job, this.#verdict(job, outcome), now)
+    this.#apply(job, this.#verdict(job, outcome, now), now)
   }
 
   /** An execution without a token has really ended. */
@@ -93,15 +95,17 @@ export class Settler {
     else this.#queue.take(job)
   }
 
-  #verdict(job: Job, outcome: Outcome): Verdict {
+  #verdict(job: Job, outcome: Outcome, now: number): Verdict {
     const { policy } = job.task
-    const own = job.details?.policy
+    const { details } = job
+    const expiresAt = details?.expiresAt
     return decide(outcome, {
       attempt: job.attempt,
-      maxAttempts: own?.maxAttempts ?? policy.maxAttempts,
-      retry: own?.retry ?? policy.retry,
+      maxAttempts: details?.policy?.maxAttempts ?? policy.maxAttempts,
+      backoff: details?.policy?.backoff ?? policy.backoff,
       random: this.#world.random,
-      ranOutOfMemoryBefore: job.details?.ranOutOfMemory ?? false,
+      outOfMemoryBefore: details?.ranOutOfMemory ?? false,
+      ...(expiresAt === undefined ? undefined : { expiresInRemainingMs: expiresAt - now }),
     })
   }
 
@@ -109,45 +113,46 @@ export class Settler {
     switch (verdict.kind) {
       case 'complete':
         this.#journal.complete(job, verdict.result, now)
-        if (verdict.resultRefused !== undefined) job.more().resultRefused = verdict.resultRefused
+        if (verdict.resultRefused !== undefined) {
+          job.more().resultRefused = verdict.resultRefused
+          this.#listener.resultRefused(job, verdict.resultRefused)
+        }
         return this.#finish(job, now)
       case 'fail':
         this.#journal.fail(job, verdict.error, now)
         return this.#finishFailed(job, now)
       case 'retry':
-        if (verdict.fault !== undefined) this.#listener.backoffFault(job, verdict.fault)
-        if (verdict.isOutOfMemory) job.more().ranOutOfMemory = true
-        return this.#retry(job, verdict.error, now + Math.ceil(verdict.delayMs), now)
+        return this.#retry(job, verdict, now + Math.ceil(verdict.delayMs))
       case 'snooze':
-        return this.#snooze(job, now + Math.ceil(verdict.delayMs), now)
+        return this.#snooze(job, now + Math.ceil(verdict.delayMs))
       case 'requeue':
         this.#journal.interrupt(job)
-        return this.#hasExpired(job, now) ? this.#expire(job, now) : this.#queue.giveBack(job)
+        return this.#queue.giveBack(job)
       case 'cancel':
         this.#journal.cancel(job, verdict.error, now)
         return this.#finish(job, now)
+      case 'expire':
+        if (verdict.error !== undefined) this.#journal.recordFailure(job, verdict.error)
+        return this.#expire(job, now)
     }
   }
 
-  #retry(job: Job, error: SerializedError, dueAt: number, now: number): void {
-    this.#journal.retry(job, error, dueAt)
-    if (this.#hasExpired(job, now)) this.#expire(job, now)
-    else this.#queue.wait(job, dueAt)
+  #retry(job: Job, verdict: Extract<Verdict, { kind: 'retry' }>, dueAt: number): void {
+    if (verdict.backoffFault !== undefined) this.#listener.backoffFault(job, verdict.backoffFault)
+    if (verdict.error.code === 'ERR_SIDEWORK_OUT_OF_MEMORY') job.more().ranOutOfMemory = true
+    this.#journal.retry(job, verdict.error, dueAt)
+    this.#queue.wait(job, dueAt)
+    this.#listener.moved()
   }
 
-  #snooze(job: Job, dueAt: number, now: number): void {
+  #snooze(job: Job, dueAt: number): void {
     this.#journal.snooze(job, dueAt)
-    if (this.#hasExpired(job, now)) this.#expire(job, now)
-    else this.#queue.wait(job, dueAt)
-  }
-
-  #hasExpired(job: Job, now: number): boolean {
-    return now >= (job.details?.expiresAt ?? Infinity)
+    this.#queue.wait(job, dueAt)
+    this.#listener.moved()
   }
 
   #expire(job: Job, now: number): void {
-    const error = new JobError('ERR_SIDEWORK_EXPIRED', 'The job expired before an attempt could start.', '')
-    this.#journal.expire(job, { name: error.name, message: error.message, code: error.code }, now)
+    this.#journal.expire(job, expiredError, now)
     this.#finish(job, now)
   }
 
@@ -170,7 +175,8 @@ export class Settler {
   }
 }
 
-/** An error as data, for verdicts the scheduler itself pronounces. */
-export function verdictError(code: JobError['code'], message: string): SerializedError {
-  return serializeError(Object.assign(new Error(message), { name: 'JobError', code, stack: undefined }))
-}
+const expiredError: SerializedError = Object.freeze({
+  name: 'JobError',
+  message: 'The job expired: its time to start was over before an attempt could succeed.',
+  code: 'ERR_SIDEWORK_EXPIRED',
+})

@@ -4,6 +4,7 @@
  */
 import { OptionError, SideworkError } from '../errors.js'
 import { encodePayload } from '../job/payload.js'
+import { payloadLimits } from '../job/payload-limits.js'
 import type { Progress, RequestContext } from '../job/snapshot.js'
 import type { DeferredChild, TaskContext, TaskLog } from '../task/context.js'
 import type { DeferOptions } from '../task/defer-options.js'
@@ -25,7 +26,7 @@ export interface AttemptHost {
 
 /** Progress is told at most every so many ms per job. */
 const progressEveryMs = 100
-const maxProgressBytes = 8 * 1024
+const progressLimits = payloadLimits(8 * 1024, 0)
 
 export class Attempt implements TaskContext {
   readonly id: string
@@ -140,5 +141,5 @@ function checkProgress(value: unknown): asserts value is Progress {
   if (typeof value !== 'object' || value === null || Array.isArray(value) || (ratio !== undefined && !isRatio)) {
     throw new OptionError(`progress(${show(value)}): give a ratio from 0 to 1, or an object such as { ratio, message }.`)
   }
-  encodePayload(value, maxProgressBytes)
+  encodePayload(value, progressLimits)
 }

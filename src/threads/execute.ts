@@ -1,6 +1,6 @@
 /** Calls one handler and turns whatever happens into data. Used by threads and by the main lane alike. */
-import { encodeResult } from '../job/payload.js'
-import { outcomeOfThrown } from '../task/outcome-of-thrown.js'
+import { outcomeOfThrown } from '../job/outcome.js'
+import { encodeResult, isResultRefusal } from '../job/payload.js'
 import type { TaskDefinition } from '../task/define-task.js'
 import type { Attempt } from './attempt.js'
 import type { Ending } from './protocol.js'
@@ -30,7 +30,7 @@ function ended(attempt: Attempt, value: unknown): Ending {
   const result = encodeResult(value)
   if (typeof result === 'string') return result
   if (result === undefined) return null
-  return 'refused' in result
+  return isResultRefusal(result)
     ? { kind: 'completed', resultRefused: result.refused }
     : { kind: 'completed', result }
 }

@@ -1,0 +1,38 @@
+/** The World of production: real time, chance, timers, worker threads, and the main lane on this thread's event loop. */
+import { after, Alarm, KeepAlive, preciseNow, random, randomId, realClock } from './clock.js'
+import { MainLane, type MainLanePorts } from './main-lane/main-lane.js'
+import type { Settings } from './scheduler-options.js'
+import { startThread } from './threads/thread.js'
+import type { World } from './world.js'
+
+/** What a world needs of the scheduler it is made for. */
+export interface WorldNeeds {
+  readonly settings: Settings
+  /** The handler of a main-lane job. */
+  readonly definitionOf: MainLanePorts['definitionOf']
+}
+
+export function realWorld({ settings, definitionOf }: WorldNeeds): World {
+  const clock = realClock()
+  const alarm = new Alarm()
+  const keepAlive = new KeepAlive()
+  const soon = (task: () => void): void => queueMicrotask(task)
+  const nextTurn = (task: () => void): void => void setImmediate(task)
+  return {
+    clock,
+    random,
+    randomId,
+    soon,
+    nextTurn,
+    armTimer: (at, wake) => alarm.arm(at, clock, wake),
+    keepAlive: (active) => keepAlive.set(active),
+    startThread: (lane, listener) =>
+      lane === 'main'
+        ? new MainLane({ definitionOf, nextTurn, soon, now: preciseNow, after }, settings.mainBudgetMs, listener)
+        : startThread(lane, settings.threads, listener),
+    close() {
+      alarm.arm(undefined, clock, () => undefined)
+      keepAlive.close()
+    },
+  }
+}

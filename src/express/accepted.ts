@@ -8,15 +8,19 @@ import { answerJson } from './answer.js'
 /** What `res.accepted` needs of a job. */
 export type AcceptedJob = Pick<Job, 'id' | 'state'>
 
-/** Fields of your own for the answer's body. `id`, `state` and `links` are the job's. */
-export type AcceptedBody = object & { readonly id?: never; readonly state?: never; readonly links?: never }
+/** What a body of your own may not name: `id`, `state` and `links` are the job's. */
+export interface JobFields {
+  readonly id?: never
+  readonly state?: never
+  readonly links?: never
+}
 
 /**
  * Answers 202 with `Location`, `Retry-After: 1`, `Cache-Control: no-store` and the JSON body
  * `{ id, state, links: { self, events }, ...body }`. The job's own three fields win over fields of `body`.
  * @throws OptionError when `body` is not an object; TypeError when it is not JSON; nothing is sent then
  */
-export type Accepted = (job: AcceptedJob, body?: AcceptedBody) => void
+export type Accepted = <Body extends object>(job: AcceptedJob, body?: Body & JobFields) => void
 
 const pathCharacters = /^(?:\/[\w.~!$&'()*+,;=:@%-]+)*\/?$/
 

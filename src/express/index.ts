@@ -6,7 +6,7 @@ export {
   type RequestDefer,
   type SideworkOptions,
 } from './middleware.js'
-export type { Accepted, AcceptedBody, AcceptedJob } from './accepted.js'
+export type { Accepted, AcceptedJob, JobFields } from './accepted.js'
 export { jobsRouter, type AuthorizedRequest, type JobsRouterOptions } from './jobs-router.js'
 export type { JobStatus } from './job-status.js'
 export { closeOnSignal, type CloseOnSignalOptions } from './close-on-signal.js'

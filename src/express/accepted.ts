@@ -20,6 +20,8 @@ export interface JobFields {
  * `{ id, state, links: { self, events }, ...body }`. The job's own three fields win over fields of `body`.
  * @throws OptionError when `body` is not an object; TypeError when it is not JSON; nothing is sent then
  */
+// The parameter lets an object literal have fields that JobFields does not name.
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters
 export type Accepted = <Body extends object>(job: AcceptedJob, body?: Body & JobFields) => void
 
 const pathCharacters = /^(?:\/[\w.~!$&'()*+,;=:@%-]+)*\/?$/

@@ -45,7 +45,7 @@ export function closeOnSignal(
   const requests = new RequestsInFlight(server)
   let isClosing = false
   const onSignal = () => {
-    if (isClosing) process.exit(1)
+    if (isClosing) return process.exit(1)
     isClosing = true
     leave(requests, scheduler, timeoutMs, onClosed).then(() => process.exit(0), exitFailed)
   }

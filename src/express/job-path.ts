@@ -7,9 +7,6 @@ export interface JobPath {
   readonly id: string | undefined
 }
 
-/** Longest id there is (256 bytes), every byte percent-encoded. */
-const maxEncodedLength = 3 * 256
-
 /** The parts of a path relative to the mount point, or `undefined` when it is none of the router's. */
 export function matchJobPath(url: string): JobPath | undefined {
   const [path = ''] = url.split('?', 1)
@@ -20,7 +17,6 @@ export function matchJobPath(url: string): JobPath | undefined {
 }
 
 function decodeId(encoded: string): string | undefined {
-  if (encoded === '' || encoded.length > maxEncodedLength) return undefined
   try {
     return decodeURIComponent(encoded)
   } catch {

@@ -46,7 +46,7 @@ interface Visit extends JobPath {
  * go to `next()`.
  * @throws OptionError for unknown and bad options
  * @example
- * app.use('/jobs', jobsRouter(scheduler, { authorize: (req, job) => job.request?.user === req.user?.id }))
+ * app.use('/jobs', jobsRouter(scheduler, { authorize: (req, job) => ownerOf(job) === req.headers['x-user-id'] }))
  */
 export function jobsRouter(scheduler: Scheduler, options: JobsRouterOptions = {}): ConnectHandler {
   const router = new JobsRouter(withPort('jobsRouter()', scheduler), options)

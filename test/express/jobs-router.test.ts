@@ -40,7 +40,7 @@ async function settledJob(
   await done
 }
 
-const without = (headers: Record<string, string>) => ({ ...headers, date: '' })
+const without = (headers: object) => ({ ...headers, date: '' })
 
 describe.each(frameworks)('on %s', (_name, createApp) => {
   it('GET answers the status of a job, never its payload', async () => {
@@ -155,7 +155,7 @@ function raw(url: string, path: string): Promise<string> {
     const req = httpRequest({ hostname, port, path, agent: false }, (res) => {
       const chunks: Buffer[] = []
       res.on('data', (chunk: Buffer) => chunks.push(chunk))
-      const { date: _date, ...headers } = res.headers
+      const headers = without(res.headers)
       res.on('end', () =>
         resolve(JSON.stringify([res.statusCode, headers, Buffer.concat(chunks).toString()])),
       )

@@ -25,7 +25,7 @@ export function realClock(): Clock {
 }
 
 /** Milliseconds with fractions, for measuring how long something took. */
-export function preciseNow(): number {
+export function monotonicMs(): number {
   return performance.now()
 }
 

@@ -1,5 +1,5 @@
 /** The World of production: real time, chance, timers, worker threads, and the main lane on this thread's event loop. */
-import { after, Alarm, KeepAlive, preciseNow, random, randomId, realClock } from './clock.js'
+import { after, Alarm, KeepAlive, monotonicMs, random, randomId, realClock } from './clock.js'
 import { MainLane, type MainLanePorts } from './main-lane/main-lane.js'
 import type { Settings } from './scheduler-options.js'
 import { startThread } from './threads/thread.js'
@@ -28,7 +28,7 @@ export function realWorld({ settings, definitionOf }: WorldNeeds): World {
     keepAlive: (active) => keepAlive.set(active),
     startThread: (lane, listener) =>
       lane === 'main'
-        ? new MainLane({ definitionOf, nextTurn, soon, now: preciseNow, after }, settings.mainBudgetMs, listener)
+        ? new MainLane({ definitionOf, nextTurn, soon, now: monotonicMs, after }, settings.mainBudgetMs, listener)
         : startThread(lane, settings.threads, listener),
     close() {
       alarm.arm(undefined, clock, () => undefined)

@@ -3,7 +3,7 @@
  * event loop is held. Nothing is built for an event that nobody listens to: ask `wants` first.
  */
 import type { World } from '../world.js'
-import { preciseNow } from '../clock.js'
+import { monotonicMs } from '../clock.js'
 import type { EventName, SchedulerEvents } from './event-types.js'
 
 type Listener<E extends EventName> = (event: SchedulerEvents[E]) => void
@@ -53,10 +53,10 @@ export class Emitter {
     const queue = this.#queue
     this.#queue = []
     this.#willDeliver = false
-    const start = preciseNow()
+    const start = monotonicMs()
     for (const [index, [event, data]] of queue.entries()) {
       this.#tell(event, data)
-      if (index % 32 === 31 && index + 1 < queue.length && preciseNow() - start > sliceMs) {
+      if (index % 32 === 31 && index + 1 < queue.length && monotonicMs() - start > sliceMs) {
         this.#queue = [...queue.slice(index + 1), ...this.#queue]
         if (!this.#willDeliver) this.#world.nextTurn(this.#deliver)
         this.#willDeliver = true

@@ -1,7 +1,7 @@
 /** The thread's half of protocol.ts. */
 import os from 'node:os'
 import type { MessagePort } from 'node:worker_threads'
-import { after, preciseNow } from '../clock.js'
+import { after, monotonicMs } from '../clock.js'
 import { serializeError } from '../job/serialized-error.js'
 import type { Lane } from '../job/snapshot.js'
 import { markThread, registeredTasks } from '../task/registry.js'
@@ -45,9 +45,9 @@ function serve(data: ThreadData, send: (message: FromThread) => void): void {
   const host = new ThreadHost(send, {
     yieldNow: () => new Promise((resolve) => setImmediate(resolve)),
     after,
-    now: preciseNow,
+    now: monotonicMs,
   })
-  const port: RunnerPort = { send, now: preciseNow, definitionOf: (task) => registeredTasks().get(task), host }
+  const port: RunnerPort = { send, now: monotonicMs, definitionOf: (task) => registeredTasks().get(task), host }
   const runner = data.lane === 'cpu' ? new SoloRunner(port, data.shared) : new SharedRunner(port)
   process.on('exit', () => runner.report())
   data.port.on('message', (message: ToThread) => {

@@ -1,0 +1,94 @@
+/**
+ * `closeOnSignal(server, scheduler)`: from SIGTERM or SIGINT to the exit, in numbered steps.
+ *
+ *   0 ───────────── up to timeout/2 ─────────────┬───────── the rest of timeout ─────────┐
+ *   │ 1 stop listening, end event streams        │ 3 scheduler.close({ timeout: rest })  │ 4 onClosed  5 exit
+ *   │ 2 finish requests in flight ──all done──▶  │   (begins earlier by what 2 saved)    │
+ */
+import { after, monotonicMs } from '../clock.js'
+import { OptionError } from '../errors.js'
+import { durationMs, ownOptions, show, type Duration } from '../options.js'
+import type { CloseReport, Scheduler } from '../scheduler.js'
+import { endStreams } from './job-streams.js'
+import { RequestsInFlight, type ClosableServer } from './requests-in-flight.js'
+
+/** How `closeOnSignal` behaves. */
+export interface CloseOnSignalOptions {
+  /**
+   * For requests and jobs together, default '25s', 0 allowed. Requests get at most half of it; jobs what is left.
+   * Jobs that must be forced to end take up to a second more; `onClosed` is not counted.
+   */
+  timeout?: Duration
+  /** Runs after the scheduler has closed and is awaited: store `report.lost`, close databases. */
+  onClosed?(this: void, report: CloseReport): void | Promise<void>
+}
+
+const signals = ['SIGTERM', 'SIGINT'] as const
+
+/**
+ * On SIGTERM or SIGINT: stops listening, finishes the requests in flight (which may still defer), closes the
+ * scheduler, awaits `onClosed` and exits with 0, or with 1 when closing or `onClosed` failed. A second signal exits
+ * with 1 at once. Call it right after `listen`, once per process: only requests that begin later are waited for.
+ * @returns a function that takes the handlers off again
+ * @throws OptionError for unknown and bad options
+ * @example
+ * closeOnSignal(createApp(scheduler).listen(3000), scheduler, { onClosed: () => database.end() })
+ */
+export function closeOnSignal(
+  server: ClosableServer,
+  scheduler: Scheduler,
+  options: CloseOnSignalOptions = {},
+): () => void {
+  const own: CloseOnSignalOptions = ownOptions('closeOnSignal()', options, new Set(['timeout', 'onClosed']))
+  const timeoutMs = durationMs('timeout', own.timeout ?? '25s', { zero: true })
+  const onClosed = readOnClosed(own.onClosed)
+  const requests = new RequestsInFlight(server)
+  let isClosing = false
+  const onSignal = () => {
+    if (isClosing) return process.exit(1)
+    isClosing = true
+    leave(requests, scheduler, timeoutMs, onClosed).then(() => process.exit(0), exitFailed)
+  }
+  for (const signal of signals) process.on(signal, onSignal)
+  return () => {
+    for (const signal of signals) process.off(signal, onSignal)
+    requests.forget()
+  }
+}
+
+async function leave(
+  requests: RequestsInFlight,
+  scheduler: Scheduler,
+  timeoutMs: number,
+  onClosed: CloseOnSignalOptions['onClosed'],
+): Promise<void> {
+  const startedAt = monotonicMs()
+  requests.stop()
+  endStreams(scheduler)
+  await noneWithin(requests, timeoutMs / 2)
+  const report = await scheduler.close({ timeout: Math.max(0, timeoutMs - (monotonicMs() - startedAt)) })
+  await onClosed?.(report)
+}
+
+/** Resolves when nothing is in flight, at the latest after `limitMs`. */
+function noneWithin(requests: RequestsInFlight, limitMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = after(limitMs, resolve)
+    requests.whenNone(() => {
+      cancel()
+      resolve()
+    })
+  })
+}
+
+/** The process ends here and nobody is left to throw at. */
+function exitFailed(error: unknown): void {
+  console.error('sidework: closing failed.', error)
+  process.exit(1)
+}
+
+function readOnClosed(value: unknown): CloseOnSignalOptions['onClosed'] {
+  // What a function takes cannot be seen at run time; it gets the report.
+  if (value === undefined || typeof value === 'function') return value as CloseOnSignalOptions['onClosed']
+  throw new OptionError(`onClosed is ${show(value)}. Give a function (report) => void or a promise.`)
+}

@@ -1,0 +1,121 @@
+/**
+ * One server-sent event stream (WHATWG HTML §9.2) over one response. What its reader has not taken yet is bounded: a
+ * frame that does not fit waits, replaced by each later one, so a slow reader skips to the latest state.
+ *
+ *   send ──fits──▶ write           waiting ──room again──▶ write as 'state'
+ *     └──does not fit──▶ waiting      └──two beats without room──▶ destroyed (the browser connects again)
+ */
+import type { ServerResponse } from 'node:http'
+import { endpointHeaders } from './answer.js'
+
+/** What is told at once. `data` is one line of JSON; `last` ends the stream. */
+export interface Frame {
+  readonly event: 'state' | 'progress' | 'closed'
+  readonly data: string
+  /** When it happened, ms since the epoch; the event's id, made strictly increasing within a stream. */
+  readonly at: number
+  readonly last: boolean
+}
+
+/** Most bytes that one connection may have buffered. */
+const bufferLimitBytes = 64 * 1024
+
+/** Most bytes of one frame's data. */
+export const dataLimitBytes = 32 * 1024
+
+const streamHeaders = {
+  ...endpointHeaders,
+  'Content-Type': 'text/event-stream; charset=utf-8',
+  'Cache-Control': 'no-store, no-transform',
+  'X-Accel-Buffering': 'no',
+}
+
+/** Begins a stream's answer: headers only. */
+export function answerStreamHead(res: ServerResponse): void {
+  res.writeHead(200, streamHeaders)
+}
+
+/** One open stream. */
+export class EventStream {
+  readonly #res: ServerResponse & { flush?: () => void }
+  #waiting: Frame | undefined
+  #lastData = ''
+  #lastId = 0
+  #isEnded = false
+  /** The last beat found the reader behind. */
+  #isBehind = false
+
+  /** Sends the headers and the reconnection time of 2 s. */
+  constructor(res: ServerResponse) {
+    this.#res = res
+    answerStreamHead(res)
+    res.on('drain', () => this.#sendWaiting())
+    this.#write('retry: 2000\n\n')
+  }
+
+  /** False once `server.close()` was called, of which a connection hears nothing and which waits for it. */
+  get isServed(): boolean {
+    // Node sets `server` on the sockets that a server accepts; its types do not show it.
+    const socket = this.#res.socket as { server?: { listening?: boolean } } | null
+    return socket?.server?.listening !== false
+  }
+
+  /** Tells, or keeps for later what does not fit. Frames that repeat the last one are skipped. */
+  send(frame: Frame): void {
+    if (this.#isEnded) return
+    const { event, at, last } = frame
+    if (frame.data === this.#lastData && event !== 'closed') {
+      this.#waiting = undefined // what waited was between two equal states
+      return
+    }
+    const id = Math.max(this.#lastId + 1, at)
+    const text = `event: ${event}\nid: ${id}\ndata: ${frame.data}\n\n`
+    if (!this.#fits(text)) {
+      // Several frames in one are a change of state, whatever the last of them is.
+      this.#waiting = event === 'progress' ? { ...frame, event: 'state' } : frame
+      return
+    }
+    this.#waiting = undefined
+    this.#lastData = frame.data
+    this.#lastId = id
+    this.#write(text)
+    if (last) this.end()
+  }
+
+  /** Keeps proxies from closing a silent stream; ends one whose reader has been behind since the last beat. */
+  beat(): void {
+    this.#sendWaiting()
+    const isBehind = this.#waiting !== undefined || this.#isEnded
+    if (isBehind && this.#isBehind) this.#res.destroy()
+    else if (!isBehind && this.#fits(':\n\n')) this.#write(':\n\n')
+    this.#isBehind = isBehind
+  }
+
+  /** Ends the stream; what is buffered is still sent. */
+  end(): void {
+    this.#isEnded = true
+    this.#waiting = undefined
+    this.#res.end()
+  }
+
+  /** Tells that no more will come and ends, without waiting for a reader that is behind. */
+  close(frame: Frame): void {
+    if (this.#isEnded || this.#res.writableLength > 0) this.#res.destroy()
+    else this.send(frame)
+  }
+
+  #fits(text: string): boolean {
+    return this.#res.writableLength + Buffer.byteLength(text) <= bufferLimitBytes
+  }
+
+  #sendWaiting(): void {
+    const waiting = this.#waiting
+    if (waiting !== undefined) this.send(waiting)
+  }
+
+  /** The callback finds room also where no 'drain' comes, which needs a buffer over the high-water mark. */
+  #write(text: string): void {
+    this.#res.write(text, () => this.#sendWaiting())
+    this.#res.flush?.() // a compressing middleware would keep it
+  }
+}

@@ -1,0 +1,13 @@
+/** The public 'sidework/express': what an HTTP server needs around a scheduler. */
+export {
+  sidework,
+  type ConnectHandler,
+  type Next,
+  type RequestDefer,
+  type SideworkOptions,
+} from './middleware.js'
+export type { Accepted, AcceptedJob, JobFields } from './accepted.js'
+export { jobsRouter, type AuthorizedRequest, type JobsRouterOptions } from './jobs-router.js'
+export type { JobStatus } from './job-status.js'
+export { closeOnSignal, type CloseOnSignalOptions } from './close-on-signal.js'
+export type { ClosableServer } from './requests-in-flight.js'

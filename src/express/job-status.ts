@@ -1,0 +1,52 @@
+/** What the endpoints show of a job: never its payload, its result only where exposed, of its error no stack. */
+import type { JobState } from '../job/lifecycle.js'
+import type { JobSnapshot, Progress } from '../job/snapshot.js'
+
+/** The JSON of `GET /jobs/:id` and the data of every server-sent event. Instants are ms since the epoch. */
+export interface JobStatus {
+  readonly id: string
+  readonly task: string
+  readonly state: JobState
+  /** The attempt that runs or ran last; 0 before the first. */
+  readonly attempt: number
+  readonly maxAttempts: number
+  readonly progress?: Progress | undefined
+  readonly acceptedAt: number
+  readonly runAt: number
+  readonly startedAt?: number | undefined
+  readonly settledAt?: number | undefined
+  /** How it ended, or the last failure of a retrying job. */
+  readonly error?: { readonly name: string; readonly message: string } | undefined
+  /** Only with `expose: ['result']`, never of a `sensitive` task. Byte leaves are base64. */
+  readonly result?: unknown
+}
+
+/** The status of a job; `showResult` only where the result may leave the process. */
+export function jobStatus(job: JobSnapshot, showResult: boolean): JobStatus {
+  return {
+    id: job.id,
+    task: job.task,
+    state: job.state,
+    attempt: job.attempt,
+    maxAttempts: job.maxAttempts,
+    progress: job.progress,
+    acceptedAt: job.acceptedAt,
+    runAt: job.runAt,
+    startedAt: job.startedAt,
+    settledAt: job.settledAt,
+    error: job.error && { name: job.error.name, message: job.error.message },
+    result: showResult ? job.result : undefined,
+  }
+}
+
+/** The status as JSON on one line, with `Uint8Array` leaves as base64. */
+export function statusJson(status: JobStatus): string {
+  return JSON.stringify(status, function (this: Record<string, unknown>, name, value: unknown) {
+    const original = this[name] // before a Buffer's toJSON
+    return original instanceof Uint8Array ? base64(original) : value
+  })
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64')
+}

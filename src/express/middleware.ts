@@ -1,0 +1,69 @@
+/** `sidework(scheduler)`: gives every request `req.defer` and every response `res.accepted`. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { ownOptions } from '../options.js'
+import type { Scheduler } from '../scheduler.js'
+import { answerAccepted, readJobsPath, type Accepted } from './accepted.js'
+import { withPort, type DeferArguments, type DeferPort } from './port.js'
+import { requestContext } from './request-context.js'
+
+/** `req.defer`: `scheduler.defer` for the job's request, whose id and `traceparent` travel with the job. */
+export type RequestDefer = Scheduler['defer']
+
+/** How `sidework()` behaves. */
+export interface SideworkOptions {
+  /** The absolute path, as clients see it (proxy prefix included), of `jobsRouter`. Default '/jobs'. */
+  jobsPath?: string
+}
+
+/** Calls the next handler, or the error handlers. */
+export type Next = (error?: unknown) => void
+
+/** A connect-style handler: fits Express 4 and 5, connect and plain node:http. */
+export type ConnectHandler = (req: IncomingMessage, res: ServerResponse, next: Next) => void
+
+declare global {
+  // Express's types are extended through this namespace, the only way that needs no import of them.
+  // eslint-disable-next-line @typescript-eslint/no-namespace
+  namespace Express {
+    interface Request {
+      /** Hands over a job, with this request's id and trace context. Added by `sidework(scheduler)`. */
+      defer: RequestDefer
+    }
+    interface Response {
+      /** Answers 202 with where to look for the job. Added by `sidework(scheduler)`. */
+      accepted: Accepted
+    }
+  }
+}
+
+/**
+ * Connect-style middleware that adds `req.defer` and `res.accepted`. Both are bound: destructure them freely.
+ * Deferring works at any time of the request, also after the response was sent; a client that goes away never harms an
+ * accepted job.
+ * @throws OptionError for unknown options and a bad `jobsPath`
+ * @example
+ * app.use(express.json(), sidework(scheduler))
+ * app.post('/signup', (req, res) => res.accepted(req.defer(sendMail, { to: req.body.email })))
+ */
+export function sidework(scheduler: Scheduler, options: SideworkOptions = {}): ConnectHandler {
+  const port = withPort('sidework()', scheduler)
+  const { jobsPath = '/jobs' } = ownOptions('sidework()', options, new Set(['jobsPath']))
+  const path = readJobsPath(jobsPath)
+  return (req, res, next) => {
+    const defer = deferOf(req, port)
+    const accepted: Accepted = (job, body) => answerAccepted(res, path, job, body)
+    Object.assign(req, { defer })
+    Object.assign(res, { accepted })
+    next()
+  }
+}
+
+/** A request that begins after `close()` is refused like everybody else; one that was there before may still defer. */
+function deferOf(req: IncomingMessage, port: Scheduler & DeferPort): RequestDefer {
+  const isLate = port.isClosing
+  return (...args: DeferArguments) => {
+    const [task, ...rest] = args
+    if (isLate) return port.defer(task as string, ...rest) // one overload stands for all: they are one function
+    return port.deferWithRequest(requestContext(req), ...args)
+  }
+}

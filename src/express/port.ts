@@ -1,0 +1,47 @@
+/**
+ * What this room needs beyond the public Scheduler: the members below, on the scheduler object itself, marked
+ * `@internal` there. Nothing here is exported from the package.
+ */
+import { OptionError } from '../errors.js'
+import type { RequestContext } from '../job/snapshot.js'
+import { show } from '../options.js'
+import type { InlineHandler, Job, Scheduler } from '../scheduler.js'
+import type { DeferOptions } from '../task/defer-options.js'
+import type { Task } from '../task/define-task.js'
+
+/** The arguments of `defer`, exactly as the caller gave them: `(task, payload?, options?)` or `(fn, options?)`. */
+export type DeferArguments = readonly [
+  task: Task | InlineHandler | string,
+  ...rest: [unknown?, DeferOptions?],
+]
+
+/** The internal extension port of the scheduler. */
+export interface DeferPort {
+  /**
+   * `defer(...args)` for a request in flight: stores `request` (if any) with the job and, while the scheduler closes,
+   * still accepts until the deadline. Refuses like `defer` otherwise.
+   */
+  deferWithRequest(request: RequestContext | undefined, ...args: DeferArguments): Job
+  /** Whether `close()` has been called. */
+  readonly isClosing: boolean
+  /** Whether payload and result of this job must not leave the process; true for an unknown id. */
+  isSensitive(id: string): boolean
+}
+
+/**
+ * The scheduler, seen with its port.
+ * @throws OptionError when it is not a scheduler of this package
+ */
+export function withPort(caller: string, scheduler: Scheduler): Scheduler & DeferPort {
+  if (
+    typeof scheduler === 'object' &&
+    (scheduler as Scheduler | null) !== null &&
+    'deferWithRequest' in scheduler
+  ) {
+    // Only the schedulers of this package have that member, and they implement the whole port.
+    return scheduler as Scheduler & DeferPort
+  }
+  throw new OptionError(
+    `${caller} got ${show(scheduler)} as scheduler. Give what createScheduler() returned.`,
+  )
+}

@@ -1,0 +1,190 @@
+import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { Agent, createServer, request, type IncomingMessage } from 'node:http'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { closeOnSignal } from '../../src/express/index.js'
+import { makeScheduler } from './fake-scheduler.js'
+import { follow, signal } from './serving.js'
+
+const fixture = fileURLToPath(new URL('fixtures/closing-app.ts', import.meta.url))
+
+interface Message {
+  event: string
+  port?: number
+  lost?: number
+}
+
+/** A server in its own process, what it told, and its exit. */
+async function start(...args: string[]) {
+  const child: ChildProcess = fork(fixture, args, {
+    execArgv: ['--import', 'tsx'],
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  const told: string[] = []
+  const waiting = new Map<string, (message: Message) => void>()
+  const messages = new Map<string, Message>()
+  child.on('message', (message: Message) => {
+    told.push(message.event)
+    messages.set(message.event, message)
+    waiting.get(message.event)?.(message)
+  })
+  let stderr = ''
+  child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
+  const tells = (event: string): Promise<Message> => {
+    const { promise, resolve } = signal<Message>()
+    const message = messages.get(event)
+    if (message) resolve(message)
+    else waiting.set(event, resolve)
+    return promise
+  }
+  const exit = once(child, 'close').then(([code, by]) => ({
+    code: code as number | null,
+    by: by as string | null,
+    stderr,
+  }))
+  const { port } = await tells('listening')
+  const url = `http://127.0.0.1:${port}`
+  return { child, url, told, tells, exit, kill: (by: NodeJS.Signals = 'SIGTERM') => child.kill(by) }
+}
+
+/** Sends a request over its own or the given agent. */
+async function send(method: string, url: string, agent: Agent | false = false): Promise<IncomingMessage> {
+  const req = request(url, { method, agent })
+  req.end()
+  const [response] = (await once(req, 'response')) as [IncomingMessage]
+  return response
+}
+
+async function text(response: IncomingMessage) {
+  let body = ''
+  for await (const chunk of response) body += String(chunk)
+  return body
+}
+
+describe('closeOnSignal', () => {
+  it.each(['SIGTERM', 'SIGINT'] as const)('exits with 0 on %s, after onClosed', async (by) => {
+    const app = await start()
+    app.kill(by)
+    expect(await app.exit).toMatchObject({ code: 0 })
+    expect(app.told).toEqual(['listening', 'signalled', 'closing', 'onClosed', 'onClosed ended'])
+  })
+
+  it('finishes requests in flight and runs what they defer before the scheduler closes', async () => {
+    const agent = new Agent({ keepAlive: true })
+    onTestFinished(() => agent.destroy())
+    const app = await start()
+    const answer = send('POST', `${app.url}/slow`, agent)
+    await app.tells('in flight')
+    app.kill()
+    await app.tells('signalled')
+    await expect(send('GET', `${app.url}/quick`)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+    expect(app.told).not.toContain('closing')
+    app.child.send('answer')
+    const response = await answer
+    expect(response.statusCode).toBe(202)
+    expect(response.headers.connection).toBe('close')
+    expect(await app.exit).toMatchObject({ code: 0 })
+    expect(app.told.slice(3).sort()).toEqual(['closing', 'job ran', 'onClosed', 'onClosed ended'])
+  })
+
+  it('waits for no idle connection', async () => {
+    const agent = new Agent({ keepAlive: true })
+    onTestFinished(() => agent.destroy())
+    const app = await start()
+    await text(await send('GET', `${app.url}/quick`, agent))
+    const startedAt = performance.now()
+    app.kill()
+    expect(await app.exit).toMatchObject({ code: 0 })
+    expect(performance.now() - startedAt).toBeLessThan(4000) // Node's keep-alive timeout is 5 s
+  })
+
+  it('closes a connection whose answer had begun, once it has ended, while jobs still run', async () => {
+    const agent = new Agent({ keepAlive: true })
+    onTestFinished(() => agent.destroy())
+    const app = await start()
+    await text(await send('POST', `${app.url}/job`))
+    const streamed = await send('POST', `${app.url}/streamed`, agent)
+    const startedAt = performance.now()
+    const closed = once(streamed.socket, 'close')
+    app.kill()
+    await app.tells('signalled')
+    app.child.send('answer')
+    expect(await text(streamed)).toBe('begun ended')
+    await closed
+    expect(performance.now() - startedAt).toBeLessThan(4000)
+    expect(app.told).not.toContain('onClosed')
+  })
+
+  it('ends event streams before it waits for requests', async () => {
+    const app = await start('2s')
+    await text(await send('POST', `${app.url}/job`))
+    const clients = await Promise.all(
+      Array.from({ length: 20 }, () => follow(`${app.url}/jobs/endless/events`)),
+    )
+    for (const client of clients) {
+      await client.next()
+      await client.next()
+    }
+    const slow = send('POST', `${app.url}/slow`)
+    await app.tells('in flight')
+    app.kill()
+    for (const client of clients) expect((await client.rest()).at(-1)).toMatchObject({ event: 'closed' })
+    expect(app.told).not.toContain('closing')
+    app.child.send('answer')
+    expect((await slow).statusCode).toBe(202)
+    expect(await app.tells('onClosed')).toMatchObject({ lost: 1 })
+    expect(await app.exit).toMatchObject({ code: 0 })
+  })
+
+  it('gives a stuck request half of the timeout, and the scheduler the rest', async () => {
+    const app = await start('2s')
+    const stuck = send('POST', `${app.url}/slow`).catch((error: NodeJS.ErrnoException) => error.code)
+    await app.tells('in flight')
+    const startedAt = performance.now()
+    app.kill()
+    await app.tells('closing')
+    const closingMs = performance.now() - startedAt
+    expect(await app.exit).toMatchObject({ code: 0 })
+    expect(closingMs).toBeGreaterThan(900)
+    expect(closingMs).toBeLessThan(1900)
+    expect(performance.now() - startedAt).toBeLessThan(3000)
+    expect(await stuck).toBe('ECONNRESET')
+  })
+
+  it('E3: exits with 1 at once on a second signal', async () => {
+    const app = await start('25s', 'hangs')
+    app.kill()
+    await app.tells('onClosed')
+    app.kill('SIGINT')
+    expect(await app.exit).toMatchObject({ code: 1, by: null })
+    expect(app.told).not.toContain('onClosed ended')
+  })
+
+  it('exits with 1 and says why when onClosed fails', async () => {
+    const app = await start('25s', 'throws')
+    app.kill()
+    const { code, stderr } = await app.exit
+    expect(code).toBe(1)
+    expect(stderr).toContain('no database')
+  })
+
+  it('takes its handlers off again', () => {
+    const count = () => process.listenerCount('SIGTERM') + process.listenerCount('SIGINT')
+    const server = createServer()
+    const before = [count(), server.listenerCount('request')]
+    const uninstall = closeOnSignal(server, makeScheduler())
+    expect(count()).toBe(Number(before[0]) + 2)
+    uninstall()
+    expect([count(), server.listenerCount('request')]).toEqual(before)
+  })
+
+  it.each([
+    [{ timeout: 'soon' }, /timeout is 'soon'/],
+    [{ onClosed: 1 }, /onClosed is 1/],
+    [{ signals: [] }, /unknown option 'signals'/],
+  ])('refuses %j', (options, message) => {
+    expect(() => closeOnSignal(createServer(), makeScheduler(), options as never)).toThrow(message)
+  })
+})

@@ -1,0 +1,383 @@
+import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
+import { connect } from 'node:net'
+import { createGzip } from 'node:zlib'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
+import express, { type RequestHandler } from 'express'
+import { jobsRouter, type JobsRouterOptions } from '../../src/express/index.js'
+import type { Progress } from '../../src/job/snapshot.js'
+import type { Scheduler } from '../../src/scheduler.js'
+import { makeScheduler, type MakeOptions } from './fake-scheduler.js'
+import { follow, frameworks, serve, signal, type SseEvent } from './serving.js'
+
+/** The clock's ticks, under the test's control. */
+const beats = vi.hoisted(() => new Set<() => void>())
+vi.mock('../../src/clock.js', async (original) => ({
+  ...(await original<object>()),
+  every: (intervalMs: number, run: () => void) => {
+    expect(intervalMs).toBe(15_000)
+    beats.add(run)
+    return () => beats.delete(run)
+  },
+}))
+const beat = () => beats.forEach((run) => run())
+beforeEach(() => beats.clear())
+
+interface Setup {
+  options?: JobsRouterOptions
+  make?: MakeOptions
+  createApp?: () => ReturnType<typeof express>
+  before?: RequestHandler
+}
+
+/** A served router, its scheduler and the responses it has given. */
+async function setUp({ options, make, createApp = express, before = (_q, _s, next) => next() }: Setup = {}) {
+  const scheduler = makeScheduler(make)
+  const listening = countListeners(scheduler)
+  const responses: ServerResponse[] = []
+  const app = createApp()
+  app.use((_req, res, next) => {
+    responses.push(res)
+    next()
+  })
+  app.use(before).use('/jobs', jobsRouter(scheduler, options))
+  app.set('env', 'test')
+  const { url, port, server } = await serve(app)
+  return { scheduler, listening, responses, url, port, server }
+}
+
+function countListeners(scheduler: Scheduler) {
+  const listening = { now: 0, most: 0 }
+  const { on, off } = scheduler
+  scheduler.on = function (this: Scheduler, ...args: Parameters<Scheduler['on']>) {
+    listening.most = Math.max(listening.most, ++listening.now)
+    return on.apply(this, args)
+  } as Scheduler['on']
+  scheduler.off = function (this: Scheduler, ...args: Parameters<Scheduler['off']>) {
+    listening.now--
+    return off.apply(this, args)
+  } as Scheduler['off']
+  return listening
+}
+
+/** A job that runs until the test ends it. */
+function runningJob(scheduler: Scheduler, id = 'r') {
+  const [started, end] = [signal<(value: Progress) => void>(), signal<unknown>()]
+  scheduler.defer((context) => (started.resolve(context.progress), end.promise), { id })
+  return { started: started.promise, end: end.resolve }
+}
+
+const states = (events: SseEvent[]) => events.map(({ event, status }) => [event, status.state])
+const closedEvents = (responses: ServerResponse[]) =>
+  Promise.all(responses.map((res) => res.closed || once(res, 'close')))
+
+describe.each(frameworks)('on %s', (_name, createApp) => {
+  it('a stream tells every change of a job with its status, and ends with the job', async () => {
+    const { scheduler, listening, responses, url } = await setUp({ createApp })
+    const job = runningJob(scheduler)
+    const client = await follow(`${url}/jobs/r/events`)
+    expect(client.response.headers).toMatchObject({
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-store, no-transform',
+      'x-accel-buffering': 'no',
+      'cross-origin-resource-policy': 'same-origin',
+      'x-content-type-options': 'nosniff',
+    })
+    expect(await client.next()).toMatchObject({ retry: '2000' })
+    const first = await client.next()
+    expect(first).toMatchObject({ event: 'state', status: { id: 'r', state: 'running', attempt: 1 } })
+    const progress = await job.started
+    progress(0.5)
+    const half = await client.next()
+    expect(half).toMatchObject({ event: 'progress', status: { state: 'running', progress: 0.5 } })
+    job.end(1)
+    const rest = await client.rest()
+    expect(states(rest)).toEqual([['state', 'completed']])
+    const ids = [first, half, ...rest].map((event) => Number(event?.id))
+    expect(ids.every((id, n) => Number.isSafeInteger(id) && id > (ids[n - 1] ?? 0))).toBe(true)
+    await closedEvents(responses)
+    expect(listening.now).toBe(0)
+  })
+
+  it('G14: a stream of a settled job is one event and the end; of an unknown job a plain 404', async () => {
+    const { scheduler, listening, url } = await setUp({ createApp })
+    scheduler.defer('any', 1, { id: 'c' }).cancel('no longer wanted')
+    const client = await follow(`${url}/jobs/c/events`)
+    const [retry, ...rest] = await client.rest()
+    expect(retry?.retry).toBe('2000')
+    expect(states(rest)).toEqual([['state', 'cancelled']])
+    const unknown = await follow(`${url}/jobs/unknown/events`)
+    expect(unknown.response.statusCode).toBe(404)
+    expect(unknown.response.headers['content-type']).toBe('application/problem+json')
+    unknown.leave()
+    expect(listening.most).toBeGreaterThan(0)
+  })
+})
+
+it('a stream tells retries and the last error', async () => {
+  const { scheduler, url } = await setUp()
+  const go = signal()
+  const fail = async () => {
+    await go.promise
+    throw new RangeError('too far')
+  }
+  scheduler.defer(fail, { id: 'f', attempts: 2 })
+  const client = await follow(`${url}/jobs/f/events`)
+  await client.next()
+  await client.next()
+  go.resolve()
+  const rest = await client.rest()
+  expect(states(rest).map(([, state]) => state)).toEqual(['retrying', 'running', 'failed'])
+  expect(rest.at(-1)?.status).toMatchObject({ attempt: 2, error: { name: 'RangeError', message: 'too far' } })
+})
+
+it('the end of a job that is not kept is told all the same', async () => {
+  const { scheduler, url } = await setUp({ make: { keep: 0 } })
+  const job = runningJob(scheduler)
+  const client = await follow(`${url}/jobs/r/events`)
+  await client.next()
+  await client.next()
+  job.end(1)
+  const rest = await client.rest()
+  expect(states(rest)).toEqual([['state', 'completed']])
+  expect(rest[0]?.status).toMatchObject({ id: 'r', settledAt: expect.any(Number) })
+})
+
+it('many streams share one set of listeners, and none is left when the last client has gone', async () => {
+  const warned = vi.fn()
+  process.on('warning', warned)
+  const { scheduler, listening, responses, url } = await setUp()
+  runningJob(scheduler)
+  expect(listening.now).toBe(0)
+  const clients = await Promise.all(Array.from({ length: 50 }, () => follow(`${url}/jobs/r/events`)))
+  expect(listening.now).toBe(10)
+  expect(beats.size).toBe(1)
+  for (const client of clients) client.leave()
+  await closedEvents(responses)
+  expect(listening).toEqual({ now: 0, most: 10 })
+  expect(beats.size).toBe(0)
+  process.off('warning', warned)
+  expect(warned).not.toHaveBeenCalled()
+})
+
+it('a client that goes while authorize decides leaves nothing behind', async () => {
+  const [asked, allow] = [signal(), signal<boolean>()]
+  const authorize = () => (asked.resolve(), allow.promise)
+  const { scheduler, listening, responses, url } = await setUp({ options: { authorize } })
+  runningJob(scheduler)
+  const opening = follow(`${url}/jobs/r/events`).catch(() => undefined)
+  await asked.promise
+  responses[0]?.req.socket.destroy()
+  await closedEvents(responses)
+  allow.resolve(true)
+  await opening
+  expect(listening.most).toBe(0)
+})
+
+describe('G9: a reader that never reads', () => {
+  const unread = async (port: number) => {
+    const socket = connect(port, '127.0.0.1')
+    socket.pause()
+    socket.write('GET /jobs/r/events HTTP/1.1\r\nHost: a\r\n\r\n')
+    await once(socket, 'connect')
+    return socket
+  }
+  /** 40 MB of progress: more than any kernel buffers. */
+  const flood = async (progress: (value: Progress) => void, each: () => void) => {
+    for (let n = 1; n <= 2000; n++) {
+      progress({ ratio: n / 2000, message: 'x'.repeat(20_000) })
+      await new Promise((resolve) => setImmediate(resolve))
+      each()
+    }
+  }
+
+  it('costs at most 64 KB, and gets the latest state once it reads', async () => {
+    const { scheduler, responses, port } = await setUp()
+    const job = runningJob(scheduler)
+    const progress = await job.started
+    const socket = await unread(port)
+    let most = 0
+    await flood(progress, () => (most = Math.max(most, responses[0]?.writableLength ?? 0)))
+    expect(most).toBeGreaterThan(20_000)
+    expect(most).toBeLessThanOrEqual(64 * 1024)
+    job.end('done')
+    let text = ''
+    const told = signal()
+    socket.setEncoding('utf8').on('data', (chunk: string) => {
+      text = (text + chunk).slice(-50_000)
+      if (text.includes('"state":"completed"')) told.resolve()
+    })
+    socket.resume()
+    await told.promise
+    expect(text).toContain('"ratio":1,')
+    socket.destroy()
+  })
+
+  it('is cut off when it is still behind after two beats', async () => {
+    const { scheduler, listening, responses, port } = await setUp()
+    const job = runningJob(scheduler)
+    const socket = await unread(port)
+    await flood(await job.started, () => undefined)
+    beat()
+    expect(responses[0]?.destroyed).toBe(false)
+    beat()
+    expect(responses[0]?.destroyed).toBe(true)
+    await closedEvents(responses)
+    expect(listening.now).toBe(0)
+    socket.destroy()
+  })
+})
+
+it('a result that is too large for an event is left to GET', async () => {
+  const { scheduler, url } = await setUp({ options: { expose: ['result'] } })
+  const job = runningJob(scheduler)
+  const client = await follow(`${url}/jobs/r/events`)
+  job.end('x'.repeat(500_000))
+  const last = (await client.rest()).at(-1)
+  expect(last?.status.state).toBe('completed')
+  expect(last?.status.result).toBeUndefined()
+  const { result } = (await (await fetch(`${url}/jobs/r`)).json()) as { result: string }
+  expect(result).toHaveLength(500_000)
+})
+
+describe('G10: too many streams', () => {
+  it('of one job get 503 with Retry-After, and room again when one goes', async () => {
+    const { scheduler, responses, url } = await setUp()
+    runningJob(scheduler)
+    const clients = await Promise.all(Array.from({ length: 100 }, () => follow(`${url}/jobs/r/events`)))
+    const refused = await follow(`${url}/jobs/r/events`)
+    expect(refused.response.statusCode).toBe(503)
+    expect(refused.response.headers).toMatchObject({
+      'retry-after': '5',
+      'content-type': 'application/problem+json',
+    })
+    const gone = once(responses[0] as ServerResponse, 'close')
+    clients.forEach((client) => client.leave())
+    await gone
+    expect((await follow(`${url}/jobs/r/events`)).response.statusCode).toBe(200)
+  })
+
+  it('in all get 503 too', async () => {
+    const { scheduler, url } = await setUp()
+    for (let n = 0; n < 11; n++) runningJob(scheduler, `r${n}`)
+    for (let n = 0; n < 10; n++) {
+      await Promise.all(Array.from({ length: 100 }, () => follow(`${url}/jobs/r${n}/events`)))
+    }
+    expect((await follow(`${url}/jobs/r10/events`)).response.statusCode).toBe(503)
+  }, 60_000)
+})
+
+describe('Last-Event-ID', () => {
+  it.each([
+    ['garbage'],
+    ['-1'],
+    ['1e30'],
+    ['999999999999999999999'],
+    ['0'],
+    ['9007199254740991'],
+    ['__proto__'],
+    ['1.5'],
+  ])('G11: %j is ignored', async (id) => {
+    const { scheduler, url } = await setUp()
+    scheduler.defer('any', 1, { id: 'c' }).cancel()
+    const client = await follow(`${url}/jobs/c/events`, { 'Last-Event-ID': id })
+    expect(states((await client.rest()).slice(1))).toEqual([['state', 'cancelled']])
+  })
+
+  it('of the final event stops the browser from reconnecting', async () => {
+    const { scheduler, url } = await setUp()
+    scheduler.defer('any', 1, { id: 'c' }).cancel()
+    const final = (await (await follow(`${url}/jobs/c/events`)).rest()).at(-1)
+    const again = await follow(`${url}/jobs/c/events`, { 'Last-Event-ID': final?.id ?? '' })
+    expect(again.response.statusCode).toBe(204)
+    expect(await again.rest()).toEqual([])
+  })
+
+  it('of an earlier event resumes with the current state', async () => {
+    const { scheduler, url } = await setUp()
+    const job = runningJob(scheduler)
+    const client = await follow(`${url}/jobs/r/events`)
+    await client.next()
+    const seen = await client.next()
+    client.leave()
+    const again = await follow(`${url}/jobs/r/events`, { 'Last-Event-ID': seen?.id ?? '' })
+    job.end(1)
+    expect((await again.rest()).at(-1)?.status.state).toBe('completed')
+  })
+})
+
+it('a silent stream gets a comment every 15 s', async () => {
+  const { scheduler, url } = await setUp()
+  runningJob(scheduler)
+  const client = await follow(`${url}/jobs/r/events`)
+  await client.next()
+  await client.next()
+  beat()
+  expect(await client.next()).toMatchObject({ comment: '' })
+  client.leave()
+})
+
+it('G13: a compressing middleware is told to keep out, and is flushed where it compresses all the same', async () => {
+  const compressing: RequestHandler = (_req, res, next) => {
+    const gzip = createGzip()
+    const { write, end } = res
+    gzip.on('data', (chunk: Buffer) => write.call(res, chunk, 'utf8'))
+    gzip.on('end', () => end.call(res, undefined, 'utf8'))
+    res.setHeader('Content-Encoding', 'gzip')
+    res.write = ((chunk: string) => gzip.write(chunk)) as typeof res.write // drops the callback, as compression does
+    res.end = (() => gzip.end()) as unknown as typeof res.end
+    next(void Object.assign(res, { flush: () => gzip.flush() }))
+  }
+  const { scheduler, url } = await setUp({ before: compressing })
+  const job = runningJob(scheduler)
+  await job.started
+  const response = await fetch(`${url}/jobs/r/events`) // decompresses what has been flushed
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader()
+  let text = ''
+  while (!text.includes('"running"')) text += Buffer.from((await reader.read()).value ?? []).toString()
+  expect(response.headers.get('cache-control')).toContain('no-transform')
+  await reader.cancel()
+})
+
+describe('closing', () => {
+  it('ends every stream with a closed event when the scheduler begins to close', async () => {
+    const { scheduler, listening, responses, url } = await setUp()
+    const job = runningJob(scheduler)
+    const clients = await Promise.all(Array.from({ length: 20 }, () => follow(`${url}/jobs/r/events`)))
+    for (const client of clients) {
+      await client.next()
+      await client.next()
+    }
+    const closing = scheduler.close()
+    for (const client of clients) expect(states(await client.rest())).toEqual([['closed', 'running']])
+    await closedEvents(responses)
+    expect(listening.now).toBe(0)
+    job.end(1)
+    await closing
+  })
+
+  it('a stream opened meanwhile tells the state and ends', async () => {
+    const { scheduler, url } = await setUp()
+    const job = runningJob(scheduler)
+    await job.started
+    const closing = scheduler.close()
+    const client = await follow(`${url}/jobs/r/events`)
+    expect(states((await client.rest()).slice(1))).toEqual([['state', 'running'], ['closed', 'running']]) // prettier-ignore
+    job.end(1)
+    await closing
+  })
+
+  it('E13: server.close() alone ends the streams with the next beat', async () => {
+    const { scheduler, url, server } = await setUp()
+    runningJob(scheduler)
+    const clients = await Promise.all(Array.from({ length: 100 }, () => follow(`${url}/jobs/r/events`)))
+    await Promise.all(clients.map((client) => client.next()))
+    await Promise.all(clients.map((client) => client.next()))
+    const closed = once(server, 'close')
+    server.close()
+    beat()
+    for (const client of clients) expect(states(await client.rest())).toEqual([['closed', 'running']])
+    server.closeIdleConnections()
+    await closed
+  })
+})

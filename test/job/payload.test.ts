@@ -104,7 +104,7 @@ describe('what is refused', () => {
     total = 1
   }
   class Numbers extends Array<number> {}
-  const exotic: [string, unknown][] = [
+  const exotic: [name: string, value: unknown, at?: string][] = [
     ['a function', () => 1],
     ['a symbol', Symbol('s')],
     ['a bigint', 1n],
@@ -135,15 +135,21 @@ describe('what is refused', () => {
     ['an object that inherits from a Proxy', Object.create(new Proxy({}, {}))],
     ['an object with a symbol key', { [Symbol.iterator]: 1 }],
     ['a global namespace', Math],
-    ['a sparse array element', undefined],
+    ['an array with undefined', [undefined], '[0]'],
+    ['a sparse array', new Array(2), '[0]'],
   ]
-  const rows = exotic.flatMap(([name, value]) => [0, 1, 5].map((depth) => ({ name, value, depth })))
-  test.each(rows.filter(({ name, depth }) => name !== 'a sparse array element' || depth > 1))(
-    'A2 A4 A5: $name in a payload, $depth deep, is refused with its path',
-    ({ name, value, depth }) => {
-      const bad = name === 'a sparse array element' ? [undefined] : value
-      const refusal = refusalOf(nested(depth, bad))
-      const path = pathOf(depth) + (name === 'a sparse array element' ? '[0]' : '')
+  const rows = exotic.flatMap(([name, value, at = '']) =>
+    [0, 1, 5].map((depth): [string, number, unknown, string] => [
+      name,
+      depth,
+      nested(depth, value),
+      pathOf(depth) + at,
+    ]),
+  )
+  test.each(rows)(
+    'A2 A4 A5: %s in a payload, %i deep, is refused with its path',
+    (_name, _depth, value, path) => {
+      const refusal = refusalOf(value)
       expect(refusal).toMatchObject({ code: 'ERR_SIDEWORK_PAYLOAD', status: 422, path })
       expect(refusal.message.startsWith(`${path} `)).toBe(true)
     },
@@ -401,7 +407,7 @@ describe('snapshots and results', () => {
     ['a getter that throws undefined', getterThrowing(undefined)],
     ['a getter that overflows the stack', getterOverflowing()],
     ['a class whose name throws', new (classWithThrowingName())()],
-  ])('B6: %s as a result never throws', (_, value) => {
+  ])('B6: a result that is or holds %s is refused, never thrown', (_, value) => {
     const result = encodeResult({ value })
     expect(isResultRefusal(result)).toBe(true)
   })

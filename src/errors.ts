@@ -120,20 +120,24 @@ export class ClosedError extends SideworkError {
   }
 }
 
+/** How a job can end other than completed, as `job.result()` tells it. */
+export type JobErrorCode = Extract<
+  SideworkErrorCode,
+  | 'ERR_SIDEWORK_FAILED'
+  | 'ERR_SIDEWORK_CANCELLED'
+  | 'ERR_SIDEWORK_EXPIRED'
+  | 'ERR_SIDEWORK_CLOSED'
+  | 'ERR_SIDEWORK_DEDUPLICATED'
+>
+
 /** What `job.result()` rejects with when the job did not complete; `cause` is the recorded error data. */
 export class JobError extends SideworkError {
   override name = 'JobError'
+  declare readonly code: JobErrorCode
   /** Id of the job. */
   readonly job: string
   constructor(
-    code: Extract<
-      SideworkErrorCode,
-      | 'ERR_SIDEWORK_FAILED'
-      | 'ERR_SIDEWORK_CANCELLED'
-      | 'ERR_SIDEWORK_EXPIRED'
-      | 'ERR_SIDEWORK_CLOSED'
-      | 'ERR_SIDEWORK_DEDUPLICATED'
-    >,
+    code: JobErrorCode,
     message: string,
     job: string,
     cause?: unknown,

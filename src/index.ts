@@ -1,5 +1,35 @@
-/** The public '.': in the order of the corridor (task, defer, run, settle, events). */
+/** The public '.': in the order of the corridor (task, defer, run, settle, tell). */
 export { defineTask, type Handler, type Task } from './task/define-task.js'
-export type { TaskContext } from './task/context.js'
+export type { Backoff, TaskOptions, TaskOptionsWithInput } from './task/task-options.js'
+export type { DeferredChild, LogMethod, TaskContext, TaskLog } from './task/context.js'
 export { PermanentError, RetryLater, Snooze } from './task/control.js'
-export type { Scheduler, Job, CloseReport, InlineHandler } from './scheduler.js'
+
+export { createScheduler, Scheduler } from './scheduler.js'
+export type { SchedulerOptions, ThreadOptions } from './scheduler-options.js'
+export type { CloseReport, InlineHandler, Job, JobFilter, Stats } from './scheduler.js'
+export type { LaneStats } from './stats.js'
+export type { DeferOptions } from './task/defer-options.js'
+export type { Duration, Priority } from './options.js'
+
+export { isSettled, type JobState, type SettledState, type UnsettledState } from './job/lifecycle.js'
+export type { AttemptError, JobSnapshot, Lane, Progress, RequestContext } from './job/snapshot.js'
+export type { SerializedError } from './job/serialized-error.js'
+export type { StateCounts } from './job/task-record.js'
+export type { EventName, JobEvent, SchedulerEvents } from './events/event-types.js'
+
+export {
+  ClosedError,
+  JobError,
+  OptionError,
+  PayloadError,
+  PayloadTooLargeError,
+  QueueFullError,
+  ResultError,
+  ResultTimeoutError,
+  SideworkError,
+  ThreadStartError,
+  UnknownTaskError,
+  type JobErrorCode,
+  type PayloadIssue,
+  type SideworkErrorCode,
+} from './errors.js'

@@ -9,6 +9,7 @@ import type { Lane } from './job/snapshot.js'
 import { durationMs, integer, ownOptions, show, type Duration } from './options.js'
 import { readDefaults } from './task/task-policy.js'
 import type { TaskOptions } from './task/task-options.js'
+import { taskModuleUrls } from './threads/task-modules.js'
 import type { ThreadSettings } from './threads/thread.js'
 
 /** Options of the worker threads. A bare number means `cpu`. */
@@ -59,6 +60,8 @@ export interface SchedulerOptions {
 /** The options with every default applied. */
 export interface Settings {
   readonly threads: ThreadSettings
+  /** Whether threads have modules to import. */
+  readonly hasTaskModules: boolean
   readonly lanes: Readonly<Record<Lane, LaneSettings>>
   readonly mainBudgetMs: number
   readonly maxQueued: number
@@ -106,15 +109,17 @@ const mostQueued = 8_000_000
 export function readSettings(options: unknown): Settings {
   const own = ownOptions('createScheduler', options ?? {}, known.scheduler)
   const threads = readThreads(own['threads'])
+  const tasks = taskModuleUrls(readTasks(own['tasks']))
   const main = ownOptions('main', own['main'], known.main)
   return {
     threads: {
-      tasks: readTasks(own['tasks']),
+      tasks,
       nice: integer('threads.nice', threads['nice'] ?? 10, 0, 19),
       resourceLimits: threads['resourceLimits'] as ResourceLimits | undefined, // Node checks it when a thread starts
       execArgv: threads['execArgv'] as readonly string[] | undefined, // likewise
       entry: readEntry(threads['entry']),
     },
+    hasTaskModules: tasks.length > 0,
     lanes: readLanes(threads, main),
     mainBudgetMs: durationMs('main.budget', main['budget'] ?? '5ms'),
     maxQueued: integer('maxQueued', own['maxQueued'] ?? 100_000, 1, mostQueued),

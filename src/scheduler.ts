@@ -13,7 +13,7 @@ import { TaskBook } from './defer/task-book.js'
 import { Closing } from './closing.js'
 import { Dispatcher } from './dispatch/dispatcher.js'
 import { LaneRoom } from './dispatch/lane-room.js'
-import { ClosedError, OptionError, SideworkError, ThreadStartError } from './errors.js'
+import { ClosedError, OptionError, SideworkError } from './errors.js'
 import { Announcements } from './events/announcements.js'
 import { Emitter } from './events/emitter.js'
 import type { EventName, SchedulerEvents } from './events/event-types.js'
@@ -23,6 +23,7 @@ import type { Job as JobRecord } from './job/job.js'
 import { JobTable } from './job/job-table.js'
 import { Journal } from './job/journal.js'
 import { isSettled, type JobState } from './job/lifecycle.js'
+import { encodedSizeBytes } from './job/payload.js'
 import { serializeError, type SerializedError } from './job/serialized-error.js'
 import type { JobSnapshot, Lane, RequestContext } from './job/snapshot.js'
 import { takeSnapshot, type SnapshotForm, type SnapshotView } from './job/take-snapshot.js'
@@ -92,6 +93,8 @@ export class Scheduler {
   readonly #acceptance: Acceptance
   readonly #view: SnapshotView
   #isKeptAlive = false
+  /** Calls of `ready()` and `close()` under way. */
+  #waits = 0
   #willCheckRest = false
   #idlers: (() => void)[] = []
   #closing: Closing | undefined
@@ -152,7 +155,15 @@ export class Scheduler {
    */
   async ready(): Promise<void> {
     if (this.#closing !== undefined) throw new ClosedError()
-    if (this.#settings.hasTaskModules) await whenReady(this.#dispatcher, this.#book, this.#world)
+    if (!this.#settings.hasTaskModules) return
+    this.#waits++
+    this.#keepAlive()
+    try {
+      await whenReady(this.#dispatcher, this.#book)
+    } finally {
+      this.#waits--
+      this.#keepAlive()
+    }
   }
 
   /**
@@ -215,14 +226,9 @@ export class Scheduler {
     const job = this.#find(id)
     if (job === undefined || !isSettled(job.state) || job.state === 'completed') return false
     if (this.#closing !== undefined) throw new ClosedError()
-    this.#admission.readmit(job.payload)
-    const now = this.#world.clock.now()
-    this.#history.take(job)
-    this.#journal.revive(job)
-    job.readyAt = now
+    this.#revive(job)
     if (job.details?.isLingering === true) job.details.isDueAfterLingering = true
-    else this.#queue.enterAgain(job, now)
-    this.#keepAlive()
+    else this.#queue.enterAgain(job)
     return true
   }
 
@@ -254,11 +260,11 @@ export class Scheduler {
     const own = ownOptions('releaseKey', options, new Set(['retry']))
     const id = this.#queue.lines.halted.get(key)
     if (id === undefined) return false
-    if (own['retry'] === true) this.#queue.rejoinAtHead(this.#find(id))
-    const wasHalted = this.#queue.releaseKey(key, this.#world.clock.now())
-    if (own['retry'] === true) this.retry(id)
+    const head = own['retry'] === true ? this.#find(id) : undefined
+    if (head?.state === 'failed') this.#revive(head)
+    this.#queue.releaseKey(key, this.#world.clock.now(), head?.state === 'ready' ? head : undefined)
     if (this.#emitter.wants('key:released')) this.#emitter.emit('key:released', { key, at: this.#world.clock.wall() })
-    return wasHalted
+    return true
   }
 
   /** Figures of this moment. Costs O(number of tasks). */
@@ -308,6 +314,8 @@ export class Scheduler {
     const own = ownOptions('close', options, closeNames)
     const timeoutMs = durationMs('timeout', own['timeout'] ?? '25s', { zero: true })
     const before = { ...this.#journal.counts }
+    this.#waits++
+    this.#keepAlive()
     this.#closed = new Promise((resolve) => {
       this.#emitter.emit('closing', { at: this.#world.clock.wall() })
       this.#closing = new Closing(
@@ -333,7 +341,7 @@ export class Scheduler {
     if (!Array.isArray(jobs)) throw new OptionError(`restore got ${show(jobs)}. Give the \`lost\` list of a CloseReport.`)
     const { clock } = this.#world
     const read = jobs.map((snapshot: unknown) =>
-      restoreJob(snapshot, (name) => this.#book.find(name), this.#acceptance, clock),
+      restoreJob(snapshot, (name) => this.#book.find(name), this.#acceptance.limits, clock),
     )
     const accepted = this.#acceptance.readmit(read, clock.now())
     this.#keepAlive()
@@ -402,6 +410,15 @@ export class Scheduler {
     this.#settler.expireWaiting(job, now)
   }
 
+  /** Begins the next generation of a settled job. It stands nowhere yet. */
+  #revive(job: JobRecord): void {
+    this.#admission.admit(1, encodedSizeBytes(job.payload))
+    this.#history.take(job)
+    this.#journal.revive(job)
+    job.readyAt = this.#world.clock.now()
+    this.#keepAlive()
+  }
+
   /** The one timer fired: everything due is done, jobs first in order, then the timer is set anew. */
   #tick(): void {
     const now = this.#world.clock.now()
@@ -441,9 +458,9 @@ export class Scheduler {
     this.#keepAlive()
   }
 
-  /** The process stays alive exactly while a job is unsettled. */
+  /** The process stays alive exactly while a job is unsettled, or `ready()` or `close()` is under way. */
   #keepAlive(): void {
-    const isNeeded = this.#journal.unsettled > 0
+    const isNeeded = this.#journal.unsettled > 0 || this.#waits > 0
     if (isNeeded === this.#isKeptAlive) return
     this.#isKeptAlive = isNeeded
     this.#world.keepAlive(isNeeded)
@@ -585,5 +602,3 @@ export function createScheduler(options: SchedulerOptions = {}): Scheduler {
   }
   return new Scheduler(readSettings(options), realWorld)
 }
-
-export { ThreadStartError }

@@ -6,7 +6,7 @@ import { OptionError, PayloadError, SideworkError, type PayloadIssue } from '../
 import { Job } from '../job/job.js'
 import type { JobTable } from '../job/job-table.js'
 import type { Journal } from '../job/journal.js'
-import { encodedSizeBytes, encodePayload, type EncodedPayload } from '../job/payload.js'
+import { decodePayload, encodedSizeBytes, encodePayload, type EncodedPayload } from '../job/payload.js'
 import { payloadLimits, type PayloadLimits } from '../job/payload-limits.js'
 import type { RequestContext } from '../job/snapshot.js'
 import type { TaskRecord } from '../job/task-record.js'
@@ -16,6 +16,7 @@ import type { Queue } from '../queue/queue.js'
 import type { Clock } from '../world.js'
 import type { Admission } from './admission.js'
 import { readDeferOptions, type ReadOptions } from './read-defer-options.js'
+import type { RestoredJob } from './restore.js'
 
 /** The rooms an acceptance works with. */
 export interface AcceptanceRooms {
@@ -75,19 +76,27 @@ export class Acceptance {
     return job
   }
 
-  /** A job that another scheduler accepted and lost: it keeps its id, attempt and instants. */
-  readmit(job: Job, id: string, now: number): void {
-    if (this.#rooms.table.find(id) !== undefined) throw taken(id)
-    this.#rooms.admission.admit(1, encodedSizeBytes(job.payload))
-    this.#store(job, { id, signal: undefined, expiresInMs: Infinity }, now)
+  /** A child whose payload its thread has serialised. @throws like `accept` */
+  acceptEncoded(task: TaskRecord, payload: EncodedPayload, options: unknown): Job {
+    // Its own schema, keys and limits apply as to any other job, so the value is looked at once more.
+    return this.accept(task, { payload: decodePayload(payload), options, request: undefined, inline: undefined })
   }
 
-  nextSeq(): number {
-    return ++this.#lastSeq
-  }
-
-  encode(payload: unknown): EncodedPayload {
-    return encodePayload(payload, this.#limits)
+  /** Jobs that another scheduler accepted and lost. All or nothing. @throws OptionError, QueueFullError */
+  readmit(restored: readonly RestoredJob[], now: number): Job[] {
+    const { admission, table } = this.#rooms
+    const ids = new Set<string>()
+    for (const { id } of restored) {
+      if (table.find(id) !== undefined || ids.has(id)) throw taken(id)
+      ids.add(id)
+    }
+    const bytes = restored.reduce((sum, { payload }) => sum + encodedSizeBytes(payload), 0)
+    admission.admit(restored.length, bytes)
+    return restored.map((facts) => {
+      const job = facts.make(++this.#lastSeq)
+      this.#store(job, { id: facts.id, signal: undefined, expiresInMs: Infinity }, now)
+      return job
+    })
   }
 
   get limits(): PayloadLimits {

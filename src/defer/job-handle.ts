@@ -1,4 +1,4 @@
-import { JobError, ResultError, ResultTimeoutError } from '../errors.js'
+import { JobError, type JobErrorCode, ResultError, ResultTimeoutError } from '../errors.js'
 import type { Disarmable, Job as JobRecord } from '../job/job.js'
 import { isSettled, type JobState } from '../job/lifecycle.js'
 import { decodePayload } from '../job/payload.js'
@@ -99,7 +99,7 @@ function settle(job: JobRecord, id: string, resolve: (result: unknown) => void, 
   } else resolve(decodePayload(job.details?.result))
 }
 
-const codes: Record<JobState, JobError['code'] | undefined> = {
+const codes: Record<JobState, JobErrorCode | undefined> = {
   held: undefined,
   scheduled: undefined,
   blocked: undefined,

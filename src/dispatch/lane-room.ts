@@ -28,6 +28,8 @@ export class LaneRoom {
   failedStarts = 0
   /** Why threads cannot be started at the moment. */
   startError: unknown = undefined
+  /** Who waits for a first open thread. */
+  starters: { opened: () => void; failed: (error: unknown) => void }[] = []
   /** Lets the next start be tried. */
   retryStart: AgendaAlarm | undefined = undefined
   /** Looks whether jobs that were sent ahead are stuck behind a long one. */

@@ -63,6 +63,7 @@ export class Staffing {
     room.failedStarts = 0
     room.startError = undefined
     this.#dispatcher.rooms.listener.threadStarted(thread)
+    for (const { opened } of room.starters.splice(0)) opened()
     this.#dispatcher.dispatch(room)
     if (thread.isIdle) this.idled(thread, this.#dispatcher.rooms.world.clock.now())
   }
@@ -130,6 +131,7 @@ export class Staffing {
     const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** Math.min(room.failedStarts, 10))
     room.failedStarts++
     listener.startFailed(room.lane, error)
+    for (const { failed } of room.starters.splice(0)) failed(error)
     room.retryStart?.disarm()
     room.retryStart = agenda.alarm(world.clock.now() + pauseMs, () => this.#dispatcher.dispatch(room))
   }

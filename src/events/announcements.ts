@@ -1,5 +1,4 @@
 /** Tells the outside what the journal wrote: events for who listens, log lines for who reads. Payloads never. */
-import type { Logger } from 'pino'
 import type { Job } from '../job/job.js'
 import type { Announcer } from '../job/journal.js'
 import type { Progress } from '../job/snapshot.js'
@@ -7,20 +6,21 @@ import type { SerializedError } from '../job/serialized-error.js'
 import type { Clock } from '../world.js'
 import type { Emitter } from './emitter.js'
 import type { JobEvent } from './event-types.js'
+import type { LogBook } from './log-book.js'
 
 export class Announcements implements Announcer {
   readonly #emitter: Emitter
   readonly #clock: Clock
-  readonly #logger: Logger | undefined
+  readonly #log: LogBook
   readonly #idOf: (job: Job) => string
   readonly #isDebug: boolean
 
-  constructor(emitter: Emitter, clock: Clock, logger: Logger | undefined, idOf: (job: Job) => string) {
+  constructor(emitter: Emitter, clock: Clock, log: LogBook, idOf: (job: Job) => string) {
     this.#emitter = emitter
     this.#clock = clock
-    this.#logger = logger
+    this.#log = log
     this.#idOf = idOf
-    this.#isDebug = logger?.isLevelEnabled('debug') ?? false
+    this.#isDebug = log.logger?.isLevelEnabled('debug') ?? false
   }
 
   accepted(job: Job): void {
@@ -29,7 +29,7 @@ export class Announcements implements Announcer {
 
   started(job: Job): void {
     if (this.#emitter.wants('started')) this.#emitter.emit('started', this.#event(job))
-    if (this.#isDebug) this.#logger?.debug(this.#fields(job), 'job started')
+    if (this.#isDebug) this.#log.logger?.debug(this.#log.fields(job), 'job started')
   }
 
   progress(job: Job, value: Progress): void {
@@ -39,14 +39,14 @@ export class Announcements implements Announcer {
   completed(job: Job): void {
     const durationMs = job.endedAt - job.startedAt
     if (this.#emitter.wants('completed')) this.#emitter.emit('completed', { ...this.#event(job), durationMs })
-    if (this.#isDebug) this.#logger?.debug({ ...this.#fields(job), durationMs }, 'job completed')
+    if (this.#isDebug) this.#log.logger?.debug({ ...this.#log.fields(job), durationMs }, 'job completed')
   }
 
   retrying(job: Job, error: SerializedError, dueAt: number): void {
     const runAt = this.#clock.wallAt(dueAt)
     if (this.#emitter.wants('retrying')) this.#emitter.emit('retrying', { ...this.#event(job), error, runAt })
     const inMs = dueAt - this.#clock.now()
-    this.#logger?.warn({ ...this.#fields(job), err: brief(job, error), inMs }, 'job failed an attempt; it will be retried')
+    this.#log.logger?.warn({ ...this.#log.fields(job), err: brief(job, error), inMs }, 'job failed an attempt; it will be retried')
   }
 
   snoozed(job: Job, dueAt: number): void {
@@ -57,36 +57,26 @@ export class Announcements implements Announcer {
 
   interrupted(job: Job): void {
     if (this.#emitter.wants('interrupted')) this.#emitter.emit('interrupted', this.#event(job))
-    this.#logger?.warn(this.#fields(job), 'job interrupted: its thread was lost; it is ready again')
+    this.#log.logger?.warn(this.#log.fields(job), 'job interrupted: its thread was lost; it is ready again')
   }
 
   failed(job: Job, error: SerializedError): void {
     if (this.#emitter.wants('failed')) this.#emitter.emit('failed', { ...this.#event(job), error })
-    this.#logger?.error({ ...this.#fields(job), err: brief(job, error) }, 'job failed for good')
+    this.#log.logger?.error({ ...this.#log.fields(job), err: brief(job, error) }, 'job failed for good')
   }
 
   cancelled(job: Job, error: SerializedError): void {
     if (this.#emitter.wants('cancelled')) this.#emitter.emit('cancelled', { ...this.#event(job), error })
-    if (this.#isDebug) this.#logger?.debug(this.#fields(job), 'job cancelled')
+    if (this.#isDebug) this.#log.logger?.debug(this.#log.fields(job), 'job cancelled')
   }
 
   expired(job: Job): void {
     if (this.#emitter.wants('expired')) this.#emitter.emit('expired', this.#event(job))
-    this.#logger?.warn(this.#fields(job), 'job expired before an attempt could start')
+    this.#log.logger?.warn(this.#log.fields(job), 'job expired before an attempt could start')
   }
 
   #event(job: Job): JobEvent {
     return { id: this.#idOf(job), task: job.task.name, attempt: job.attempt, at: this.#clock.wall() }
-  }
-
-  #fields(job: Job): object {
-    const request = job.details?.request?.id
-    return {
-      job: this.#idOf(job),
-      task: job.task.name,
-      attempt: job.attempt,
-      ...(request === undefined ? undefined : { req: request }),
-    }
   }
 }
 

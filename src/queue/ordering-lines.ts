@@ -32,6 +32,17 @@ export class OrderingLines {
     return false
   }
 
+  /** Puts a job at the front of its key's line. */
+  joinFirst(job: Job, key: string): void {
+    const line = this.#lines.get(key)
+    if (line === undefined) this.#lines.set(key, { head: job, tail: job })
+    else {
+      job.more().nextInLine = line.head
+      line.head.more().previousInLine = job
+      line.head = job
+    }
+  }
+
   /** Whether the job stands in its key's line. */
   has(job: Job, key: string): boolean {
     return job.details?.previousInLine !== undefined || this.#lines.get(key)?.head === job

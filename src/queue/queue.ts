@@ -82,12 +82,22 @@ export class Queue {
     if (next?.state === 'blocked') this.makeReady(next, now)
   }
 
-  /** Lets a halted key go on. */
-  releaseKey(key: string, now: number): boolean {
-    const wasHalted = this.lines.halted.has(key)
+  /** A job of a new generation, in state `ready`: joins its key's line at the end. */
+  enterAgain(job: Job): void {
+    if (this.#mayRun(job)) this.enterReady(job)
+    else this.#journal.block(job)
+  }
+
+  /**
+   * Lets a halted key go on.
+   * @param first a job in state `ready` that goes before all others of the key
+   */
+  releaseKey(key: string, now: number, first?: Job): void {
     const head = this.lines.release(key)
-    if (head?.state === 'blocked') this.makeReady(head, now)
-    return wasHalted
+    if (first !== undefined) {
+      this.lines.joinFirst(first, key)
+      this.enterReady(first)
+    } else if (head?.state === 'blocked') this.makeReady(head, now)
   }
 
   /** Joins the line of its key, unless it stands there. @returns whether it is the head of a line that moves */

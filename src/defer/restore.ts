@@ -1,0 +1,75 @@
+/** Makes jobs again from the snapshots of a CloseReport. */
+import { OptionError } from '../errors.js'
+import { Job } from '../job/job.js'
+import { isSettled, transitions, type JobState } from '../job/lifecycle.js'
+import { fromPortable } from '../job/portable.js'
+import type { EncodedPayload } from '../job/payload.js'
+import type { PayloadLimits } from '../job/payload-limits.js'
+import type { AttemptError, JobSnapshot, RequestContext } from '../job/snapshot.js'
+import type { TaskRecord } from '../job/task-record.js'
+import { integer, key, priorityLevel, show } from '../options.js'
+import type { Clock } from '../world.js'
+
+/** A job that is ready to be accepted again. */
+export interface RestoredJob {
+  readonly id: string
+  readonly payload: EncodedPayload
+  /** @param seq its acceptance number in this scheduler */
+  make(seq: number): Job
+}
+
+/**
+ * Reads one snapshot.
+ * @throws OptionError for what is no snapshot of an unsettled job; UnknownTaskError; PayloadError
+ */
+export function restoreJob(
+  snapshot: unknown,
+  taskOf: (name: string) => TaskRecord,
+  limits: PayloadLimits,
+  clock: Clock,
+): RestoredJob {
+  const given = asSnapshot(snapshot)
+  const id = key('restore: id', given.id)
+  const task = taskOf(given.task)
+  const payload = fromPortable(given.payload, limits)
+  const priority = priorityLevel(given.priority)
+  const maxAttempts = integer('restore: maxAttempts', given.maxAttempts, 1, 100)
+  const attempt = integer('restore: attempt', given.attempt, 0, maxAttempts)
+  const orderingKey = given.orderingKey === undefined ? undefined : key('restore: orderingKey', given.orderingKey)
+  const waitMs = Math.ceil(integer('restore: runAt', Math.ceil(given.runAt), 0) - clock.wall())
+  return {
+    id,
+    payload,
+    make(seq) {
+      const now = clock.now()
+      const job = new Job(task, seq, 'ready', priority, now, payload)
+      const details = job.more()
+      job.attempt = attempt
+      // An attempt that was running is repeated under its number, as after an interruption.
+      details.isAttemptCharged = given.state === 'running' && attempt > 0
+      details.orderingKey = orderingKey
+      details.errors = readErrors(given.errors)
+      details.generation = integer('restore: generation', given.generation, 1)
+      if (waitMs > 0) details.runAt = now + waitMs
+      if (maxAttempts !== task.policy.maxAttempts) details.policy = { maxAttempts }
+      if (given.request !== undefined) details.request = { ...given.request } satisfies RequestContext
+      return job
+    },
+  }
+}
+
+function asSnapshot(snapshot: unknown): JobSnapshot {
+  const given = snapshot as Partial<JobSnapshot> | null // judged below, field by field
+  if (typeof given !== 'object' || given === null || typeof given.task !== 'string' || typeof given.state !== 'string') {
+    throw new OptionError(`restore got ${show(snapshot)}. Give the \`lost\` list of a CloseReport, unchanged.`)
+  }
+  const state: JobState = given.state
+  if (!Object.hasOwn(transitions, state) || isSettled(state)) {
+    throw new OptionError(`restore got a job in state ${show(state)}. Only jobs that were not settled can be restored.`)
+  }
+  return given as JobSnapshot // what else is read of it is checked where it is read
+}
+
+function readErrors(errors: unknown): readonly AttemptError[] {
+  return Array.isArray(errors) ? (errors as AttemptError[]) : [] // shown in snapshots only
+}

@@ -6,11 +6,13 @@ const rooms = {
   job: [],
   task: ['job'],
   events: ['job', 'task'],
-  settle: ['job', 'task', 'events'],
   queue: ['job', 'task'],
+  // The way back: a retry, snooze or interruption puts the job into the queue again.
+  settle: ['job', 'task', 'queue'],
   defer: ['job', 'task', 'queue'],
-  dispatch: ['job', 'task', 'queue', 'settle', 'events', 'threads'],
-  threads: ['job', 'task'],
+  dispatch: ['job', 'task', 'queue', 'settle', 'threads'],
+  // The thread's side is a world of its own, with a real clock.
+  threads: ['job', 'task', 'clock.ts'],
   'main-lane': ['job', 'task', 'threads'],
 }
 

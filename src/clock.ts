@@ -14,6 +14,7 @@ export function realClock(): Clock {
   let offset = Date.now()
   return {
     now,
+    precise: () => performance.now() - start,
     wall: () => Date.now(),
     wallAt(instant) {
       const drifted = Date.now() - now()
@@ -54,10 +55,13 @@ export class Alarm {
     this.#timer = undefined
     if (at === undefined) return
     const delayMs = Math.max(0, at + clock.resolutionMs - clock.now())
-    this.#timer = setTimeout(() => {
-      this.#at = undefined
-      wake()
-    }, Math.min(delayMs, longestTimerMs))
+    this.#timer = setTimeout(
+      () => {
+        this.#at = undefined
+        wake()
+      },
+      Math.min(delayMs, longestTimerMs),
+    )
     this.#timer.unref()
   }
 }

@@ -78,7 +78,10 @@ export class Closing {
     this.#step = 'stopping'
     this.#stopStarting()
     this.#port.dispatcher.longestGraceMs = longestGraceMs
-    this.#port.dispatcher.tellAll('ERR_SIDEWORK_CLOSING', 'The scheduler is closing and its deadline has passed.')
+    this.#port.dispatcher.tellAll(
+      'ERR_SIDEWORK_CLOSING',
+      'The scheduler is closing and its deadline has passed.',
+    )
     this.#grace = this.#port.agenda.alarm(this.#port.clock.now() + this.#graceMs(), () => this.#leave())
     this.moved()
   }

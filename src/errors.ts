@@ -136,12 +136,7 @@ export class JobError extends SideworkError {
   declare readonly code: JobErrorCode
   /** Id of the job. */
   readonly job: string
-  constructor(
-    code: JobErrorCode,
-    message: string,
-    job: string,
-    cause?: unknown,
-  ) {
+  constructor(code: JobErrorCode, message: string, job: string, cause?: unknown) {
     super(code, message, cause === undefined ? undefined : { cause })
     this.job = job
   }

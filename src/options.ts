@@ -81,7 +81,11 @@ export function key(name: string, value: unknown): string {
  * The own properties of an options object, after checking that each is known.
  * @throws OptionError for anything but a plain object, and for unknown options
  */
-export function ownOptions(where: string, value: unknown, known: ReadonlySet<string>): Record<string, unknown> {
+export function ownOptions(
+  where: string,
+  value: unknown,
+  known: ReadonlySet<string>,
+): Record<string, unknown> {
   if (value === undefined) return {}
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new OptionError(`${where} is ${show(value)}. Give an object with options.`)
@@ -89,7 +93,9 @@ export function ownOptions(where: string, value: unknown, known: ReadonlySet<str
   const own: Record<string, unknown> = Object.create(null) as Record<string, unknown> // a bare object has no properties
   for (const [name, option] of Object.entries(value)) {
     if (!known.has(name)) {
-      throw new OptionError(`${where} has an unknown option ${show(name)}. Known are: ${[...known].join(', ')}.`)
+      throw new OptionError(
+        `${where} has an unknown option ${show(name)}. Known are: ${[...known].join(', ')}.`,
+      )
     }
     if (option !== undefined) own[name] = option
   }

@@ -28,7 +28,11 @@ export function realWorld({ settings, definitionOf }: WorldNeeds): World {
     keepAlive: (active) => keepAlive.set(active),
     startThread: (lane, listener) =>
       lane === 'main'
-        ? new MainLane({ definitionOf, nextTurn, soon, now: monotonicMs, after }, settings.mainBudgetMs, listener)
+        ? new MainLane(
+            { definitionOf, nextTurn, soon, now: monotonicMs, after },
+            settings.mainBudgetMs,
+            listener,
+          )
         : startThread(lane, settings.threads, listener),
     close() {
       alarm.arm(undefined, clock, () => undefined)

@@ -141,7 +141,12 @@ function readLanes(threads: Record<string, unknown>, main: Record<string, unknow
   const idleTimeoutMs = durationMs('threads.idleTimeout', threads['idleTimeout'] ?? '30s')
   const cpu = threads['cpu'] ?? Math.max(1, os.availableParallelism() - 1)
   return {
-    cpu: { maxThreads: integer('threads.cpu', cpu, 1, mostThreads), placesPerThread: 1, minIdle, idleTimeoutMs },
+    cpu: {
+      maxThreads: integer('threads.cpu', cpu, 1, mostThreads),
+      placesPerThread: 1,
+      minIdle,
+      idleTimeoutMs,
+    },
     io: {
       maxThreads: integer('threads.io', threads['io'] ?? 1, 1, mostThreads),
       placesPerThread: integer('threads.ioConcurrency', threads['ioConcurrency'] ?? 32, 1, 10_000),
@@ -183,6 +188,11 @@ function readEntry(entry: unknown): URL | undefined {
 function readLogger(logger: unknown): Logger | undefined {
   if (logger === false) return undefined
   if (logger === undefined) return pino({ name: 'sidework', level: 'info' })
-  if (typeof (logger as { child?: unknown } | null)?.child === 'function') return logger as Logger // pino's own shape
+  if (isLogger(logger)) return logger
   throw new OptionError(`logger is ${show(logger)}. Give a pino logger, or false for silence.`)
+}
+
+/** Pino's own shape. */
+function isLogger(value: unknown): value is Logger {
+  return typeof value === 'object' && value !== null && 'child' in value && typeof value.child === 'function'
 }

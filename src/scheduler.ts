@@ -62,7 +62,7 @@ export interface CloseReport {
 /** What `jobs()` looks for. */
 export interface JobFilter {
   state?: JobState
-  task?: string | Task<never>
+  task?: string | Task
   /** An ordering key. */
   key?: string
   /** 1–1,000; default 100. */
@@ -116,7 +116,9 @@ export class Scheduler {
     this.#admission = new Admission(settings.maxQueued, settings.maxQueuedBytes)
     this.#journal = new Journal(this.#announce, world.clock)
     this.#agenda = new Agenda(world, () => this.#tick())
-    this.#queue = new Queue(this.#agenda, this.#journal, settings.agingMs, (lane) => this.#dispatcher.wake(lane))
+    this.#queue = new Queue(this.#agenda, this.#journal, settings.agingMs, (lane) =>
+      this.#dispatcher.wake(lane),
+    )
     this.#settler = new Settler(world, this.#journal, this.#queue, {
       settled: (job) => this.#settled(job),
       moved: () => this.#mayRest(),
@@ -199,7 +201,7 @@ export class Scheduler {
     const own = ownOptions('jobs', filter, filterNames)
     const limit = integer('limit', own['limit'] ?? 100, 1, 1000)
     const task = own['task'] === undefined ? undefined : this.#book.find(own['task']).name
-    const before = own['before'] === undefined ? Infinity : (this.#find(String(own['before']))?.seq ?? -1)
+    const before = own['before'] === undefined ? Infinity : (this.#find(own['before'])?.seq ?? -1)
     const found: JobRecord[] = []
     for (const job of this.#table.values()) {
       if (job.seq >= before || (own['state'] !== undefined && job.state !== own['state'])) continue
@@ -263,7 +265,8 @@ export class Scheduler {
     const head = own['retry'] === true ? this.#find(id) : undefined
     if (head?.state === 'failed') this.#revive(head)
     this.#queue.releaseKey(key, this.#world.clock.now(), head?.state === 'ready' ? head : undefined)
-    if (this.#emitter.wants('key:released')) this.#emitter.emit('key:released', { key, at: this.#world.clock.wall() })
+    if (this.#emitter.wants('key:released'))
+      this.#emitter.emit('key:released', { key, at: this.#world.clock.wall() })
     return true
   }
 
@@ -338,7 +341,8 @@ export class Scheduler {
    */
   restore(jobs: readonly JobSnapshot[]): Job[] {
     if (this.#closing !== undefined) throw new ClosedError()
-    if (!Array.isArray(jobs)) throw new OptionError(`restore got ${show(jobs)}. Give the \`lost\` list of a CloseReport.`)
+    if (!Array.isArray(jobs))
+      throw new OptionError(`restore got ${show(jobs)}. Give the \`lost\` list of a CloseReport.`)
     const { clock } = this.#world
     const read = jobs.map((snapshot: unknown) =>
       restoreJob(snapshot, (name) => this.#book.find(name), this.#acceptance.limits, clock),
@@ -468,7 +472,8 @@ export class Scheduler {
 
   #refused(task: unknown, error: unknown): unknown {
     if (this.#emitter.wants('refused') && error instanceof SideworkError) {
-      const name: unknown = typeof task === 'object' && task !== null ? (task as { name?: unknown }).name : task
+      const name: unknown =
+        typeof task === 'object' && task !== null ? (task as { name?: unknown }).name : task
       const shown = typeof name === 'string' ? name.slice(0, 128) : typeof task
       this.#emitter.emit('refused', { task: shown, code: error.code, at: this.#world.clock.wall() })
     }
@@ -479,7 +484,8 @@ export class Scheduler {
     const id = this.#table.idOf(job)
     this.#queue.lines.halt(key, id)
     this.#log.keyHalted(job, key)
-    if (this.#emitter.wants('key:halted')) this.#emitter.emit('key:halted', { key, id, at: this.#world.clock.wall() })
+    if (this.#emitter.wants('key:halted'))
+      this.#emitter.emit('key:halted', { key, id, at: this.#world.clock.wall() })
   }
 
   #definitionOf(task: string, id: string): TaskDefinition | undefined {
@@ -495,7 +501,8 @@ export class Scheduler {
   }
 
   #makeLanes(): Record<Lane, LaneRoom> {
-    const make = (lane: Lane): LaneRoom => new LaneRoom(lane, this.#settings.lanes[lane], this.#queue.ready[lane])
+    const make = (lane: Lane): LaneRoom =>
+      new LaneRoom(lane, this.#settings.lanes[lane], this.#queue.ready[lane])
     return { cpu: make('cpu'), io: make('io'), main: make('main') }
   }
 
@@ -528,7 +535,12 @@ export class Scheduler {
       const record = this.#book.find(message.task)
       const job = this.#acceptance.acceptEncoded(record, message.payload, message.options)
       this.#keepAlive()
-      thread.port.post({ kind: 'deferred', call: message.call, id: this.#table.idOf(job), deduplicated: false })
+      thread.port.post({
+        kind: 'deferred',
+        call: message.call,
+        id: this.#table.idOf(job),
+        deduplicated: false,
+      })
     } catch (error) {
       thread.port.post({ kind: 'deferred', call: message.call, error: serializeError(error) })
     }
@@ -558,7 +570,9 @@ export class Scheduler {
       message: 'The scheduler closed before the job had settled.',
       code: 'ERR_SIDEWORK_CLOSED',
     }
-    const left = [...this.#table.values()].filter((job) => !isSettled(job.state)).sort((a, b) => a.seq - b.seq)
+    const left = [...this.#table.values()]
+      .filter((job) => !isSettled(job.state))
+      .sort((a, b) => a.seq - b.seq)
     this.#lost = left.map((job) => this.#snapshot(job, 'portable'))
     const now = this.#world.clock.now()
     for (const job of left) {
@@ -571,7 +585,8 @@ export class Scheduler {
 
   #report(before: Readonly<Record<JobState, number>>): CloseReport {
     const { counts } = this.#journal
-    const settledSince = (state: 'completed' | 'failed' | 'cancelled' | 'expired'): number => counts[state] - before[state]
+    const settledSince = (state: 'completed' | 'failed' | 'cancelled' | 'expired'): number =>
+      counts[state] - before[state]
     this.#emitter.emit('closed', { at: this.#world.clock.wall(), lost: this.#lost.length })
     this.#world.close()
     return Object.freeze({

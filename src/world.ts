@@ -9,6 +9,8 @@ import type { FromThread, ToThread } from './threads/protocol.js'
 export interface Clock {
   /** Monotonic whole milliseconds; 0 is the scheduler's creation. Never goes back. */
   now(): number
+  /** Like `now()` but unrounded, for measuring how long something took. */
+  precise(): number
   /** Ms since the epoch. May jump. */
   wall(): number
   /** Ms since the epoch of an instant on the `now()` scale; the same answer each time unless the wall clock jumped. */
@@ -47,9 +49,9 @@ export interface ThreadPort {
 export interface World {
   readonly clock: Clock
   /** In [0, 1). */
-  random(): number
+  readonly random: () => number
   /** 22 URL-safe characters with 132 random bits. */
-  randomId(): string
+  readonly randomId: () => string
   /** Arms the one timer (`undefined` disarms it): `wake` is called at `at` or soon after. */
   armTimer(at: number | undefined, wake: () => void): void
   /** Runs `task` when the current call has returned, before anything else. */

@@ -79,7 +79,12 @@ export class Acceptance {
   /** A child whose payload its thread has serialised. @throws like `accept` */
   acceptEncoded(task: TaskRecord, payload: EncodedPayload, options: unknown): Job {
     // Its own schema, keys and limits apply as to any other job, so the value is looked at once more.
-    return this.accept(task, { payload: decodePayload(payload), options, request: undefined, inline: undefined })
+    return this.accept(task, {
+      payload: decodePayload(payload),
+      options,
+      request: undefined,
+      inline: undefined,
+    })
   }
 
   /** Jobs that another scheduler accepted and lost. All or nothing. @throws OptionError, QueueFullError */
@@ -157,7 +162,10 @@ function validated(task: TaskRecord, payload: unknown): unknown {
       `The input schema of task '${task.name}' answers with a promise, but defer is synchronous. Use a schema without asynchronous checks.`,
     )
   }
-  const { issues, value } = answer as { issues?: readonly { message: string; path?: readonly unknown[] }[]; value?: unknown } // as the specification says
+  const { issues, value } = answer as {
+    issues?: readonly { message: string; path?: readonly unknown[] }[]
+    value?: unknown
+  } // as the specification says
   if (issues === undefined) return value
   const read: PayloadIssue[] = issues.map((issue) => ({
     message: issue.message,
@@ -173,7 +181,10 @@ function validated(task: TaskRecord, payload: unknown): unknown {
 }
 
 function taken(id: string): OptionError {
-  return new OptionError(`A job with id '${id}' exists already. Give another id, or none.`, 'ERR_SIDEWORK_ID_TAKEN')
+  return new OptionError(
+    `A job with id '${id}' exists already. Give another id, or none.`,
+    'ERR_SIDEWORK_ID_TAKEN',
+  )
 }
 
 function noModules(task: TaskRecord): OptionError {

@@ -32,7 +32,9 @@ export class Admission {
   admit(count: number, bytes: number): void {
     if (this.#jobs + count > this.#maxQueued) {
       const many = count === 1 ? '' : `, ${count} more wanted`
-      throw this.#refusal(`Queue is full (${this.#jobs} of ${this.#maxQueued} jobs${many}). Raise maxQueued or answer 503.`)
+      throw this.#refusal(
+        `Queue is full (${this.#jobs} of ${this.#maxQueued} jobs${many}). Raise maxQueued or answer 503.`,
+      )
     }
     if (this.bytes + bytes > this.#maxBytes) {
       throw this.#refusal(

@@ -83,8 +83,13 @@ export class JobHandle implements Job {
           ? undefined
           : this.#port.alarm(timeoutMs, () => {
               const { details } = job
-              if (details?.waiters !== undefined) details.waiters = details.waiters.filter((other) => other !== waiter)
-              reject(new ResultTimeoutError(`Job ${this.id} is ${job.state} after ${timeoutMs} ms of waiting; it goes on.`))
+              if (details?.waiters !== undefined)
+                details.waiters = details.waiters.filter((other) => other !== waiter)
+              reject(
+                new ResultTimeoutError(
+                  `Job ${this.id} is ${job.state} after ${timeoutMs} ms of waiting; it goes on.`,
+                ),
+              )
             })
       ;(job.more().waiters ??= []).push(waiter)
     })
@@ -92,7 +97,12 @@ export class JobHandle implements Job {
 }
 
 /** Hands a settled job's end to whoever waits for it. */
-function settle(job: JobRecord, id: string, resolve: (result: unknown) => void, reject: (error: Error) => void): void {
+function settle(
+  job: JobRecord,
+  id: string,
+  resolve: (result: unknown) => void,
+  reject: (error: Error) => void,
+): void {
   if (job.state !== 'completed') reject(jobError(job, id))
   else if (job.details?.resultRefused !== undefined) {
     reject(new ResultError(`Job ${id} completed, but its result was dropped: ${job.details.resultRefused}`))

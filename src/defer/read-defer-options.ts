@@ -43,14 +43,17 @@ export function readDeferOptions(job: Job, options: unknown, clock: Clock): Read
     signal: readSignal(own['signal']),
     id: own['id'] === undefined ? undefined : key('id', own['id']),
     expiresInMs:
-      own['expiresIn'] === undefined ? job.task.policy.expiresInMs : durationMs('expiresIn', own['expiresIn']),
+      own['expiresIn'] === undefined
+        ? job.task.policy.expiresInMs
+        : durationMs('expiresIn', own['expiresIn']),
   }
 }
 
 /** The due instant on the core's clock, if the job is to wait. */
 function readRunAt(own: Record<string, unknown>, clock: Clock): number | undefined {
   const { delay, runAt } = own
-  if (delay !== undefined && runAt !== undefined) throw new OptionError('defer got both delay and runAt. Give one.')
+  if (delay !== undefined && runAt !== undefined)
+    throw new OptionError('defer got both delay and runAt. Give one.')
   if (delay !== undefined) {
     const delayMs = Math.ceil(durationMs('delay', delay, { zero: true }))
     return delayMs === 0 ? undefined : clock.now() + delayMs

@@ -35,7 +35,8 @@ export function restoreJob(
   const priority = priorityLevel(given.priority)
   const maxAttempts = integer('restore: maxAttempts', given.maxAttempts, 1, 100)
   const attempt = integer('restore: attempt', given.attempt, 0, maxAttempts)
-  const orderingKey = given.orderingKey === undefined ? undefined : key('restore: orderingKey', given.orderingKey)
+  const orderingKey =
+    given.orderingKey === undefined ? undefined : key('restore: orderingKey', given.orderingKey)
   const waitMs = Math.ceil(integer('restore: runAt', Math.ceil(given.runAt), 0) - clock.wall())
   return {
     id,
@@ -60,12 +61,21 @@ export function restoreJob(
 
 function asSnapshot(snapshot: unknown): JobSnapshot {
   const given = snapshot as Partial<JobSnapshot> | null // judged below, field by field
-  if (typeof given !== 'object' || given === null || typeof given.task !== 'string' || typeof given.state !== 'string') {
-    throw new OptionError(`restore got ${show(snapshot)}. Give the \`lost\` list of a CloseReport, unchanged.`)
+  if (
+    typeof given !== 'object' ||
+    given === null ||
+    typeof given.task !== 'string' ||
+    typeof given.state !== 'string'
+  ) {
+    throw new OptionError(
+      `restore got ${show(snapshot)}. Give the \`lost\` list of a CloseReport, unchanged.`,
+    )
   }
   const state: JobState = given.state
   if (!Object.hasOwn(transitions, state) || isSettled(state)) {
-    throw new OptionError(`restore got a job in state ${show(state)}. Only jobs that were not settled can be restored.`)
+    throw new OptionError(
+      `restore got a job in state ${show(state)}. Only jobs that were not settled can be restored.`,
+    )
   }
   return given as JobSnapshot // what else is read of it is checked where it is read
 }

@@ -50,8 +50,8 @@ export class TaskBook {
   get inline(): TaskRecord {
     const known = this.#byName.get(inlineTaskName)
     if (known !== undefined) return known
-    const { lane: _lane, ...defaults } = this.#defaults
-    const record = new TaskRecord(inlineTaskName, readTaskPolicy(inlineTaskName, { lane: 'main' }, defaults))
+    const policy = readTaskPolicy(inlineTaskName, { lane: 'main' }, this.#defaults)
+    const record = new TaskRecord(inlineTaskName, policy)
     this.#byName.set(inlineTaskName, record)
     return record
   }
@@ -68,7 +68,9 @@ export class TaskBook {
 
   #findByDefinition(task: unknown): TaskRecord {
     if (typeof task !== 'object' || task === null || !isDefinition(task)) {
-      throw new OptionError(`defer got ${show(task)}. Give a task made by defineTask, its name, or a function.`)
+      throw new OptionError(
+        `defer got ${show(task)}. Give a task made by defineTask, its name, or a function.`,
+      )
     }
     return this.#byDefinition.get(task) ?? this.#bind(task)
   }
@@ -77,7 +79,12 @@ export class TaskBook {
     const { name } = definition
     const known = this.#byName.get(name)
     const bound = this.#definitions.get(name)
-    if (known !== undefined && bound !== undefined && bound !== definition && registeredTasks().get(name) !== definition) {
+    if (
+      known !== undefined &&
+      bound !== undefined &&
+      bound !== definition &&
+      registeredTasks().get(name) !== definition
+    ) {
       throw new OptionError(
         `Two different tasks are named '${name}' in this scheduler. Give each its own name.`,
         'ERR_SIDEWORK_TASK_DUPLICATE',
@@ -94,5 +101,7 @@ export class TaskBook {
 
 function isDefinition(task: object): task is TaskDefinition {
   const { name, run, options } = task as { name?: unknown; run?: unknown; options?: unknown }
-  return typeof name === 'string' && typeof run === 'function' && typeof options === 'object' && options !== null
+  return (
+    typeof name === 'string' && typeof run === 'function' && typeof options === 'object' && options !== null
+  )
 }

@@ -40,7 +40,11 @@ function begunCount(thread: LaneThread, executions: readonly Execution[]): numbe
 }
 
 /** A cpu thread runs one job at a time; a shared one is only sure when it had one. */
-function findCulprit(thread: LaneThread, executions: readonly Execution[], begun: number): Execution | undefined {
+function findCulprit(
+  thread: LaneThread,
+  executions: readonly Execution[],
+  begun: number,
+): Execution | undefined {
   if (thread.window !== undefined && thread.claims !== undefined) {
     const taken = thread.claims.takenSince(thread.window.oldest)
     return taken === 0 ? undefined : executions[taken - 1]
@@ -66,7 +70,9 @@ function exitError(exit: ThreadExit): ReturnType<typeof serializeError> {
   }
   const how = cause === undefined ? `with code ${exit.exitCode}` : 'after an error nobody caught'
   return serializeError(
-    new SideworkError('ERR_SIDEWORK_THREAD_EXITED', `The thread exited ${how} during this attempt.`, { cause }),
+    new SideworkError('ERR_SIDEWORK_THREAD_EXITED', `The thread exited ${how} during this attempt.`, {
+      cause,
+    }),
   )
 }
 

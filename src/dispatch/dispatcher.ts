@@ -16,7 +16,14 @@ import type { Lane, Progress } from '../job/snapshot.js'
 import type { Agenda } from '../queue/agenda.js'
 import type { Queue } from '../queue/queue.js'
 import type { Settler } from '../settle/settler.js'
-import type { DeferMessage, Ending, EndedMessage, FromThread, LogMessage } from '../threads/protocol.js'
+import type {
+  DeferMessage,
+  Ending,
+  EndedMessage,
+  FromThread,
+  LogMessage,
+  ProgressMessage,
+} from '../threads/protocol.js'
 import type { ThreadExit, World } from '../world.js'
 import { blame } from './departure.js'
 import type { Execution } from './execution.js'
@@ -124,7 +131,9 @@ export class Dispatcher {
   #hasPlace(room: LaneRoom, thread: LaneThread, job: Job): boolean {
     const { outstanding } = thread.places
     if (outstanding === 0) return true
-    return outstanding < room.settings.placesPerThread && !thread.isExclusive && job.details?.runsAlone !== true
+    return (
+      outstanding < room.settings.placesPerThread && !thread.isExclusive && job.details?.runsAlone !== true
+    )
   }
 
   /** Cpu threads: the one place, or room ahead of it for short jobs. */
@@ -176,14 +185,13 @@ export class Dispatcher {
     }
   }
 
-  #told(thread: LaneThread, message: Exclude<FromThread, number> & { token: number }): void {
+  #told(thread: LaneThread, message: ProgressMessage | LogMessage | DeferMessage): void {
     const execution = thread.places.find(message.token)
     const job = execution?.job
     if (execution === undefined || job === undefined || !execution.isValid) {
       this.ignored++
       return
     }
-    if (execution.phase === 'prefetched') this.#start(thread, execution, job, this.rooms.world.clock.now())
     switch (message.kind) {
       case 'progress':
         return this.rooms.listener.progress(job, message.value)
@@ -239,7 +247,8 @@ export class Dispatcher {
   #afterReport(thread: LaneThread, last: Job | undefined, count: number, now: number): void {
     thread.isStuck = false
     const current = thread.window?.current
-    if (current?.job !== undefined && current.phase === 'prefetched') this.#start(thread, current, current.job, now)
+    if (current?.job !== undefined && current.phase === 'prefetched')
+      this.#start(thread, current, current.job, now)
     if (thread.claims !== undefined && last !== undefined) measure(last.task, thread.claims.busyMs(), count)
     if (thread.isIdle) {
       thread.isExclusive = false
@@ -272,7 +281,9 @@ export class Dispatcher {
   /** The thread a job is with: running there, or sent ahead. */
   threadOf(job: Job): LaneThread | undefined {
     if (job.token === 0) return undefined
-    return this.lanes[job.task.policy.lane].threads.find((thread) => thread.places.find(job.token)?.job === job)
+    return this.lanes[job.task.policy.lane].threads.find(
+      (thread) => thread.places.find(job.token)?.job === job,
+    )
   }
 
   /**
@@ -286,7 +297,9 @@ export class Dispatcher {
     const deadlineAt = current?.deadlineAt ?? Infinity
     const kept = claims.recall(window.oldest) === 0 ? current?.job : undefined
     const isWanted = current?.isValid === true
-    const jobs = window.takeBackFrom(window.oldest + (kept === undefined ? claims.takenSince(window.oldest) : 0))
+    const jobs = window.takeBackFrom(
+      window.oldest + (kept === undefined ? claims.takenSince(window.oldest) : 0),
+    )
     if (kept !== undefined && isWanted) this.#sendAgain(thread, kept, deadlineAt)
     else if (kept !== undefined) this.rooms.settler.lingeringEnded(kept, this.rooms.world.clock.now())
     for (const job of jobs) {
@@ -360,7 +373,8 @@ export class Dispatcher {
   get longestKillAfterMs(): number {
     let longest = 0
     for (const thread of this.#threads()) {
-      for (const { job } of thread.places.values()) longest = Math.max(longest, job?.task.policy.killAfterMs ?? 0)
+      for (const { job } of thread.places.values())
+        longest = Math.max(longest, job?.task.policy.killAfterMs ?? 0)
     }
     return longest
   }

@@ -79,7 +79,14 @@ export class Overdue {
     const timeoutMs = job.details?.policy?.timeoutMs ?? job.task.policy.timeoutMs
     const message = `Attempt ${job.attempt} of task '${job.task.name}' ran longer than its timeout of ${timeoutMs} ms.`
     const error = serializeError(new SideworkError('ERR_SIDEWORK_TIMEOUT', message))
-    this.stop(thread, execution, job, { kind: 'timed-out', error }, { code: 'ERR_SIDEWORK_TIMEOUT', message }, now)
+    this.stop(
+      thread,
+      execution,
+      job,
+      { kind: 'timed-out', error },
+      { code: 'ERR_SIDEWORK_TIMEOUT', message },
+      now,
+    )
   }
 
   #force(thread: LaneThread, execution: Execution, now: number): void {

@@ -18,7 +18,10 @@ export function allowance(averageMs: number): number {
 /** Jobs with a key or an expiry are given to a free place only. */
 export function mayBeSentAhead(job: Job): boolean {
   const { details } = job
-  return details === undefined || (details.orderingKey === undefined && details.expiresAt === undefined && !details.runsAlone)
+  return (
+    details === undefined ||
+    (details.orderingKey === undefined && details.expiresAt === undefined && !details.runsAlone)
+  )
 }
 
 /**

@@ -81,7 +81,9 @@ export class Staffing {
     const { idleTimeoutMs } = this.#dispatcher.lanes[thread.lane].settings
     if (thread.phase === 'retiring') this.#dispatcher.terminate(thread, 'retired')
     else if (idleTimeoutMs < Infinity && thread.patience?.isArmed !== true) {
-      thread.patience = this.#dispatcher.rooms.agenda.alarm(now + idleTimeoutMs, (at) => this.#checkIdle(thread, at))
+      thread.patience = this.#dispatcher.rooms.agenda.alarm(now + idleTimeoutMs, (at) =>
+        this.#checkIdle(thread, at),
+      )
     }
   }
 
@@ -94,7 +96,10 @@ export class Staffing {
     thread.patience?.disarm()
     if (thread.phase === 'starting') {
       const how = exit.error === undefined ? `with code ${exit.exitCode}` : 'with an error'
-      this.#pause(room, new ThreadStartError(`The thread exited ${how} before it had imported its task modules.`, exit.error))
+      this.#pause(
+        room,
+        new ThreadStartError(`The thread exited ${how} before it had imported its task modules.`, exit.error),
+      )
     }
     const reason = thread.stopReason ?? 'crashed'
     thread.phase = 'stopping'

@@ -46,7 +46,10 @@ export class Announcements implements Announcer {
     const runAt = this.#clock.wallAt(dueAt)
     if (this.#emitter.wants('retrying')) this.#emitter.emit('retrying', { ...this.#event(job), error, runAt })
     const inMs = dueAt - this.#clock.now()
-    this.#log.logger?.warn({ ...this.#log.fields(job), err: brief(job, error), inMs }, 'job failed an attempt; it will be retried')
+    this.#log.logger?.warn(
+      { ...this.#log.fields(job), err: brief(job, error), inMs },
+      'job failed an attempt; it will be retried',
+    )
   }
 
   snoozed(job: Job, dueAt: number): void {
@@ -81,7 +84,8 @@ export class Announcements implements Announcer {
 }
 
 /** What a log line shows of an error; of a sensitive task's nothing that could hold payload. */
-function brief(job: Job, error: SerializedError): object {
-  if (job.task.policy.sensitive) return { name: error.name, code: error.code }
-  return { type: error.name, message: error.message, code: error.code, stack: error.stack }
+function brief(job: Job, { name, message, code, stack }: SerializedError): Error {
+  const error = new Error(job.task.policy.sensitive ? '(withheld: the task is sensitive)' : message)
+  error.stack = job.task.policy.sensitive ? name : (stack ?? `${name}: ${message}`)
+  return Object.assign(error, code === undefined ? undefined : { code })
 }

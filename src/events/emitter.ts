@@ -3,7 +3,6 @@
  * event loop is held. Nothing is built for an event that nobody listens to: ask `wants` first.
  */
 import type { World } from '../world.js'
-import { monotonicMs } from '../clock.js'
 import type { EventName, SchedulerEvents } from './event-types.js'
 
 type Listener<E extends EventName> = (event: SchedulerEvents[E]) => void
@@ -15,14 +14,19 @@ interface Entry {
 const sliceMs = 2
 
 export class Emitter {
-  readonly #world: Pick<World, 'soon' | 'nextTurn'>
+  readonly #world: Pick<World, 'soon' | 'nextTurn' | 'clock'>
   readonly #onError: (event: EventName, error: unknown) => void
   readonly #listeners = new Map<EventName, readonly Entry[]>()
-  #queue: [EventName, object][] = []
+  #queue: (readonly [EventName, object])[] = []
+  /** The queue is delivered up to here. */
+  #next = 0
   #willDeliver = false
 
   /** @param onError told when a listener throws */
-  constructor(world: Pick<World, 'soon' | 'nextTurn'>, onError: (event: EventName, error: unknown) => void) {
+  constructor(
+    world: Pick<World, 'soon' | 'nextTurn' | 'clock'>,
+    onError: (event: EventName, error: unknown) => void,
+  ) {
     this.#world = world
     this.#onError = onError
   }
@@ -50,19 +54,22 @@ export class Emitter {
   }
 
   readonly #deliver = (): void => {
-    const queue = this.#queue
-    this.#queue = []
-    this.#willDeliver = false
-    const start = monotonicMs()
-    for (const [index, [event, data]] of queue.entries()) {
-      this.#tell(event, data)
-      if (index % 32 === 31 && index + 1 < queue.length && monotonicMs() - start > sliceMs) {
-        this.#queue = [...queue.slice(index + 1), ...this.#queue]
-        if (!this.#willDeliver) this.#world.nextTurn(this.#deliver)
-        this.#willDeliver = true
+    const start = this.#world.clock.precise()
+    while (this.#next < this.#queue.length) {
+      const entry = this.#queue[this.#next++]
+      if (entry !== undefined) this.#tell(...entry)
+      if (
+        this.#next % 32 === 0 &&
+        this.#next < this.#queue.length &&
+        this.#world.clock.precise() - start > sliceMs
+      ) {
+        this.#world.nextTurn(this.#deliver)
         return
       }
     }
+    this.#queue = []
+    this.#next = 0
+    this.#willDeliver = false
   }
 
   #tell(event: EventName, data: object): void {

@@ -49,7 +49,10 @@ export class LogBook {
   }
 
   backoffFault(job: Job, fault: SerializedError): void {
-    this.logger?.error({ ...this.fields(job), err: fault }, "the task's backoff function failed; the default was used")
+    this.logger?.error(
+      { ...this.fields(job), err: fault },
+      "the task's backoff function failed; the default was used",
+    )
   }
 
   /** Once per task. */

@@ -6,7 +6,7 @@
 import type { ServerResponse } from 'node:http'
 import { every } from '../clock.js'
 import type { JobEvent } from '../events/event-types.js'
-import { isSettled } from '../job/lifecycle.js'
+import { isSettled } from '../index.js'
 import type { Scheduler } from '../scheduler.js'
 import { dataLimitBytes, EventStream, type Frame } from './event-stream.js'
 import { statusJson, type JobStatus } from './job-status.js'

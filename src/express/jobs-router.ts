@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { OptionError } from '../errors.js'
 import type { JobSnapshot } from '../job/snapshot.js'
-import { isSettled } from '../job/lifecycle.js'
+import { isSettled } from '../index.js'
 import { ownOptions, show } from '../options.js'
 import type { Scheduler } from '../scheduler.js'
 import { answerJson, answerProblem, endpointHeaders } from './answer.js'

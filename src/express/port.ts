@@ -39,7 +39,7 @@ export function withPort(caller: string, scheduler: Scheduler): Scheduler & Defe
     'deferWithRequest' in scheduler
   ) {
     // Only the schedulers of this package have that member, and they implement the whole port.
-    return scheduler as Scheduler & DeferPort
+    return scheduler
   }
   throw new OptionError(
     `${caller} got ${show(scheduler)} as scheduler. Give what createScheduler() returned.`,

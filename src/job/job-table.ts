@@ -6,7 +6,7 @@ import type { Job } from './job.js'
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 const pairs = Array.from({ length: 4096 }, (_, n) => `${alphabet[n >> 6] ?? ''}${alphabet[n & 63] ?? ''}`)
-const digits = new Map([...alphabet].map((character, value) => [character, value]))
+const digits = new Map(Array.from(alphabet, (character, value) => [character, value]))
 const randomLength = 22
 const idLength = randomLength + 4
 

@@ -37,7 +37,13 @@ export class Job {
   details: JobDetails | undefined = undefined
 
   constructor(
-    task: TaskRecord, seq: number, state: JobState, priority: number, acceptedAt: number, payload: EncodedPayload) {
+    task: TaskRecord,
+    seq: number,
+    state: JobState,
+    priority: number,
+    acceptedAt: number,
+    payload: EncodedPayload,
+  ) {
     this.task = task
     this.seq = seq
     this.state = state

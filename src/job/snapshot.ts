@@ -12,7 +12,8 @@ export interface RequestContext {
 }
 
 /** What a handler reported with `progress()`: a ratio 0–1, or JSON with an optional `ratio` and `message`. */
-export type Progress = number | { readonly ratio?: number; readonly message?: string; readonly [field: string]: unknown }
+export type Progress =
+  number | { readonly ratio?: number; readonly message?: string; readonly [field: string]: unknown }
 
 /** One failed attempt. */
 export interface AttemptError {

@@ -14,11 +14,11 @@ export interface MainLanePorts {
   /** Handler of a job, or undefined when its task is unknown. */
   definitionOf(task: string, id: string): TaskDefinition | undefined
   /** Runs in a later turn of the loop, after pending I/O. */
-  nextTurn(task: () => void): void
-  soon(task: () => void): void
+  readonly nextTurn: (task: () => void) => void
+  readonly soon: (task: () => void) => void
   /** Precise ms. */
-  now(): number
-  after(delayMs: number, task: () => void): () => void
+  readonly now: () => number
+  readonly after: (delayMs: number, task: () => void) => () => void
 }
 
 export class MainLane implements ThreadPort {

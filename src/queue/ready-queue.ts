@@ -80,7 +80,8 @@ export class ReadyQueue<T extends ReadyItem> {
   /** When the item that is longest ready became so, or Infinity. Costs O(levels). */
   get oldestAt(): number {
     let oldest = Infinity
-    for (let level = 0; level < levels; level++) oldest = Math.min(oldest, this.#first(level)?.readyAt ?? Infinity)
+    for (let level = 0; level < levels; level++)
+      oldest = Math.min(oldest, this.#first(level)?.readyAt ?? Infinity)
     return oldest
   }
 

@@ -2,7 +2,12 @@
  * When a failed attempt is tried again. The delay lies within [delay·(1−jitter), max·(1+jitter)] and is never NaN,
  * for any attempt and any backoff function (invariant I7).
  */
-import { defaultBackoff, type BackoffFunction, type BackoffPolicy, type ExponentialBackoff } from '../job/backoff-policy.js'
+import {
+  defaultBackoff,
+  type BackoffFunction,
+  type BackoffPolicy,
+  type ExponentialBackoff,
+} from '../job/backoff-policy.js'
 import { serializeError, type SerializedError } from '../job/serialized-error.js'
 import { durationMs } from '../options.js'
 

@@ -81,5 +81,5 @@ function failedAttempt(error: SerializedError, facts: Facts): Verdict {
 
 function unlessExpired(verdict: Verdict, facts: Facts): Verdict {
   if ((facts.expiresInRemainingMs ?? Infinity) > 0) return verdict
-  return 'error' in verdict && verdict.error !== undefined ? { kind: 'expire', error: verdict.error } : { kind: 'expire' }
+  return verdict.kind === 'retry' ? { kind: 'expire', error: verdict.error } : { kind: 'expire' }
 }

@@ -46,10 +46,16 @@ export function defineTask<P = void, R = unknown, I = P>(
     )
   }
   if (typeof run !== 'function') {
-    throw new OptionError(`The handler of task '${name}' is ${show(run)}. Give a function (payload, context) => result.`)
+    throw new OptionError(
+      `The handler of task '${name}' is ${show(run)}. Give a function (payload, context) => result.`,
+    )
   }
   // The registry keeps tasks of every payload type; payloads reach `run` only through this task's own `defer`.
-  const task = Object.freeze({ name, run, options: Object.freeze({ ...options }) }) as unknown as TaskDefinition
+  const task = Object.freeze({
+    name,
+    run,
+    options: Object.freeze({ ...options }),
+  }) as unknown as TaskDefinition
   registerTask(task)
   return task as Task<I, Awaited<R>>
 }

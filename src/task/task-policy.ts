@@ -39,7 +39,11 @@ export function readDefaults(defaults: unknown): Record<string, unknown> {
 }
 
 /** A task's policy: its own options, else the scheduler's defaults, else the built-in ones. @throws OptionError */
-export function readTaskPolicy(name: string, options: unknown, defaults: Record<string, unknown>): TaskPolicy {
+export function readTaskPolicy(
+  name: string,
+  options: unknown,
+  defaults: Record<string, unknown>,
+): TaskPolicy {
   const own = ownOptions(`Task '${name}'`, options, knownTaskOptions)
   return readPolicy(`Task '${name}'`, { ...defaults, ...own })
 }
@@ -55,7 +59,8 @@ function readPolicy(where: string, given: Record<string, unknown>): TaskPolicy {
     priority: priorityLevel(options['priority']),
     orderingKey: keyFunction(`${where}: orderingKey`, options['orderingKey']),
     onExhausted: oneOf(`${where}: onExhausted`, options['onExhausted'], ['skip', 'halt']),
-    expiresInMs: options['expiresIn'] === undefined ? Infinity : durationMs(`${where}: expiresIn`, options['expiresIn']),
+    expiresInMs:
+      options['expiresIn'] === undefined ? Infinity : durationMs(`${where}: expiresIn`, options['expiresIn']),
     sensitive: flag(`${where}: sensitive`, options['sensitive']),
     input: schema(`${where}: input`, options['input']),
   }
@@ -69,7 +74,9 @@ export function timeoutMs(name: string, value: unknown): number {
 function oneOf<T extends string>(name: string, value: unknown, allowed: readonly T[]): T {
   const found = allowed.find((one) => one === value)
   if (found !== undefined) return found
-  throw new OptionError(`${name} is ${show(value)}. Give one of ${allowed.map((one) => `'${one}'`).join(', ')}.`)
+  throw new OptionError(
+    `${name} is ${show(value)}. Give one of ${allowed.map((one) => `'${one}'`).join(', ')}.`,
+  )
 }
 
 function flag(name: string, value: unknown): boolean {
@@ -85,9 +92,13 @@ function keyFunction(name: string, value: unknown): TaskPolicy['orderingKey'] {
 
 function schema(name: string, value: unknown): TaskPolicy['input'] {
   if (value === undefined) return undefined
-  const standard: unknown = (value as { '~standard'?: unknown } | null)?.['~standard']
-  if (typeof (standard as { validate?: unknown } | undefined)?.validate === 'function') {
-    return value as TaskPolicy['input'] // it has what the Standard Schema specification asks for
-  }
+  if (isStandardSchema(value)) return value
   throw new OptionError(`${name} is ${show(value)}. Give a Standard Schema (zod, valibot, arktype …).`)
+}
+
+/** What the Standard Schema specification asks for. Some libraries' schemas are functions. */
+function isStandardSchema(value: unknown): value is NonNullable<TaskPolicy['input']> {
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false
+  const standard: unknown = '~standard' in value ? value['~standard'] : undefined
+  return typeof standard === 'object' && standard !== null && 'validate' in standard
 }

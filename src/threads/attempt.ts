@@ -16,7 +16,12 @@ export interface AttemptHost {
   progress(token: number, value: Progress): void
   heartbeat(token: number): void
   log(token: number, level: LogMessage['level'], fieldsOrMessage: object | string, message?: string): void
-  defer(token: number, task: string, payload: unknown, options: DeferOptions | undefined): Promise<DeferredChild>
+  defer(
+    token: number,
+    task: string,
+    payload: unknown,
+    options: DeferOptions | undefined,
+  ): Promise<DeferredChild>
   yieldNow(token: number): Promise<void>
   /** Runs `task` after `delayMs`; returns what calls it off. */
   after(delayMs: number, task: () => void): () => void
@@ -135,11 +140,19 @@ export class Attempt implements TaskContext {
 
 /** @throws OptionError unless a ratio 0–1, or a JSON object whose `ratio`, if any, is one */
 function checkProgress(value: unknown): asserts value is Progress {
-  const ratio: unknown = typeof value === 'object' && value !== null ? (value as { ratio?: unknown }).ratio : value
+  const ratio: unknown =
+    typeof value === 'object' && value !== null ? (value as { ratio?: unknown }).ratio : value
   const isRatio = typeof ratio === 'number' && ratio >= 0 && ratio <= 1
   if (isRatio && typeof value === 'number') return
-  if (typeof value !== 'object' || value === null || Array.isArray(value) || (ratio !== undefined && !isRatio)) {
-    throw new OptionError(`progress(${show(value)}): give a ratio from 0 to 1, or an object such as { ratio, message }.`)
+  if (
+    typeof value !== 'object' ||
+    value === null ||
+    Array.isArray(value) ||
+    (ratio !== undefined && !isRatio)
+  ) {
+    throw new OptionError(
+      `progress(${show(value)}): give a ratio from 0 to 1, or an object such as { ratio, message }.`,
+    )
   }
   encodePayload(value, progressLimits)
 }

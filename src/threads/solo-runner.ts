@@ -12,10 +12,10 @@ import { OpenBatch } from './unpack.js'
 const reportEveryMs = 1
 
 export interface RunnerPort {
-  send(message: FromThread): void
+  readonly send: (message: FromThread) => void
   /** Precise ms. */
-  now(): number
-  definitionOf(task: string): TaskDefinition | undefined
+  readonly now: () => number
+  readonly definitionOf: (task: string) => TaskDefinition | undefined
   readonly host: AttemptHost
 }
 

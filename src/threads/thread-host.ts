@@ -48,16 +48,23 @@ export class ThreadHost implements AttemptHost {
   }
 
   log(token: number, level: LogMessage['level'], fieldsOrMessage: object | string, message?: string): void {
-    if (typeof fieldsOrMessage === 'string') this.#send({ kind: 'log', token, level, message: fieldsOrMessage })
+    if (typeof fieldsOrMessage === 'string')
+      this.#send({ kind: 'log', token, level, message: fieldsOrMessage })
     else {
       const fields = fieldsJson(fieldsOrMessage)
       this.#send({ kind: 'log', token, level, fields, ...(message === undefined ? undefined : { message }) })
     }
   }
 
-  defer(token: number, task: string, payload: unknown, options: DeferOptions | undefined): Promise<DeferredChild> {
+  defer(
+    token: number,
+    task: string,
+    payload: unknown,
+    options: DeferOptions | undefined,
+  ): Promise<DeferredChild> {
     const { signal, ...plain } = options ?? {}
-    if (signal !== undefined) throw new TypeError('context.defer takes no signal: it cannot reach across threads.')
+    if (signal !== undefined)
+      throw new TypeError('context.defer takes no signal: it cannot reach across threads.')
     const encoded = encodePayload(payload)
     return new Promise((resolve, reject) => {
       const call = ++this.#lastCall
@@ -89,10 +96,13 @@ export class ThreadHost implements AttemptHost {
 /** The fields as JSON, errors as data; never throws, whatever they hold. */
 function fieldsJson(fields: object): string {
   try {
-    const json = JSON.stringify(fields instanceof Error ? { err: fields } : fields, (_key, value: unknown) => {
-      if (value instanceof Error) return serializeError(value)
-      return typeof value === 'bigint' ? String(value) : value
-    })
+    const json = JSON.stringify(
+      fields instanceof Error ? { err: fields } : fields,
+      (_key, value: unknown) => {
+        if (value instanceof Error) return serializeError(value)
+        return typeof value === 'bigint' ? String(value) : value
+      },
+    )
     return json.length > maxLogFields ? JSON.stringify({ truncated: json.slice(0, maxLogFields) }) : json
   } catch (error) {
     return JSON.stringify({ unreadableFields: serializeError(error).message })

@@ -42,13 +42,24 @@ export async function startThreadSide(data: ThreadData): Promise<void> {
 }
 
 function serve(data: ThreadData, send: (message: FromThread) => void): void {
-  const host = new ThreadHost(send, {
+  // What is finished is told first, so that the scheduler never hears of a job it believes to be waiting.
+  const tell = (message: FromThread): void => {
+    runner.report()
+    send(message)
+  }
+  const host = new ThreadHost(tell, {
     yieldNow: () => new Promise((resolve) => setImmediate(resolve)),
     after,
     now: monotonicMs,
   })
-  const port: RunnerPort = { send, now: monotonicMs, definitionOf: (task) => registeredTasks().get(task), host }
-  const runner = data.lane === 'cpu' ? new SoloRunner(port, data.shared) : new SharedRunner(port)
+  const port: RunnerPort = {
+    send,
+    now: monotonicMs,
+    definitionOf: (task) => registeredTasks().get(task),
+    host,
+  }
+  const runner: SoloRunner | SharedRunner =
+    data.lane === 'cpu' ? new SoloRunner(port, data.shared) : new SharedRunner(port)
   process.on('exit', () => runner.report())
   data.port.on('message', (message: ToThread) => {
     switch (message.kind) {

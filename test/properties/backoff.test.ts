@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { readBackoff, retryDelayMs } from '../../src/settle/backoff.js'
+import { readBackoff } from '../../src/task/backoff-options.js'
+import { retryDelayMs } from '../../src/settle/backoff.js'
 
 const error = { name: 'Error', message: 'x' }
 const durationMs = fc.oneof(fc.nat(100_000), fc.double({ min: 0, max: 3.15e11, noNaN: true }))

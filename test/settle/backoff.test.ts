@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { defaultBackoff, readBackoff, retryDelayMs } from '../../src/settle/backoff.js'
+import { defaultBackoff } from '../../src/job/backoff-policy.js'
+import { retryDelayMs } from '../../src/settle/backoff.js'
+import { readBackoff } from '../../src/task/backoff-options.js'
 
 const error = { name: 'Error', message: 'x' }
 const middle = () => 0.5

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Outcome } from '../../src/job/outcome.js'
-import { readBackoff } from '../../src/settle/backoff.js'
+import { readBackoff } from '../../src/task/backoff-options.js'
 import { decide, type Facts, type Verdict } from '../../src/settle/decide.js'
 
 const error = { name: 'Error', message: 'x' }

@@ -40,15 +40,28 @@ export function createMailer(port: number): Mailer {
       try {
         await transport.sendMail({ ...mail, from, signal, disableFileAccess: true, disableUrlAccess: true })
       } catch (error) {
-        throw isRefusal(error)
-          ? new MailRefusedError(`The mail was refused: ${error.response}`, { cause: error })
-          : error
+        throw explained(error)
       }
     },
   }
 }
 
-function isRefusal(error: unknown): error is Error & { response: string } {
-  if (!(error instanceof Error) || !('responseCode' in error)) return false
-  return typeof error.responseCode === 'number' && error.responseCode >= 500 && 'response' in error
+/** The same error for people: refused for good, not reachable, or as it is. */
+function explained(error: unknown): unknown {
+  if (!(error instanceof Error)) return error
+  const { responseCode, response, code } = error as Error & SmtpErrorFields // each may be missing
+  if (responseCode !== undefined && responseCode >= 500) {
+    return new MailRefusedError(`The mail was refused: ${response}`, { cause: error })
+  }
+  if (code === undefined || !unreachable.has(code)) return error
+  return new Error(`The mail server cannot be reached (${error.message}).`, { cause: error })
 }
+
+/** What nodemailer adds to its errors: the server's answer, or its own code. */
+interface SmtpErrorFields {
+  responseCode?: number
+  response?: string
+  code?: string
+}
+
+const unreachable = new Set(['ECONNECTION', 'ECONNREFUSED', 'ESOCKET', 'ETIMEDOUT', 'EDNS'])

@@ -100,6 +100,12 @@ $('#mail-server').addEventListener('change', async (event) => {
   if (!ok) $('#mail-server-state').textContent = messages(body)
 })
 
+/** The switch may have been turned by another visitor, or by a restart. */
+async function askMailServer() {
+  const { ok, body } = await request('/mail-server')
+  if (ok) showMailServer(body.up)
+}
+
 // Inbox
 
 async function showInbox() {
@@ -206,10 +212,18 @@ function sizeItem(url, description, width) {
 
 function onChangeOf(job) {
   if (job.kind === 'photo') return photoTile(job)
-  return ({ state }) => (isSettled(state) ? showInbox() : undefined)
+  return ({ state }) => {
+    if (isSettled(state)) refresh()
+  }
 }
 
+function refresh() {
+  showInbox()
+  askMailServer()
+}
+
+document.addEventListener('visibilitychange', () => {
+  if (document.visibilityState === 'visible') refresh()
+})
 recallJobs(onChangeOf)
-showInbox()
-const { ok, body } = await request('/mail-server')
-if (ok) showMailServer(body.up)
+refresh()

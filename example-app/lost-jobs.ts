@@ -2,7 +2,8 @@
  * Jobs over a restart: what a close had to leave undone is written to a file, and taken back by the next start. This
  * covers a deploy, not a crash: a process that is killed writes nothing.
  */
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { JobSnapshot, Scheduler } from 'sidework'
 
@@ -22,29 +23,22 @@ export async function keepLostJobs(dataDir: string, lost: readonly JobSnapshot[]
 /**
  * Hands the jobs of the last close back to the scheduler and answers how many there were. A file that cannot be taken
  * back is set aside with a warning: an old file must not keep the server from starting, nor vanish unseen.
+ * Synchronous, so that no request can come in between and be told that a job is unknown.
  */
-export async function restoreLostJobs(
-  dataDir: string,
-  scheduler: Pick<Scheduler, 'restore'>,
-): Promise<number> {
+export function restoreLostJobs(dataDir: string, scheduler: Pick<Scheduler, 'restore'>): number {
   const file = lostJobsFile(dataDir)
-  const content = await readFile(file, 'utf8').catch(nothingIfMissing)
-  if (content === undefined) return 0
+  if (!existsSync(file)) return 0
   try {
-    const jobs = scheduler.restore(JSON.parse(content) as JobSnapshot[]) // we wrote it; `restore` checks it
+    const jobs = scheduler.restore(JSON.parse(readFileSync(file, 'utf8')) as JobSnapshot[]) // `restore` checks it
     // Only after the jobs are accepted: dying in between means running them again, not losing them.
-    await rm(file)
+    rmSync(file)
     return jobs.length
   } catch (error) {
-    await rename(file, `${file}.unreadable`)
+    renameSync(file, `${file}.unreadable`)
     console.error(
       `The jobs in ${file} cannot be taken back; they are kept in lost-jobs.json.unreadable.`,
       error,
     )
     return 0
   }
-}
-
-function nothingIfMissing(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT') throw error
 }

@@ -28,6 +28,9 @@ process.env['DATA_DIR'] = dataDir
 process.env['SMTP_PORT'] = String(mailServer.port)
 process.env['PUBLIC_URL'] ||= url
 
+// Before the first request can be read, or it might ask for a job that is still in the file.
+const restored = restoreLostJobs(dataDir, scheduler)
+
 closeOnSignal(server, scheduler, {
   async onClosed({ lost }) {
     await keepLostJobs(dataDir, lost)
@@ -38,6 +41,5 @@ closeOnSignal(server, scheduler, {
 
 // Requests may come already: their jobs wait until the threads are there.
 await scheduler.ready()
-const restored = await restoreLostJobs(dataDir, scheduler)
 if (restored > 0) console.log(`Took back ${restored} job(s) of the last run.`)
 console.log(`Sidework example: ${url}`)

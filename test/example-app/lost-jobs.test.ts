@@ -36,10 +36,10 @@ test('jobs that were lost come back once', async () => {
   expect(readdirSync(folder)).toEqual(['lost-jobs.json'])
 
   const scheduler = taker()
-  expect(await restoreLostJobs(folder, scheduler)).toBe(1)
+  expect(restoreLostJobs(folder, scheduler)).toBe(1)
   expect(scheduler.taken).toEqual([lostJob])
   expect(readdirSync(folder)).toEqual([])
-  expect(await restoreLostJobs(folder, scheduler)).toBe(0)
+  expect(restoreLostJobs(folder, scheduler)).toBe(0)
 })
 
 test('nothing is written when nothing was lost', async () => {
@@ -51,12 +51,12 @@ test('nothing is written when nothing was lost', async () => {
 test.each([
   ['a broken file', '[{"id":', taker()],
   ['a job whose task is gone', JSON.stringify([lostJob]), { restore: refuse }],
-])('%s is set aside: the server starts, and nothing vanishes', async (_what, content, scheduler) => {
+])('%s is set aside: the server starts, and nothing vanishes', (_what, content, scheduler) => {
   const complaint = vi.spyOn(console, 'error').mockImplementation(() => undefined)
   onTestFinished(() => complaint.mockRestore())
   const folder = temporaryFolder()
   writeFileSync(join(folder, 'lost-jobs.json'), content)
-  expect(await restoreLostJobs(folder, scheduler)).toBe(0)
+  expect(restoreLostJobs(folder, scheduler)).toBe(0)
   expect(existsSync(join(folder, 'lost-jobs.json'))).toBe(false)
   expect(readFileSync(join(folder, 'lost-jobs.json.unreadable'), 'utf8')).toBe(content)
   expect(complaint).toHaveBeenCalledOnce()

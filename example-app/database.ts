@@ -1,0 +1,136 @@
+/**
+ * The embedded SQLite database: users, the inbox of the demo, photos. The server and every thread open their own
+ * connection to the same file; WAL lets them read while one writes, and a writer waits up to five seconds for its turn.
+ */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import Sqlite from 'libsql'
+
+export interface User {
+  readonly id: string
+  readonly name: string
+  readonly email: string
+  readonly passwordHash: string
+  /** The unguessable part of the link in the verification mail. */
+  readonly verifyCode: string
+}
+
+export interface Mail {
+  /** The same on every attempt to send it, so a mail that arrives twice is kept once. */
+  readonly messageId: string
+  readonly to: string
+  readonly subject: string
+  readonly text: string
+}
+
+export interface Photo {
+  readonly id: string
+  /** Why no thumbnails can ever be made of it. */
+  readonly refusal: string | undefined
+  /** Names of the sizes that are ready. */
+  readonly sizes: readonly string[]
+}
+
+const schema = `
+  create table if not exists users (
+    id text primary key, name text not null, email text not null unique collate nocase, password_hash text not null,
+    verify_code text not null unique, mailed_at integer, verified_at integer) strict;
+  create table if not exists inbox (
+    message_id text primary key, recipient text not null, subject text not null, body text not null) strict;
+  create table if not exists photos (id text primary key, refusal text) strict;
+  create table if not exists photo_sizes (
+    photo_id text not null references photos (id) on delete cascade, size text not null,
+    primary key (photo_id, size)) strict;`
+
+export type Database = ReturnType<typeof openDatabase>
+
+/** Opens (and at first creates) the database in `dataDir`. All methods are synchronous and short. */
+export function openDatabase(dataDir: string) {
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+  const sqlite = new Sqlite(join(dataDir, 'example.db'), { timeout: 5_000 })
+  sqlite.exec('pragma journal_mode = wal; pragma synchronous = normal; pragma foreign_keys = on')
+  sqlite.exec(schema)
+  return { ...users(sqlite), ...inbox(sqlite), ...photos(sqlite), close: () => void sqlite.close() }
+}
+
+type Row = Record<string, string | number | null>
+
+function users(sqlite: Sqlite.Database) {
+  const insert = sqlite.prepare(
+    'insert into users (id, name, email, password_hash, verify_code) values (?, ?, ?, ?, ?) on conflict (email) do nothing',
+  )
+  const byEmail = sqlite.prepare('select 1 from users where email = ?')
+  const byId = sqlite.prepare('select * from users where id = ?')
+  const remove = sqlite.prepare('delete from users where id = ?')
+  const mailed = sqlite.prepare('update users set mailed_at = ? where id = ?')
+  // The first verification counts: following the link again changes nothing.
+  const verify = sqlite.prepare(
+    'update users set verified_at = coalesce(verified_at, ?) where verify_code = ?',
+  )
+
+  return {
+    hasUser: (email: string): boolean => byEmail.get(email) !== undefined,
+    /** Answers false when the address is taken; the check and the insert are one step. */
+    addUser: ({ id, name, email, passwordHash, verifyCode }: User): boolean =>
+      insert.run(id, name, email, passwordHash, verifyCode).changes === 1,
+    removeUser: (id: string): void => void remove.run(id),
+    /** What a mail to this user needs, and whether it has gone out already. */
+    recipient(
+      id: string,
+    ): { name: string; email: string; verifyCode: string; isMailed: boolean } | undefined {
+      const row = byId.get(id) as Row | undefined // the columns are those of `schema`
+      if (row === undefined) return undefined
+      const { name, email, verify_code: verifyCode, mailed_at: mailedAt } = row
+      return {
+        name: String(name),
+        email: String(email),
+        verifyCode: String(verifyCode),
+        isMailed: mailedAt !== null,
+      }
+    },
+    markMailed: (id: string): void => void mailed.run(Date.now(), id),
+    /** Answers whether the code is somebody's. */
+    verifyUser: (code: string): boolean => verify.run(Date.now(), code).changes === 1,
+  }
+}
+
+function inbox(sqlite: Sqlite.Database) {
+  const insert = sqlite.prepare(
+    'insert into inbox (message_id, recipient, subject, body) values (?, ?, ?, ?) on conflict do nothing',
+  )
+  const latest = sqlite.prepare('select * from inbox order by rowid desc limit 100')
+  return {
+    keepMail: ({ messageId, to, subject, text }: Mail): void => void insert.run(messageId, to, subject, text),
+    /** The newest hundred, newest first. */
+    mails: (): Mail[] =>
+      (latest.all() as Row[]).map((row) => ({
+        messageId: String(row['message_id']),
+        to: String(row['recipient']),
+        subject: String(row['subject']),
+        text: String(row['body']),
+      })),
+  }
+}
+
+function photos(sqlite: Sqlite.Database) {
+  const insert = sqlite.prepare('insert into photos (id) values (?)')
+  const remove = sqlite.prepare('delete from photos where id = ?')
+  const refuse = sqlite.prepare('update photos set refusal = ? where id = ?')
+  const byId = sqlite.prepare('select * from photos where id = ?')
+  const insertSize = sqlite.prepare(
+    'insert into photo_sizes (photo_id, size) values (?, ?) on conflict do nothing',
+  )
+  const sizesOf = sqlite.prepare('select size from photo_sizes where photo_id = ?')
+  return {
+    addPhoto: (id: string): void => void insert.run(id),
+    removePhoto: (id: string): void => void remove.run(id),
+    refusePhoto: (id: string, reason: string): void => void refuse.run(reason, id),
+    addSize: (photoId: string, size: string): void => void insertSize.run(photoId, size),
+    photo(id: string): Photo | undefined {
+      const row = byId.get(id) as Row | undefined // the columns are those of `schema`
+      if (row === undefined) return undefined
+      const sizes = (sizesOf.all(id) as Row[]).map(({ size }) => String(size))
+      return { id, refusal: row['refusal'] === null ? undefined : String(row['refusal']), sizes }
+    },
+  }
+}

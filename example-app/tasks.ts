@@ -1,0 +1,103 @@
+/**
+ * The work beside the requests. The server imports this module for names and types, every thread imports it for the
+ * code; so it must not import the server, and it opens nothing until a job needs it.
+ */
+import { defineTask, PermanentError } from 'sidework'
+import { openDatabase, type Database } from './database.js'
+import { createMailer, MailRefusedError, type Mailer, type OutgoingMail } from './mailer.js'
+import {
+  checkPhoto,
+  makeSize,
+  NotAPhotoError,
+  originalFile,
+  photoFolder,
+  photoSizes,
+  sizeNames,
+} from './photos.js'
+import { readSettings } from './settings.js'
+
+/**
+ * Sends the mail with the verify link. Twenty attempts with at most five seconds between them live through more than
+ * a minute without a mail server. The payload names the user; what the mail says is looked up when it is sent.
+ */
+export const sendVerificationMail = defineTask(
+  'send-verification-mail',
+  async ({ userId }: { userId: string }, { id, signal, log }) => {
+    const user = tools().database.recipient(userId)
+    if (user === undefined) throw new PermanentError(`There is no user ${userId}.`)
+    // An earlier attempt may have sent it and been lost before it could say so.
+    if (user.isMailed) return
+    const mail = verificationMail(id, user)
+    await tools().mailer.send(mail, { signal }).catch(giveUpIf(MailRefusedError))
+    tools().database.markMailed(userId)
+    log.info({ userId }, 'verification mail sent')
+  },
+  { lane: 'io', attempts: 20, backoff: { type: 'exponential', delay: '1s', max: '5s' }, timeout: '15s' },
+)
+
+/** Makes the three sizes of a photo, the smallest first so that there is something to see soon. */
+export const makeThumbnails = defineTask(
+  'make-thumbnails',
+  async ({ photoId }: { photoId: string }, { signal, progress }) => {
+    const { database, folder } = tools()
+    try {
+      await checkPhoto(originalFile(folder, photoId))
+      for (const [index, size] of sizeNames.entries()) {
+        signal.throwIfAborted()
+        await makeSize(folder, photoId, size)
+        database.addSize(photoId, size)
+        progress({
+          ratio: (index + 1) / sizeNames.length,
+          message: `${size} (${photoSizes[size]} px) is ready`,
+        })
+      }
+    } catch (error) {
+      if (error instanceof NotAPhotoError) database.refusePhoto(photoId, error.message)
+      giveUpIf(NotAPhotoError)(error)
+    }
+  },
+  { lane: 'cpu', attempts: 3, backoff: { type: 'exponential', delay: '1s', max: '5s' }, timeout: '1m' },
+)
+
+function verificationMail(
+  jobId: string,
+  user: { name: string; email: string; verifyCode: string },
+): OutgoingMail {
+  return {
+    messageId: `<${jobId}@sidework.example>`,
+    to: { name: user.name, address: user.email },
+    subject: 'Please verify your email address',
+    text: `Hello ${user.name},\n\nplease follow this link to verify your address:\n${tools().publicUrl}/verify/${user.verifyCode}\n`,
+  }
+}
+
+/** Rethrows; errors of this class as one that is not retried. */
+function giveUpIf(hopeless: new (message: string) => Error): (error: unknown) => never {
+  return (error) => {
+    throw error instanceof hopeless ? new PermanentError(error.message, { cause: error }) : error
+  }
+}
+
+interface Tools {
+  readonly database: Database
+  readonly mailer: Mailer
+  readonly folder: string
+  readonly publicUrl: string
+}
+
+let opened: Tools | undefined
+
+/** Each thread has its own, opened by its first job. */
+function tools(): Tools {
+  return (opened ??= openTools())
+}
+
+function openTools(): Tools {
+  const { dataDir, smtpPort, publicUrl } = readSettings()
+  return {
+    database: openDatabase(dataDir),
+    mailer: createMailer(smtpPort),
+    folder: photoFolder(dataDir),
+    publicUrl,
+  }
+}

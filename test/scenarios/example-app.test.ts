@@ -1,0 +1,226 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { followJob, startExample, untilState, type Example, type JobStatus } from './example-process.js'
+
+const samplePhoto = readFileSync(
+  fileURLToPath(new URL('../../example-app/sample-photo.jpg', import.meta.url)),
+)
+
+interface Mail {
+  readonly to: string
+  readonly subject: string
+  readonly text: string
+}
+
+/** The JSON of an answer; the test that asks knows its shape. */
+async function json<T>(response: Response | Promise<Response>): Promise<T> {
+  return (await (await response).json()) as T
+}
+
+function post(url: string, body: unknown): Promise<Response> {
+  return fetch(url, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify(body),
+  })
+}
+
+const signUpOf = (email: string) => ({ name: 'Asha', email, password: 'correct horse' })
+
+async function signUp(url: string, email: string): Promise<string> {
+  const response = await post(`${url}/signup`, signUpOf(email))
+  expect(response.status).toBe(202)
+  const { job } = await json<{ job: string }>(response)
+  return job
+}
+
+async function mailsTo(url: string, email: string): Promise<Mail[]> {
+  const mails = await json<Mail[]>(fetch(`${url}/inbox`))
+  return mails.filter(({ to }) => to === email)
+}
+
+async function uploadPhoto(url: string, content: Uint8Array<ArrayBuffer>) {
+  const form = new FormData()
+  form.append('photo', new Blob([content]), 'whatever.jpg')
+  return fetch(`${url}/photos`, { method: 'POST', body: form })
+}
+
+async function temporaryFolder(): Promise<string> {
+  return mkdtemp(join(tmpdir(), 'sidework-example-'))
+}
+
+describe('a visitor of the example', () => {
+  let example: Example
+  let dataDir: string
+
+  beforeAll(async () => {
+    dataDir = await temporaryFolder()
+    example = await startExample(dataDir)
+  })
+  // The test that ends the example on purpose is the last one; should another have failed before, this cleans up.
+  afterAll(async () => {
+    await example.end('SIGKILL')
+    await rm(dataDir, { recursive: true, force: true })
+  })
+
+  test('finds it healthy, and a page without inline scripts', async () => {
+    expect(await json(fetch(`${example.url}/healthz`))).toEqual({ ok: true })
+    const page = await fetch(example.url)
+    expect(page.headers.get('content-security-policy')).toContain("script-src 'self'")
+    expect(await page.text()).not.toMatch(/<script(?![^>]*\bsrc=)|\son\w+=/)
+  })
+
+  test('signs up, gets a mail, and is verified by its link', async () => {
+    const response = await post(`${example.url}/signup`, signUpOf('asha@example.com'))
+    expect(response.status).toBe(202)
+    const { message, userId, job } = await json<{ message: string; userId: string; job: string }>(response)
+    expect({ message, userId }).toEqual({ message: 'Please check your email.', userId: expect.any(String) })
+    expect(response.headers.get('location')).toBe(`/jobs/${job}`)
+
+    await untilState(example.url, job, 'completed')
+    const [mail, ...others] = await mailsTo(example.url, 'asha@example.com')
+    expect(others).toEqual([])
+    const [link = ''] = /http\S+/.exec(mail?.text ?? '') ?? []
+    expect(link).toContain(`${example.url}/verify/`)
+    expect(await json(fetch(link, { headers: { Accept: 'application/json' } }))).toEqual({ verified: true })
+    expect(await (await fetch(link, { headers: { Accept: 'text/html' } })).text()).toContain('verified')
+    expect((await fetch(`${link}x`)).status).toBe(404)
+  })
+
+  test('is told everything that is wrong with a sign-up', async () => {
+    const refused = await post(`${example.url}/signup`, { name: '', email: 'x', password: 'short' })
+    expect(refused.status).toBe(400)
+    const { errors } = await json<{ errors: { field: string; message: string }[] }>(refused)
+    expect(errors.map(({ field }) => field)).toEqual(['name', 'email', 'password'])
+
+    const broken = await fetch(`${example.url}/signup`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: '{"name":',
+    })
+    expect(broken.status).toBe(400)
+  })
+
+  test('cannot take an address twice, also not at the same moment', async () => {
+    const body = signUpOf('twice@example.com')
+    const answers = await Promise.all([1, 2, 3].map(() => post(`${example.url}/signup`, body)))
+    expect(answers.map(({ status }) => status).sort()).toEqual([202, 409, 409])
+  })
+
+  test('sees a mail retried while the mail server is down, and delivered once it is up', async () => {
+    expect(await json(post(`${example.url}/mail-server`, { up: false }))).toEqual({ up: false })
+    const job = await signUp(example.url, 'late@example.com')
+    const retrying = await untilState(example.url, job, 'retrying')
+    expect(retrying).toMatchObject({ attempt: 1, maxAttempts: 20 })
+    expect(retrying.error?.message).toContain('The mail server cannot be reached')
+    expect(await mailsTo(example.url, 'late@example.com')).toEqual([])
+
+    expect(await json(post(`${example.url}/mail-server`, { up: true }))).toEqual({ up: true })
+    const completed = await untilState(example.url, job, 'completed')
+    expect(completed.attempt).toBeGreaterThan(1)
+    expect(await mailsTo(example.url, 'late@example.com')).toHaveLength(1)
+  })
+
+  test('sees an address that never exists fail at its first attempt', async () => {
+    const job = await signUp(example.url, 'nobody@example.invalid')
+    const failed = await untilState(example.url, job, 'failed')
+    expect(failed).toMatchObject({ attempt: 1, error: { message: expect.stringContaining('refused') } })
+  })
+
+  test('gets three thumbnails of a photo, and sees how far they are', async () => {
+    const accepted = await uploadPhoto(example.url, samplePhoto)
+    expect(accepted.status).toBe(202)
+    const { photo, job } = await json<{ photo: string; job: string }>(accepted)
+    const seen: JobStatus[] = []
+    for await (const status of followJob(example.url, job)) seen.push(status)
+    expect(seen.at(-1)?.state).toBe('completed')
+    expect(seen.some(({ progress }) => progress !== undefined)).toBe(true)
+
+    const { state, sizes } = await json<{ state: string; sizes: Record<string, string> }>(
+      fetch(`${example.url}/photos/${photo}`),
+    )
+    expect(state).toBe('completed')
+    expect(Object.keys(sizes)).toEqual(['small', 'medium', 'large'])
+    for (const path of Object.values(sizes)) {
+      const picture = await fetch(example.url + path)
+      expect([picture.status, picture.headers.get('content-type')]).toEqual([200, 'image/webp'])
+      expect((await picture.arrayBuffer()).byteLength).toBeGreaterThan(500)
+    }
+  })
+
+  test('is told that a text is no photo, without a retry', async () => {
+    const { photo, job } = await json<{ photo: string; job: string }>(
+      uploadPhoto(example.url, new TextEncoder().encode('hello')),
+    )
+    expect(await untilState(example.url, job, 'failed')).toMatchObject({ attempt: 1 })
+    const told = await json(fetch(`${example.url}/photos/${photo}`))
+    expect(told).toMatchObject({
+      state: 'failed',
+      error: expect.stringContaining('cannot be read as a photo'),
+      sizes: { small: null, medium: null, large: null },
+    })
+  })
+
+  test('is told that a photo is too large, or missing', async () => {
+    expect((await uploadPhoto(example.url, new Uint8Array(10 * 2 ** 20 + 1))).status).toBe(413)
+    expect((await fetch(`${example.url}/photos`, { method: 'POST', body: new FormData() })).status).toBe(400)
+    expect((await fetch(`${example.url}/photos/unknown`)).status).toBe(404)
+    expect((await fetch(`${example.url}/photos/unknown/..%2F..%2Fexample.db`)).status).toBe(404)
+  })
+
+  test('finds it gone, and nothing lost, after SIGTERM', async () => {
+    expect(await example.end('SIGTERM')).toBe(0)
+    expect(existsSync(join(dataDir, 'lost-jobs.json'))).toBe(false)
+  })
+})
+
+describe('over a restart', () => {
+  /** Starts the example; it ends with the test, if not before. */
+  async function start(dataDir: string): Promise<Example> {
+    const example = await startExample(dataDir)
+    onTestFinished(async () => void (await example.end('SIGKILL')))
+    return example
+  }
+
+  async function startWithRetryingMail(dataDir: string, email: string) {
+    const example = await start(dataDir)
+    await post(`${example.url}/mail-server`, { up: false })
+    const job = await signUp(example.url, email)
+    await untilState(example.url, job, 'retrying')
+    return { example, job }
+  }
+
+  test('a job that is being retried goes on where it was', async () => {
+    const dataDir = await temporaryFolder()
+    onTestFinished(() => rm(dataDir, { recursive: true, force: true }))
+    const { example, job } = await startWithRetryingMail(dataDir, 'asha@example.com')
+    expect(await example.end('SIGTERM')).toBe(0)
+    const kept = JSON.parse(readFileSync(join(dataDir, 'lost-jobs.json'), 'utf8')) as { id: string }[]
+    expect(kept.map(({ id }) => id)).toEqual([job])
+
+    const next = await start(dataDir)
+    expect(existsSync(join(dataDir, 'lost-jobs.json'))).toBe(false)
+    const completed = await untilState(next.url, job, 'completed')
+    expect(completed.attempt).toBeGreaterThan(1)
+    const mails = await mailsTo(next.url, 'asha@example.com')
+    expect(mails).toHaveLength(1)
+    // The link is made when the mail is sent, so it leads to the server that runs.
+    expect(mails[0]?.text).toContain(`${next.url}/verify/`)
+    expect(await next.end('SIGTERM')).toBe(0)
+  })
+
+  test('a killed process forgets its jobs, not its data', async () => {
+    const dataDir = await temporaryFolder()
+    onTestFinished(() => rm(dataDir, { recursive: true, force: true }))
+    const { example, job } = await startWithRetryingMail(dataDir, 'asha@example.com')
+    expect(await example.end('SIGKILL')).toBeNull()
+
+    const next = await start(dataDir)
+    expect((await fetch(`${next.url}/jobs/${job}`)).status).toBe(404)
+    expect((await post(`${next.url}/signup`, signUpOf('asha@example.com'))).status).toBe(409)
+  })
+})

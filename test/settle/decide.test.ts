@@ -23,7 +23,7 @@ test.each<[string, Outcome, Partial<Facts>, Verdict]>([
     'a refused result does not undo the work',
     { kind: 'completed', resultRefused: 'x' },
     {},
-    { kind: 'complete' },
+    { kind: 'complete', resultRefused: 'x' },
   ],
   [
     'a job that completed after its expiry is completed',
@@ -90,7 +90,7 @@ test.each<[string, Outcome, Partial<Facts>, Verdict]>([
     'C16: a retry after the expiry has passed expires the job',
     threw,
     { expiresInRemainingMs: 0 },
-    { kind: 'expire' },
+    { kind: 'expire', error: threw.error },
   ],
   [
     'C16: a snooze after the expiry has passed expires the job',

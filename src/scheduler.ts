@@ -6,7 +6,7 @@
  *                                 ▲           │ how it ended
  *                                 └─ settler ◀┘ ──▶ journal ──▶ events, log, history
  */
-import { Acceptance, type DeferRequest } from './defer/acceptance.js'
+import { Acceptance } from './defer/acceptance.js'
 import { Admission } from './defer/admission.js'
 import { JobHandle, type Job } from './defer/job-handle.js'
 import { TaskBook } from './defer/task-book.js'
@@ -111,7 +111,7 @@ export class Scheduler {
     this.#log = new LogBook(settings.logger, idOf)
     this.#emitter = new Emitter(world, (event, error) => this.#log.listenerThrew(event, error))
     this.#announce = new Announcements(this.#emitter, world.clock, this.#log, idOf)
-    this.#table = new JobTable(() => world.randomId())
+    this.#table = new JobTable(world.randomId)
     this.#history = new History(settings.keep, world.clock, (job) => this.#table.remove(job))
     this.#admission = new Admission(settings.maxQueued, settings.maxQueuedBytes)
     this.#journal = new Journal(this.#announce, world.clock)
@@ -179,15 +179,20 @@ export class Scheduler {
   defer<R>(task: Task<void, R>): Job<R>
   defer<R>(fn: InlineHandler<R>, options?: DeferOptions): Job<Awaited<R>>
   defer(task: string, payload?: unknown, options?: DeferOptions): Job
-  defer(task: unknown, ...rest: unknown[]): Job {
+  defer(task: unknown, payload?: unknown, options?: unknown): Job {
     if (this.#closing !== undefined) throw this.#refused(task, new ClosedError())
-    return this.#defer(undefined, task, rest)
+    return this.#defer(undefined, task, payload, options)
   }
 
   /** @internal `defer` for a request in flight: its context travels along, and closing does not refuse it yet. */
-  deferWithRequest(request: RequestContext | undefined, task: unknown, ...rest: unknown[]): Job {
+  deferWithRequest(
+    request: RequestContext | undefined,
+    task: unknown,
+    payload?: unknown,
+    options?: unknown,
+  ): Job {
     if (this.#closing?.acceptsChildren === false) throw this.#refused(task, new ClosedError())
-    return this.#defer(request, task, rest)
+    return this.#defer(request, task, payload, options)
   }
 
   /** The job as it is now, or undefined for an unknown id or one that is kept no longer. */
@@ -265,7 +270,7 @@ export class Scheduler {
     const head = own['retry'] === true ? this.#find(id) : undefined
     if (head?.state === 'failed') this.#revive(head)
     this.#queue.releaseKey(key, this.#world.clock.now(), head?.state === 'ready' ? head : undefined)
-    if (this.#emitter.wants('key:released'))
+    if (this.#emitter.wants['key:released'])
       this.#emitter.emit('key:released', { key, at: this.#world.clock.wall() })
     return true
   }
@@ -362,14 +367,12 @@ export class Scheduler {
     return this.#find(id)?.task.policy.sensitive ?? true
   }
 
-  #defer(request: RequestContext | undefined, task: unknown, rest: unknown[]): Job {
+  #defer(request: RequestContext | undefined, task: unknown, payload: unknown, options: unknown): Job {
     try {
-      const asked: DeferRequest =
+      const job =
         typeof task === 'function'
-          ? { payload: undefined, options: rest[0], request, inline: task as (context: never) => unknown } // any function takes a context
-          : { payload: rest[0], options: rest[1], request, inline: undefined }
-      const record = typeof task === 'function' ? this.#book.inline : this.#book.find(task)
-      const job = this.#acceptance.accept(record, asked)
+          ? this.#acceptance.acceptInline(this.#book.inline, task as InlineHandler<unknown>, payload, request)
+          : this.#acceptance.accept(this.#book.find(task), payload, options, request)
       if (!this.#isKeptAlive) this.#keepAlive()
       return this.#handle(job)
     } catch (error) {
@@ -433,7 +436,7 @@ export class Scheduler {
   }
 
   #settled(job: JobRecord): void {
-    this.#admission.release(job.payload, this.#world.clock.now())
+    this.#admission.release(job.payload, job.endedAt)
     const waiters = job.details?.waiters
     this.#history.keep(job)
     if (waiters !== undefined && job.details !== undefined) {
@@ -471,7 +474,7 @@ export class Scheduler {
   }
 
   #refused(task: unknown, error: unknown): unknown {
-    if (this.#emitter.wants('refused') && error instanceof SideworkError) {
+    if (this.#emitter.wants.refused && error instanceof SideworkError) {
       const name: unknown =
         typeof task === 'object' && task !== null ? (task as { name?: unknown }).name : task
       const shown = typeof name === 'string' ? name.slice(0, 128) : typeof task
@@ -484,7 +487,7 @@ export class Scheduler {
     const id = this.#table.idOf(job)
     this.#queue.lines.halt(key, id)
     this.#log.keyHalted(job, key)
-    if (this.#emitter.wants('key:halted'))
+    if (this.#emitter.wants['key:halted'])
       this.#emitter.emit('key:halted', { key, id, at: this.#world.clock.wall() })
   }
 

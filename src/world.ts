@@ -50,8 +50,8 @@ export interface World {
   readonly clock: Clock
   /** In [0, 1). */
   readonly random: () => number
-  /** 22 URL-safe characters with 132 random bits. */
-  readonly randomId: () => string
+  /** An id of 26 URL-safe characters: 22 with 132 random bits, then `cell` (below 2^24) in base 64. */
+  readonly randomId: (cell: number) => string
   /** Arms the one timer (`undefined` disarms it): `wake` is called at `at` or soon after. */
   armTimer(at: number | undefined, wake: () => void): void
   /** Runs `task` when the current call has returned, before anything else. */

@@ -36,15 +36,6 @@ export interface AcceptanceRooms {
   abort(job: Job, reason: unknown): void
 }
 
-/** What a defer asks for, beside the task. */
-export interface DeferRequest {
-  readonly payload: unknown
-  readonly options: unknown
-  readonly request: RequestContext | undefined
-  /** The closure, for an inline job. */
-  readonly inline: ((context: never) => unknown) | undefined
-}
-
 export class Acceptance {
   readonly #rooms: AcceptanceRooms
   readonly #limits: PayloadLimits
@@ -56,35 +47,34 @@ export class Acceptance {
   }
 
   /** @throws OptionError, PayloadError, PayloadTooLargeError, QueueFullError */
-  accept(task: TaskRecord, asked: DeferRequest): Job {
+  accept(task: TaskRecord, payload: unknown, options: unknown, request: RequestContext | undefined): Job {
     const { policy } = task
     if (!this.#rooms.hasTaskModules && policy.lane !== 'main') throw noModules(task)
-    const payload = policy.input === undefined ? asked.payload : validated(task, asked.payload)
-    const encoded = encodePayload(payload, this.#limits)
-    const { clock } = this.#rooms
-    const now = clock.now()
-    const job = new Job(task, ++this.#lastSeq, 'ready', policy.priority, now, encoded)
-    const isPlain =
-      asked.options === undefined &&
-      policy.orderingKey === undefined &&
-      policy.expiresInMs === Infinity &&
-      asked.request === undefined &&
-      asked.inline === undefined
-    const options = isPlain ? undefined : this.#describe(job, asked, payload)
-    this.#rooms.admission.admit(1, encodedSizeBytes(encoded))
-    this.#store(job, options, now)
+    const input = policy.input === undefined ? payload : validated(task, payload)
+    const job = this.#draft(task, encodePayload(input, this.#limits))
+    const isPlain = options === undefined && request === undefined && !policy.describesJobs
+    const read = isPlain ? undefined : this.#describe(job, input, options, request)
+    this.#admit(job, read)
+    return job
+  }
+
+  /** A deferred closure. @throws OptionError, QueueFullError */
+  acceptInline(
+    task: TaskRecord,
+    inline: (context: never) => unknown,
+    options: unknown,
+    request: RequestContext | undefined,
+  ): Job {
+    const job = this.#draft(task, undefined)
+    job.more().inline = inline
+    this.#admit(job, this.#describe(job, undefined, options, request))
     return job
   }
 
   /** A child whose payload its thread has serialised. @throws like `accept` */
   acceptEncoded(task: TaskRecord, payload: EncodedPayload, options: unknown): Job {
     // Its own schema, keys and limits apply as to any other job, so the value is looked at once more.
-    return this.accept(task, {
-      payload: decodePayload(payload),
-      options,
-      request: undefined,
-      inline: undefined,
-    })
+    return this.accept(task, decodePayload(payload), options, undefined)
   }
 
   /** Jobs that another scheduler accepted and lost. All or nothing. @throws OptionError, QueueFullError */
@@ -108,17 +98,25 @@ export class Acceptance {
     return this.#limits
   }
 
+  #draft(task: TaskRecord, payload: EncodedPayload): Job {
+    return new Job(task, ++this.#lastSeq, 'ready', task.policy.priority, this.#rooms.clock.now(), payload)
+  }
+
+  #admit(job: Job, options: ReadOptions | undefined): void {
+    this.#rooms.admission.admit(1, encodedSizeBytes(job.payload))
+    this.#store(job, options, job.acceptedAt)
+  }
+
   /** The facts that only some jobs have. */
-  #describe(job: Job, asked: DeferRequest, payload: unknown): ReadOptions {
-    const options = readDeferOptions(job, asked.options, this.#rooms.clock)
-    if (options.id !== undefined && this.#rooms.table.find(options.id) !== undefined) throw taken(options.id)
+  #describe(job: Job, payload: unknown, options: unknown, request: RequestContext | undefined): ReadOptions {
+    const read = readDeferOptions(job, options, this.#rooms.clock)
+    if (read.id !== undefined && this.#rooms.table.find(read.id) !== undefined) throw taken(read.id)
     if (job.details?.orderingKey === undefined) {
       const orderingKey = keyOf(job.task, payload)
       if (orderingKey !== undefined) job.more().orderingKey = orderingKey
     }
-    if (asked.request !== undefined) job.more().request = asked.request
-    if (asked.inline !== undefined) job.more().inline = asked.inline
-    return options
+    if (request !== undefined) job.more().request = request
+    return read
   }
 
   #store(job: Job, options: ReadOptions | undefined, now: number): void {

@@ -1,27 +1,28 @@
 /** Packs executions into the one message that starts them. */
 import type { Job, JobDetails } from '../job/job.js'
-import type { RunExtra, RunMessage } from '../threads/protocol.js'
+import { idSeparator, type RunExtra, type RunMessage } from '../threads/protocol.js'
 import type { Execution } from './execution.js'
 
 /** Writes a batch; jobs are added in the order of their tokens. */
 export class Batch {
   readonly #generation: number
-  readonly #isConsecutive: boolean
   readonly #idOf: (job: Job) => string
-  readonly #tokens: number[] = []
+  /** Parallel to the jobs; only on shared threads, where tokens do not count up by one. */
+  readonly #tokens: number[] | undefined
   readonly #ids: string[] = []
+  readonly #payloads: string[] = []
   readonly #tasks: [string, number][] = []
-  readonly #which: number[] = []
+  /** Parallel to the jobs, once there is more than one task. */
+  #which: number[] | undefined
   #lastTask: object | undefined
   #lastIndex = 0
-  #isUniform = true
-  #payloads = ''
+  #first = 0
   #extras: RunExtra[] | undefined
 
   /** @param isConsecutive whether tokens count up by one, as they do on cpu threads */
   constructor(generation: number, isConsecutive: boolean, idOf: (job: Job) => string) {
     this.#generation = generation
-    this.#isConsecutive = isConsecutive
+    this.#tokens = isConsecutive ? undefined : []
     this.#idOf = idOf
   }
 
@@ -31,36 +32,36 @@ export class Batch {
 
   add(execution: Execution, job: Job): void {
     const at = this.#ids.length
-    this.#tokens.push(execution.token)
+    if (at === 0) this.#first = execution.token
+    this.#tokens?.push(execution.token)
     this.#ids.push(this.#idOf(job))
-    if (job.task !== this.#lastTask) this.#changeTask(job)
-    this.#which.push(this.#lastIndex)
+    if (job.task !== this.#lastTask) this.#changeTask(job, at)
+    this.#which?.push(this.#lastIndex)
     const { payload } = job
-    const json = typeof payload === 'string' ? payload : 'null'
-    this.#payloads += at === 0 ? json : ',' + json
+    this.#payloads.push(typeof payload === 'string' ? payload : 'null')
     if (typeof payload !== 'string' || job.attempt > 0 || hasOwnFacts(job.details)) this.#addExtra(at, job)
   }
 
   message(): RunMessage {
     return {
       kind: 'run',
-      first: this.#tokens[0] ?? 0,
-      ...(this.#isConsecutive ? undefined : { tokens: this.#tokens }),
+      first: this.#first,
       generation: this.#generation,
       tasks: this.#tasks,
-      ...(this.#isUniform ? undefined : { which: this.#which }),
-      ids: this.#ids,
-      payloads: `[${this.#payloads}]`,
+      ids: this.#ids.join(idSeparator),
+      payloads: `[${this.#payloads.join(',')}]`,
+      ...(this.#tokens === undefined ? undefined : { tokens: this.#tokens }),
+      ...(this.#which === undefined ? undefined : { which: this.#which }),
       ...(this.#extras === undefined ? undefined : { extras: this.#extras }),
     }
   }
 
-  #changeTask(job: Job): void {
+  #changeTask(job: Job, at: number): void {
     this.#lastTask = job.task
     const known = this.#tasks.findIndex(([name]) => name === job.task.name)
     if (known >= 0) this.#lastIndex = known
     else this.#lastIndex = this.#tasks.push([job.task.name, job.task.policy.maxAttempts]) - 1
-    this.#isUniform = this.#tasks.length === 1
+    if (this.#tasks.length > 1) this.#which ??= new Array<number>(at).fill(0)
   }
 
   #addExtra(at: number, job: Job): void {

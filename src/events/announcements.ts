@@ -24,27 +24,27 @@ export class Announcements implements Announcer {
   }
 
   accepted(job: Job): void {
-    if (this.#emitter.wants('accepted')) this.#emitter.emit('accepted', this.#event(job))
+    if (this.#emitter.wants.accepted) this.#emitter.emit('accepted', this.#event(job))
   }
 
   started(job: Job): void {
-    if (this.#emitter.wants('started')) this.#emitter.emit('started', this.#event(job))
+    if (this.#emitter.wants.started) this.#emitter.emit('started', this.#event(job))
     if (this.#isDebug) this.#log.logger?.debug(this.#log.fields(job), 'job started')
   }
 
   progress(job: Job, value: Progress): void {
-    if (this.#emitter.wants('progress')) this.#emitter.emit('progress', { ...this.#event(job), value })
+    if (this.#emitter.wants.progress) this.#emitter.emit('progress', { ...this.#event(job), value })
   }
 
   completed(job: Job): void {
     const durationMs = job.endedAt - job.startedAt
-    if (this.#emitter.wants('completed')) this.#emitter.emit('completed', { ...this.#event(job), durationMs })
+    if (this.#emitter.wants.completed) this.#emitter.emit('completed', { ...this.#event(job), durationMs })
     if (this.#isDebug) this.#log.logger?.debug({ ...this.#log.fields(job), durationMs }, 'job completed')
   }
 
   retrying(job: Job, error: SerializedError, dueAt: number): void {
     const runAt = this.#clock.wallAt(dueAt)
-    if (this.#emitter.wants('retrying')) this.#emitter.emit('retrying', { ...this.#event(job), error, runAt })
+    if (this.#emitter.wants.retrying) this.#emitter.emit('retrying', { ...this.#event(job), error, runAt })
     const inMs = dueAt - this.#clock.now()
     this.#log.logger?.warn(
       { ...this.#log.fields(job), err: brief(job, error), inMs },
@@ -53,28 +53,28 @@ export class Announcements implements Announcer {
   }
 
   snoozed(job: Job, dueAt: number): void {
-    if (this.#emitter.wants('snoozed')) {
+    if (this.#emitter.wants.snoozed) {
       this.#emitter.emit('snoozed', { ...this.#event(job), runAt: this.#clock.wallAt(dueAt) })
     }
   }
 
   interrupted(job: Job): void {
-    if (this.#emitter.wants('interrupted')) this.#emitter.emit('interrupted', this.#event(job))
+    if (this.#emitter.wants.interrupted) this.#emitter.emit('interrupted', this.#event(job))
     this.#log.logger?.warn(this.#log.fields(job), 'job interrupted: its thread was lost; it is ready again')
   }
 
   failed(job: Job, error: SerializedError): void {
-    if (this.#emitter.wants('failed')) this.#emitter.emit('failed', { ...this.#event(job), error })
+    if (this.#emitter.wants.failed) this.#emitter.emit('failed', { ...this.#event(job), error })
     this.#log.logger?.error({ ...this.#log.fields(job), err: brief(job, error) }, 'job failed for good')
   }
 
   cancelled(job: Job, error: SerializedError): void {
-    if (this.#emitter.wants('cancelled')) this.#emitter.emit('cancelled', { ...this.#event(job), error })
+    if (this.#emitter.wants.cancelled) this.#emitter.emit('cancelled', { ...this.#event(job), error })
     if (this.#isDebug) this.#log.logger?.debug(this.#log.fields(job), 'job cancelled')
   }
 
   expired(job: Job): void {
-    if (this.#emitter.wants('expired')) this.#emitter.emit('expired', this.#event(job))
+    if (this.#emitter.wants.expired) this.#emitter.emit('expired', this.#event(job))
     this.#log.logger?.warn(this.#log.fields(job), 'job expired before an attempt could start')
   }
 

@@ -1,6 +1,6 @@
 /**
  * Typed events, delivered in order after the call or message that caused them, a slice at a time so that no turn of the
- * event loop is held. Nothing is built for an event that nobody listens to: ask `wants` first.
+ * event loop is held. Nothing is built for an event that nobody listens to: look at `wants` first.
  */
 import type { World } from '../world.js'
 import type { EventName, SchedulerEvents } from './event-types.js'
@@ -16,6 +16,8 @@ const sliceMs = 2
 export class Emitter {
   readonly #world: Pick<World, 'soon' | 'nextTurn' | 'clock'>
   readonly #onError: (event: EventName, error: unknown) => void
+  /** Whether somebody listens: look here before building an event. */
+  readonly wants: Record<EventName, boolean> = nobody()
   readonly #listeners = new Map<EventName, readonly Entry[]>()
   #queue: (readonly [EventName, object])[] = []
   /** The queue is delivered up to here. */
@@ -31,22 +33,20 @@ export class Emitter {
     this.#onError = onError
   }
 
-  wants(event: EventName): boolean {
-    return this.#listeners.has(event)
-  }
-
   add<E extends EventName>(event: E, listener: Listener<E>, isOnce: boolean): void {
     this.#listeners.set(event, [...(this.#listeners.get(event) ?? []), { listener, isOnce }])
+    this.wants[event] = true
   }
 
   remove(event: EventName, listener: (event: never) => void): void {
     const left = (this.#listeners.get(event) ?? []).filter((entry) => entry.listener !== listener)
+    this.wants[event] = left.length > 0
     if (left.length === 0) this.#listeners.delete(event)
     else this.#listeners.set(event, left)
   }
 
   emit<E extends EventName>(event: E, data: SchedulerEvents[E]): void {
-    if (!this.#listeners.has(event)) return
+    if (!this.wants[event]) return
     this.#queue.push([event, Object.freeze(data)])
     if (this.#willDeliver) return
     this.#willDeliver = true
@@ -81,5 +81,27 @@ export class Emitter {
         this.#onError(event, error)
       }
     }
+  }
+}
+
+function nobody(): Record<EventName, boolean> {
+  return {
+    accepted: false,
+    started: false,
+    progress: false,
+    retrying: false,
+    snoozed: false,
+    completed: false,
+    failed: false,
+    cancelled: false,
+    expired: false,
+    interrupted: false,
+    refused: false,
+    'key:halted': false,
+    'key:released': false,
+    'thread:started': false,
+    'thread:exited': false,
+    closing: false,
+    closed: false,
   }
 }

@@ -24,6 +24,7 @@ export class History {
   readonly #completed: LRUCache<number, Job> | undefined
   readonly #others: LRUCache<number, Job> | undefined
   readonly #dropped: (job: Job) => void
+  readonly #setOptions = { size: 1 }
 
   /** @param dropped told when a job is kept no longer */
   constructor(settings: HistorySettings, clock: Clock, dropped: (job: Job) => void) {
@@ -34,7 +35,6 @@ export class History {
         : new LRUCache<number, Job>({
             max,
             maxSize: Math.max(1, Math.floor(settings.bytes / 2)),
-            sizeCalculation: sizeOf,
             ttl: settings.forMs,
             ttlResolution: 0,
             perf: { now: () => clock.now() + 1 }, // 0 would mean "no age"
@@ -48,8 +48,12 @@ export class History {
 
   keep(job: Job): void {
     const cache = this.#cacheOf(job)
-    cache?.set(job.slot, job)
-    if (cache?.peek(job.slot) !== job) this.#dropped(job)
+    const size = sizeOf(job)
+    if (cache === undefined || size > cache.maxSize) this.#dropped(job)
+    else {
+      this.#setOptions.size = size
+      cache.set(job.slot, job, this.#setOptions)
+    }
   }
 
   /** Whether the settled job is still kept. */

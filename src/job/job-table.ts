@@ -5,7 +5,6 @@
 import type { Job } from './job.js'
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-const pairs = Array.from({ length: 4096 }, (_, n) => `${alphabet[n >> 6] ?? ''}${alphabet[n & 63] ?? ''}`)
 const digits = new Map(Array.from(alphabet, (character, value) => [character, value]))
 const randomLength = 22
 const idLength = randomLength + 4
@@ -17,9 +16,9 @@ export class JobTable {
   readonly #cells: (Job | undefined)[] = []
   readonly #free: number[] = []
   readonly #ownIds = new Map<string, Job>()
-  readonly #randomId: () => string
+  readonly #randomId: (cell: number) => string
 
-  constructor(randomId: () => string) {
+  constructor(randomId: (cell: number) => string) {
     this.#randomId = randomId
   }
 
@@ -41,15 +40,15 @@ export class JobTable {
   }
 
   remove(job: Job): void {
-    if (job.idText !== undefined && this.#ownIds.get(job.idText) === job) this.#ownIds.delete(job.idText)
-    this.idOf(job)
+    const id = this.idOf(job) // it keeps its id, though the cell gets another job
+    if (this.#ownIds.size > 0 && this.#ownIds.get(id) === job) this.#ownIds.delete(id)
     this.#cells[job.slot] = undefined
     this.#free.push(job.slot)
     if (this.#free.length === this.#cells.length) this.#cells.length = this.#free.length = 0
   }
 
   idOf(job: Job): string {
-    return (job.idText ??= this.#randomId() + (pairs[job.slot >> 12] ?? '') + (pairs[job.slot & 4095] ?? ''))
+    return (job.idText ??= this.#randomId(job.slot))
   }
 
   find(id: string): Job | undefined {

@@ -35,6 +35,8 @@ export interface TaskPolicy {
   /** Infinity for never. */
   readonly expiresInMs: number
   readonly sensitive: boolean
+  /** Whether its jobs have facts of their own from the start: a key or an expiry. */
+  readonly describesJobs: boolean
   readonly input: StandardSchemaV1 | undefined
 }
 

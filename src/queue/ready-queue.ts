@@ -22,6 +22,10 @@ export interface ReadyItem {
 }
 
 const levels = 10
+/** No level has an item. */
+const none = -1
+/** The best level has to be found anew. */
+const unknown = -2
 /** Stands for `aging: false`: a priority level outweighs any wait. Sums stay exact in a double. */
 const endlessAgingMs = 2 ** 44
 
@@ -31,6 +35,10 @@ export class ReadyQueue<T extends ReadyItem> {
   readonly #returned = Array.from({ length: levels }, () => new TimeHeap<T>())
   /** Per level, the rank of its first item; Infinity when the level is empty. */
   readonly #ranks = new Float64Array(levels).fill(Infinity)
+  /** Per level, the acceptance number of its first item, modulo 2^32. */
+  readonly #seqs = new Uint32Array(levels)
+  /** The level of the next item, `none`, or `unknown`. */
+  #best = none
   size = 0
 
   /** @param aging ms of waiting worth one priority level, or false for strict priority */
@@ -46,35 +54,45 @@ export class ReadyQueue<T extends ReadyItem> {
     else this.#returned[level]?.add(item, item.readyAt)
     this.size++
     const rank = item.readyAt - level * this.#agingMs
-    if (rank < (this.#ranks[level] ?? Infinity)) this.#ranks[level] = rank
+    const first = this.#ranks[level] ?? Infinity
+    if (rank > first) return
+    // A tie is rare here: only an older job that came back.
+    if (rank < first || this.#first(level) === item) {
+      this.#ranks[level] = rank
+      this.#seqs[level] = item.seq
+      this.#best = unknown
+    }
   }
 
   /** The next item by the rule, without taking it. */
   peek(): T | undefined {
     const level = this.#bestLevel()
-    return level < 0 ? undefined : this.#first(level)
+    return level === none ? undefined : this.#first(level)
   }
 
   /** Takes the next item by the rule. */
   pop(): T | undefined {
     const level = this.#bestLevel()
-    if (level < 0) return undefined
     const ring = this.#rings[level]
     const returned = this.#returned[level]
     if (ring === undefined || returned === undefined) return undefined
     this.size--
-    const item = returned.size > 0 && this.#first(level) === returned.first ? returned.shift() : ring.shift()
-    this.#rerank(level)
+    const isReturned = returned.size > 0 && this.#first(level) === returned.first
+    const item = isReturned ? returned.shift() : ring.shift()
+    this.#rerank(level, ring, returned)
     return item
   }
 
   /** Takes an item out, wherever it is. */
   remove(item: T): void {
     const level = item.priority
-    if (item.place < 0) this.#returned[level]?.remove(item)
-    else this.#rings[level]?.remove(item)
+    const ring = this.#rings[level]
+    const returned = this.#returned[level]
+    if (ring === undefined || returned === undefined) return
+    if (item.place < 0) returned.remove(item)
+    else ring.remove(item)
     this.size--
-    this.#rerank(level)
+    this.#rerank(level, ring, returned)
   }
 
   /** When the item that is longest ready became so, or Infinity. Costs O(levels). */
@@ -86,10 +104,16 @@ export class ReadyQueue<T extends ReadyItem> {
   }
 
   #bestLevel(): number {
-    let best = -1
+    if (this.#best === unknown) this.#best = this.#findBest()
+    return this.#best
+  }
+
+  #findBest(): number {
+    const ranks = this.#ranks
+    let best = none
     let bestRank = Infinity
     for (let level = levels - 1; level >= 0; level--) {
-      const rank = this.#ranks[level] ?? Infinity
+      const rank = ranks[level] ?? Infinity
       if (rank < bestRank || (rank === bestRank && rank !== Infinity && this.#isOlder(level, best))) {
         best = level
         bestRank = rank
@@ -98,8 +122,9 @@ export class ReadyQueue<T extends ReadyItem> {
     return best
   }
 
+  /** Acceptance numbers wrap around here; fewer than 2^31 jobs ever wait, so their distance tells. */
   #isOlder(level: number, than: number): boolean {
-    return (this.#first(level)?.seq ?? Infinity) < (this.#first(than)?.seq ?? Infinity)
+    return (((this.#seqs[level] ?? 0) - (this.#seqs[than] ?? 0)) | 0) < 0
   }
 
   #first(level: number): T | undefined {
@@ -110,11 +135,18 @@ export class ReadyQueue<T extends ReadyItem> {
     return returned.seq < queued.seq ? returned : queued
   }
 
-  #rerank(level: number): void {
-    const ring = this.#rings[level]
-    const returned = this.#returned[level]
-    if (ring === undefined || returned === undefined) return
-    const at = Math.min(ring.size > 0 ? ring.headAt : Infinity, returned.firstAt)
-    this.#ranks[level] = at === Infinity ? Infinity : at - level * this.#agingMs
+  #rerank(level: number, ring: ReadyRing<T>, returned: TimeHeap<T>): void {
+    this.#best = unknown
+    if (returned.size > 0) this.#rank(level, this.#first(level))
+    else if (ring.size === 0) this.#ranks[level] = Infinity
+    else {
+      this.#ranks[level] = ring.headAt - level * this.#agingMs
+      this.#seqs[level] = ring.headSeq
+    }
+  }
+
+  #rank(level: number, first: T | undefined): void {
+    this.#ranks[level] = first === undefined ? Infinity : first.readyAt - level * this.#agingMs
+    this.#seqs[level] = first?.seq ?? 0
   }
 }

@@ -9,16 +9,24 @@ const firstCapacity = 16
 
 export class ReadyRing<T extends ReadyItem> {
   #items: (T | undefined)[] = new Array<T | undefined>(firstCapacity).fill(undefined)
-  /** `readyAt` of each item, beside it: the next head is compared without touching the job's own memory. */
+  /** `readyAt` and `seq` of each item, beside it: the next head is compared without touching the job's own memory. */
   #readyAt = new Float64Array(firstCapacity)
+  #seq = new Uint32Array(firstCapacity)
   #mask = firstCapacity - 1
   #head = 0
   #tail = 0
+  /** Cells between head and tail whose item was taken out. */
+  #holes = 0
   size = 0
 
   /** The oldest item's instant; only meaningful while `size > 0`. */
   get headAt(): number {
     return this.#readyAt[this.#head & this.#mask] ?? Infinity
+  }
+
+  /** The oldest item's acceptance number, modulo 2^32; only meaningful while `size > 0`. */
+  get headSeq(): number {
+    return this.#seq[this.#head & this.#mask] ?? 0
   }
 
   get head(): T | undefined {
@@ -39,21 +47,31 @@ export class ReadyRing<T extends ReadyItem> {
     const cell = this.#tail & this.#mask
     this.#items[cell] = item
     this.#readyAt[cell] = item.readyAt
+    this.#seq[cell] = item.seq
     item.place = this.#tail++
     this.size++
   }
 
+  /** Takes the oldest item out; only while `size > 0`. */
   shift(): T | undefined {
-    const item = this.head
-    if (item !== undefined) this.remove(item)
+    const cell = this.#head & this.#mask
+    const item = this.#items[cell]
+    this.#items[cell] = undefined
+    this.#head++
+    this.size--
+    if (this.size === 0) this.#reset()
+    else if (this.#holes > 0) this.#skipHoles()
     return item
   }
 
   remove(item: T): void {
+    if (item.place === this.#head) {
+      this.shift()
+      return
+    }
     this.#items[item.place & this.#mask] = undefined
+    this.#holes++
     this.size--
-    if (this.size === 0) this.#reset()
-    else if (item.place === this.#head) this.#skipHoles()
   }
 
   *values(): IterableIterator<T> {
@@ -64,12 +82,15 @@ export class ReadyRing<T extends ReadyItem> {
   }
 
   #skipHoles(): void {
-    do this.#head++
-    while (this.#items[this.#head & this.#mask] === undefined)
+    while (this.#items[this.#head & this.#mask] === undefined) {
+      this.#head++
+      this.#holes--
+    }
   }
 
   #reset(): void {
     this.#head = this.#tail
+    this.#holes = 0
     if (this.#mask >= 4096) this.#allocate(firstCapacity)
   }
 
@@ -79,7 +100,7 @@ export class ReadyRing<T extends ReadyItem> {
     const end = this.#tail
     const start = this.#head
     this.#allocate(this.size > (mask + 1) / 2 ? (mask + 1) * 2 : mask + 1)
-    this.#head = this.#tail = this.size = 0
+    this.#head = this.#tail = this.size = this.#holes = 0
     for (let at = start; at < end; at++) {
       const item = items[at & mask]
       if (item !== undefined) this.push(item)
@@ -89,6 +110,7 @@ export class ReadyRing<T extends ReadyItem> {
   #allocate(capacity: number): void {
     this.#items = new Array<T | undefined>(capacity).fill(undefined)
     this.#readyAt = new Float64Array(capacity)
+    this.#seq = new Uint32Array(capacity)
     this.#mask = capacity - 1
   }
 }

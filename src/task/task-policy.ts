@@ -61,6 +61,7 @@ function readPolicy(where: string, given: Record<string, unknown>): TaskPolicy {
     onExhausted: oneOf(`${where}: onExhausted`, options['onExhausted'], ['skip', 'halt']),
     expiresInMs:
       options['expiresIn'] === undefined ? Infinity : durationMs(`${where}: expiresIn`, options['expiresIn']),
+    describesJobs: options['orderingKey'] !== undefined || options['expiresIn'] !== undefined,
     sensitive: flag(`${where}: sensitive`, options['sensitive']),
     input: schema(`${where}: input`, options['input']),
   }

@@ -5,22 +5,24 @@ import { serializeError } from '../job/serialized-error.js'
 import type { TaskDefinition } from '../task/define-task.js'
 import { Attempt, type AttemptHost } from './attempt.js'
 import { execute } from './execute.js'
-import type { Ending, RunExtra, RunMessage } from './protocol.js'
+import { idSeparator, type Ending, type RunExtra, type RunMessage } from './protocol.js'
 
 /** A batch whose payloads are parsed; jobs are made one by one, when they are taken. */
 export class OpenBatch {
   readonly run: RunMessage
+  readonly #ids: readonly string[]
   readonly #payloads: readonly unknown[]
   readonly #extras: ReadonlyMap<number, RunExtra>
 
   constructor(run: RunMessage) {
     this.run = run
+    this.#ids = run.ids.split(idSeparator)
     this.#payloads = JSON.parse(run.payloads) as unknown[] // written by the scheduler: always an array
     this.#extras = new Map(run.extras?.map((extra) => [extra.at, extra]))
   }
 
   get size(): number {
-    return this.run.ids.length
+    return this.#ids.length
   }
 
   tokenAt(index: number): number {
@@ -34,7 +36,7 @@ export class OpenBatch {
     return new Attempt(
       host,
       this.tokenAt(index),
-      this.run.ids[index] ?? '',
+      this.#ids[index] ?? '',
       name,
       extra?.attempt ?? 1,
       extra?.maxAttempts ?? maxAttempts,

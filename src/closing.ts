@@ -66,10 +66,7 @@ export class Closing {
   #stopStarting(): void {
     const { dispatcher } = this.#port
     dispatcher.isPaused = true
-    for (const thread of dispatcher.lanes.cpu.threads) {
-      thread.port.drain()
-      dispatcher.recall(thread)
-    }
+    dispatcher.recallAll()
   }
 
   /** Step 3. */

@@ -6,8 +6,9 @@ import type { LaneSettings } from './dispatch/lane-room.js'
 import { OptionError } from './errors.js'
 import type { HistorySettings } from './events/history.js'
 import type { Lane } from './job/snapshot.js'
-import { durationMs, integer, ownOptions, show, type Duration } from './options.js'
-import { readDefaults } from './task/task-policy.js'
+import type { LimitRule } from './job/task-record.js'
+import { durationMs, integer, key, ownOptions, show, type Duration } from './options.js'
+import { readDefaults, readRate } from './task/task-policy.js'
 import type { TaskOptions } from './task/task-options.js'
 import { taskModuleUrls } from './threads/task-modules.js'
 import type { ThreadSettings } from './threads/thread.js'
@@ -51,8 +52,10 @@ export interface SchedulerOptions {
   aging?: Duration | false
   /** Settled jobs kept for `job(id)`: completed ones (1,000), others (10,000), bytes (64 MiB), age ('24h'). */
   keep?: { completed?: number; failed?: number; bytes?: number; for?: Duration }
+  /** Limits that several tasks share, by name: most running at once, most starts in any window of length `per`. */
+  limits?: Readonly<Record<string, { concurrency?: number; rateLimit?: { limit: number; per: Duration } }>>
   /** For every task that does not say. */
-  defaults?: Omit<TaskOptions, 'orderingKey'>
+  defaults?: Omit<TaskOptions, 'orderingKey' | 'dedupe' | 'concurrency' | 'rateLimit' | 'limits'>
   /** A pino logger, or `false` for silence. Default: pino at 'info', named 'sidework'. */
   logger?: Logger | false
 }
@@ -69,6 +72,7 @@ export interface Settings {
   readonly maxPayloadBytes: number
   readonly agingMs: number | false
   readonly keep: HistorySettings
+  readonly limits: ReadonlyMap<string, LimitRule>
   readonly defaults: Record<string, unknown>
   readonly logger: Logger | undefined
 }
@@ -83,6 +87,7 @@ const known = {
     'maxPayloadBytes',
     'aging',
     'keep',
+    'limits',
     'defaults',
     'logger',
   ]),
@@ -127,6 +132,7 @@ export function readSettings(options: unknown): Settings {
     maxPayloadBytes: integer('maxPayloadBytes', own['maxPayloadBytes'] ?? 256 * 2 ** 10, 1, 2 ** 29),
     agingMs: own['aging'] === false ? false : durationMs('aging', own['aging'] ?? '30s'),
     keep: readKeep(ownOptions('keep', own['keep'], known.keep)),
+    limits: readLimits(own['limits']),
     defaults: readDefaults(own['defaults']),
     logger: readLogger(own['logger']),
   }
@@ -168,6 +174,26 @@ function readKeep(keep: Record<string, unknown>): HistorySettings {
     failed: integer('keep.failed', keep['failed'] ?? 10_000, 0, mostQueued),
     bytes: integer('keep.bytes', keep['bytes'] ?? 64 * 2 ** 20, 0),
     forMs: durationMs('keep.for', keep['for'] ?? '24h'),
+  }
+}
+
+function readLimits(limits: unknown): ReadonlyMap<string, LimitRule> {
+  if (limits === undefined) return new Map()
+  if (typeof limits !== 'object' || limits === null || Array.isArray(limits)) {
+    throw new OptionError(`limits is ${show(limits)}. Give an object { name: { concurrency, rateLimit } }.`)
+  }
+  return new Map(
+    Object.entries(limits).map(([name, rule]) => [key('A limit name', name), readLimit(name, rule)]),
+  )
+}
+
+function readLimit(name: string, rule: unknown): LimitRule {
+  const own = ownOptions(`limits.${name}`, rule, new Set(['concurrency', 'rateLimit']))
+  const { concurrency, rateLimit } = own
+  return {
+    concurrency:
+      concurrency === undefined ? undefined : integer(`limits.${name}.concurrency`, concurrency, 1),
+    rate: rateLimit === undefined ? undefined : readRate(`limits.${name}.rateLimit`, rateLimit, false),
   }
 }
 

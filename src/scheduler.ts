@@ -6,7 +6,9 @@
  *                                 ▲           │ how it ended
  *                                 └─ settler ◀┘ ──▶ journal ──▶ events, log, history
  */
-import { Acceptance } from './defer/acceptance.js'
+import { Acceptance, Duplicate } from './defer/acceptance.js'
+import { DedupeIndex } from './defer/dedupe-index.js'
+import { Drafts } from './defer/draft.js'
 import { Admission } from './defer/admission.js'
 import { JobHandle, type Job } from './defer/job-handle.js'
 import { TaskBook } from './defer/task-book.js'
@@ -23,12 +25,15 @@ import type { Job as JobRecord } from './job/job.js'
 import { JobTable } from './job/job-table.js'
 import { Journal } from './job/journal.js'
 import { isSettled, type JobState } from './job/lifecycle.js'
-import { encodedSizeBytes } from './job/payload.js'
 import { serializeError, type SerializedError } from './job/serialized-error.js'
 import type { JobSnapshot, Lane, RequestContext } from './job/snapshot.js'
 import { takeSnapshot, type SnapshotForm, type SnapshotView } from './job/take-snapshot.js'
-import { durationMs, integer, ownOptions, show, type Duration } from './options.js'
+import { payloadLimits, type PayloadLimits } from './job/payload-limits.js'
+import { decodePayload } from './job/payload.js'
+import { Operations, type JobFilter } from './operations.js'
+import { durationMs, key, ownOptions, show, type Duration, type Priority } from './options.js'
 import { Agenda } from './queue/agenda.js'
+import { LimitBook } from './queue/limit-book.js'
 import { Queue } from './queue/queue.js'
 import { realWorld, type WorldNeeds } from './real-world.js'
 import { restoreJob } from './defer/restore.js'
@@ -45,6 +50,7 @@ import { whenReady } from './ready.js'
 import type { World } from './world.js'
 
 export type { Job } from './defer/job-handle.js'
+export type { JobFilter } from './operations.js'
 export type { Stats } from './stats.js'
 export type { SchedulerOptions, ThreadOptions } from './scheduler-options.js'
 
@@ -59,24 +65,21 @@ export interface CloseReport {
   readonly lost: readonly JobSnapshot[]
 }
 
-/** What `jobs()` looks for. */
-export interface JobFilter {
-  state?: JobState
-  task?: string | Task
-  /** An ordering key. */
-  key?: string
-  /** 1–1,000; default 100. */
-  limit?: number
-  /** Only jobs accepted before the one with this id. */
-  before?: string
+/** One of many jobs for `deferMany`. */
+export interface DeferItem {
+  readonly task: Task | string
+  readonly payload?: unknown
+  readonly options?: DeferOptions
 }
 
-const filterNames: ReadonlySet<string> = new Set(['state', 'task', 'key', 'limit', 'before'])
 const closeNames: ReadonlySet<string> = new Set(['timeout', 'drain'])
+const itemNames: ReadonlySet<string> = new Set(['task', 'payload', 'options'])
+const taskNames: ReadonlySet<string> = new Set(['task'])
 
 /** Takes jobs and sees them through. Made by `createScheduler`. */
 export class Scheduler {
   readonly #settings: Settings
+  readonly #payloadLimits: PayloadLimits
   readonly #world: World
   readonly #book: TaskBook
   readonly #emitter: Emitter
@@ -90,7 +93,11 @@ export class Scheduler {
   readonly #queue: Queue
   readonly #settler: Settler
   readonly #dispatcher: Dispatcher
+  readonly #drafts: Drafts
+  readonly #dedupe: DedupeIndex
+  readonly #limits: LimitBook
   readonly #acceptance: Acceptance
+  readonly #operations: Operations
   readonly #view: SnapshotView
   #isKeptAlive = false
   /** Calls of `ready()` and `close()` under way. */
@@ -104,6 +111,7 @@ export class Scheduler {
   /** @internal Use `createScheduler`. */
   constructor(settings: Settings, makeWorld: (needs: WorldNeeds) => World) {
     this.#settings = settings
+    this.#payloadLimits = payloadLimits(settings.maxPayloadBytes, settings.maxQueuedBytes)
     this.#book = new TaskBook(settings.defaults)
     this.#world = makeWorld({ settings, definitionOf: (task, id) => this.#definitionOf(task, id) })
     const world = this.#world
@@ -116,8 +124,11 @@ export class Scheduler {
     this.#admission = new Admission(settings.maxQueued, settings.maxQueuedBytes)
     this.#journal = new Journal(this.#announce, world.clock)
     this.#agenda = new Agenda(world, () => this.#tick())
-    this.#queue = new Queue(this.#agenda, this.#journal, settings.agingMs, (lane) =>
-      this.#dispatcher.wake(lane),
+    this.#limits = new LimitBook(settings.limits, this.#agenda, world.clock)
+    this.#queue = new Queue(
+      { agenda: this.#agenda, journal: this.#journal, limits: this.#limits, clock: world.clock },
+      settings.agingMs,
+      (lane) => this.#dispatcher.wake(lane),
     )
     this.#settler = new Settler(world, this.#journal, this.#queue, {
       settled: (job) => this.#settled(job),
@@ -135,18 +146,37 @@ export class Scheduler {
       idOf,
       listener: this.#dispatchListener(),
     })
-    this.#acceptance = new Acceptance({
+    this.#drafts = new Drafts({
+      clock: world.clock,
+      payloadLimits: this.#payloadLimits,
+      hasTaskModules: settings.hasTaskModules,
+      hasSharedLimit: (name) => this.#limits.hasShared(name),
+      sharedLimitNames: this.#limits.sharedNames,
+    })
+    this.#dedupe = new DedupeIndex(this.#agenda, settings.maxQueued)
+    const rooms = {
       clock: world.clock,
       table: this.#table,
+      history: this.#history,
       journal: this.#journal,
       queue: this.#queue,
       agenda: this.#agenda,
       admission: this.#admission,
-      maxPayloadBytes: settings.maxPayloadBytes,
-      maxQueuedBytes: settings.maxQueuedBytes,
-      hasTaskModules: settings.hasTaskModules,
+      dedupe: this.#dedupe,
+      settler: this.#settler,
+      dispatcher: this.#dispatcher,
+      book: this.#book,
+    }
+    this.#operations = new Operations(rooms)
+    this.#acceptance = new Acceptance({
+      ...rooms,
+      nextSeq: () => this.#drafts.nextSeq(),
+      reclaim: (job) => this.#operations.reclaim(job),
+      cancelHeld: (job, error) => this.#operations.cancelWith(job, error),
+      deduplicated: (job) => this.#announce.deduplicated(job),
       expire: (job, now) => this.#expire(job, now),
-      abort: (job, reason) => void this.#cancel(job, reason instanceof Error ? reason.message : undefined),
+      abort: (job, reason) =>
+        this.#operations.cancel(job, reason instanceof Error ? reason.message : undefined),
     })
     this.#view = { idOf, clock: world.clock, startError: (job) => this.#startErrorOf(job) }
   }
@@ -195,62 +225,130 @@ export class Scheduler {
     return this.#defer(request, task, payload, options)
   }
 
+  /**
+   * Hands over many jobs: all or none.
+   * @throws like `defer`, for the first that is refused; then nothing was accepted
+   */
+  deferMany(items: readonly DeferItem[]): Job[] {
+    if (this.#closing !== undefined) throw this.#refused(undefined, new ClosedError())
+    if (!Array.isArray(items))
+      throw new OptionError(`deferMany got ${show(items)}. Give an array of { task, payload, options }.`)
+    const drafts = items.map((item: unknown) => {
+      const own = ownOptions('An item of deferMany', item, itemNames)
+      return this.#drafts.draft(this.#book.find(own['task']), own['payload'], own['options'], undefined)
+    })
+    const accepted = this.#acceptance.acceptAll(drafts)
+    this.#keepAlive()
+    return accepted.map((one) => this.#handle(one))
+  }
+
+  /** @internal A job that waits for its response: see `releaseHeld` and `discardHeld`. */
+  hold(request: RequestContext | undefined, task: unknown, payload?: unknown, options?: unknown): Job {
+    if (this.#closing?.acceptsChildren === false) throw this.#refused(task, new ClosedError())
+    try {
+      const draft = this.#draft(request, task, payload, options)
+      this.#acceptance.hold(draft)
+      this.#keepAlive()
+      return this.#handle(draft)
+    } catch (error) {
+      throw this.#refused(task, error)
+    }
+  }
+
+  /** @internal Lets held jobs go on, all together. Others are left as they are. */
+  releaseHeld(ids: readonly string[]): void {
+    for (const id of ids) {
+      const job = this.#operations.find(id)
+      if (job?.state === 'held') this.#acceptance.release(job)
+    }
+  }
+
+  /** @internal Cancels held jobs: they never were. */
+  discardHeld(ids: readonly string[], reason: string): void {
+    for (const id of ids) {
+      const job = this.#operations.find(id)
+      if (job?.state === 'held') this.#operations.cancel(job, reason)
+    }
+  }
+
   /** The job as it is now, or undefined for an unknown id or one that is kept no longer. */
   job(id: string): JobSnapshot | undefined {
-    const job = this.#find(id)
+    const job = this.#operations.find(id)
     return job === undefined ? undefined : this.#snapshot(job, 'plain')
   }
 
   /** Jobs, newest first. @throws OptionError for an unknown filter or a bad limit; UnknownTaskError */
   jobs(filter: JobFilter = {}): JobSnapshot[] {
-    const own = ownOptions('jobs', filter, filterNames)
-    const limit = integer('limit', own['limit'] ?? 100, 1, 1000)
-    const task = own['task'] === undefined ? undefined : this.#book.find(own['task']).name
-    const before = own['before'] === undefined ? Infinity : (this.#find(own['before'])?.seq ?? -1)
-    const found: JobRecord[] = []
-    for (const job of this.#table.values()) {
-      if (job.seq >= before || (own['state'] !== undefined && job.state !== own['state'])) continue
-      if (task !== undefined && job.task.name !== task) continue
-      if (own['key'] !== undefined && job.details?.orderingKey !== own['key']) continue
-      if (!isSettled(job.state) || this.#history.has(job)) found.push(job)
-    }
-    found.sort((a, b) => b.seq - a.seq)
-    return found.slice(0, limit).map((job) => this.#snapshot(job, 'plain'))
+    return this.#operations.list(filter).map((job) => this.#snapshot(job, 'plain'))
   }
 
   /** Cancels a job, whatever its state. @returns false when it is settled or unknown */
   cancel(id: string, reason?: string): boolean {
-    const job = this.#find(id)
-    return job !== undefined && this.#cancel(job, reason)
+    const job = this.#operations.find(id)
+    return job !== undefined && this.#operations.cancel(job, reason)
+  }
+
+  /** Cancels every unsettled job (of a task). @returns how many */
+  cancelAll(filter: { task?: string | Task } = {}): number {
+    return this.#operations.cancelAll(ownOptions('cancelAll', filter, taskNames)['task'])
   }
 
   /**
    * Begins a new generation of a failed, cancelled or expired job: attempts start again, its history is kept. It joins
-   * its ordering key's line at the end. @returns false when there is nothing to retry
+   * its ordering key's line at the end. @returns false when there is nothing to retry, or when another job stands for
+   * its dedupe key now
    * @throws QueueFullError, ClosedError
    */
   retry(id: string): boolean {
-    const job = this.#find(id)
-    if (job === undefined || !isSettled(job.state) || job.state === 'completed') return false
+    const job = this.#operations.find(id)
+    if (job === undefined || !isSettled(job.state)) return false
     if (this.#closing !== undefined) throw new ClosedError()
-    this.#revive(job)
-    if (job.details?.isLingering === true) job.details.isDueAfterLingering = true
-    else this.#queue.enterAgain(job)
-    return true
+    const isRetried = this.#operations.retry(job)
+    this.#keepAlive()
+    return isRetried
   }
 
-  /** No new starts; running jobs go on. */
-  pause(): void {
-    if (this.#dispatcher.isPaused || this.#closing !== undefined) return
-    this.#dispatcher.isPaused = true
-    for (const thread of this.#dispatcher.lanes.cpu.threads) this.#dispatcher.recall(thread)
+  /** Retries every failed, cancelled or expired job (of a task) that is still kept. @returns how many */
+  retryAll(filter: { task?: string | Task } = {}): number {
+    if (this.#closing !== undefined) throw new ClosedError()
+    const count = this.#operations.retryAll(ownOptions('retryAll', filter, taskNames)['task'])
+    this.#keepAlive()
+    return count
   }
 
-  /** Starts go on after a `pause()`. */
-  resume(): void {
-    if (!this.#dispatcher.isPaused || this.#closing !== undefined) return
-    this.#dispatcher.isPaused = false
+  /** Lets a scheduled or retrying job run as soon as a place is free. @returns false when it waits for no time */
+  runNow(id: string): boolean {
+    const job = this.#operations.find(id)
+    return job !== undefined && this.#operations.runNow(job)
+  }
+
+  /** @returns false when the job is settled or unknown @throws OptionError for a bad priority */
+  setPriority(id: string, priority: Priority): boolean {
+    const job = this.#operations.find(id)
+    return job !== undefined && this.#operations.setPriority(job, priority)
+  }
+
+  /** No new starts (of the task, or at all); running jobs go on. */
+  pause(task?: string | Task): void {
+    if (this.#closing !== undefined) return
+    const record = task === undefined ? undefined : this.#book.find(task)
+    const wasRunning = record === undefined ? !this.#dispatcher.isPaused : this.#limits.pauseTask(record.name)
+    if (!wasRunning) return
+    if (record === undefined) this.#dispatcher.isPaused = true
+    this.#dispatcher.recallAll()
+    if (record !== undefined) this.#queue.regate(record)
+    this.#tellPaused('paused', record?.name)
+  }
+
+  /** Starts go on after a `pause()` of the same. */
+  resume(task?: string | Task): void {
+    if (this.#closing !== undefined) return
+    const record = task === undefined ? undefined : this.#book.find(task)
+    const wasPaused = record === undefined ? this.#dispatcher.isPaused : this.#limits.resumeTask(record.name)
+    if (!wasPaused) return
+    if (record === undefined) this.#dispatcher.isPaused = false
     for (const room of Object.values(this.#dispatcher.lanes)) this.#dispatcher.dispatch(room)
+    this.#tellPaused('resumed', record?.name)
   }
 
   /** Keys whose line stands still after a final failure (`onExhausted: 'halt'`). */
@@ -267,12 +365,26 @@ export class Scheduler {
     const own = ownOptions('releaseKey', options, new Set(['retry']))
     const id = this.#queue.lines.halted.get(key)
     if (id === undefined) return false
-    const head = own['retry'] === true ? this.#find(id) : undefined
-    if (head?.state === 'failed') this.#revive(head)
-    this.#queue.releaseKey(key, this.#world.clock.now(), head?.state === 'ready' ? head : undefined)
-    if (this.#emitter.wants['key:released'])
+    const head = own['retry'] === true ? this.#operations.find(id) : undefined
+    const isRevived = head?.state === 'failed' && this.#operations.revive(head)
+    this.#queue.releaseKey(key, this.#world.clock.now(), isRevived ? head : undefined)
+    this.#keepAlive()
+    if (this.#emitter.wants['key:released']) {
       this.#emitter.emit('key:released', { key, at: this.#world.clock.wall() })
+    }
     return true
+  }
+
+  /**
+   * Lets nothing that passes this shared limit start for a while; a longer pause that is under way stays.
+   * @throws OptionError for an unknown limit or a bad delay
+   */
+  pauseLimit(name: string, delay: Duration): void {
+    const delayMs = durationMs('delay', delay, { zero: true })
+    if (!this.#limits.pauseShared(key('name', name), delayMs)) {
+      const known = this.#limits.sharedNames.join(', ') || 'none'
+      throw new OptionError(`No limit is named '${name}'. Known are: ${known}.`, 'ERR_SIDEWORK_UNKNOWN_LIMIT')
+    }
   }
 
   /** Figures of this moment. Costs O(number of tasks). */
@@ -350,7 +462,7 @@ export class Scheduler {
       throw new OptionError(`restore got ${show(jobs)}. Give the \`lost\` list of a CloseReport.`)
     const { clock } = this.#world
     const read = jobs.map((snapshot: unknown) =>
-      restoreJob(snapshot, (name) => this.#book.find(name), this.#acceptance.limits, clock),
+      restoreJob(snapshot, (name) => this.#book.find(name), this.#payloadLimits, clock),
     )
     const accepted = this.#acceptance.readmit(read, clock.now())
     this.#keepAlive()
@@ -364,66 +476,50 @@ export class Scheduler {
 
   /** @internal Whether payload and result of this job must not leave the process; true for an unknown id. */
   isSensitive(id: string): boolean {
-    return this.#find(id)?.task.policy.sensitive ?? true
+    return this.#operations.find(id)?.task.policy.sensitive ?? true
   }
 
   #defer(request: RequestContext | undefined, task: unknown, payload: unknown, options: unknown): Job {
     try {
-      const job =
-        typeof task === 'function'
-          ? this.#acceptance.acceptInline(this.#book.inline, task as InlineHandler<unknown>, payload, request)
-          : this.#acceptance.accept(this.#book.find(task), payload, options, request)
+      const accepted = this.#acceptance.accept(this.#draft(request, task, payload, options))
       if (!this.#isKeptAlive) this.#keepAlive()
-      return this.#handle(job)
+      return this.#handle(accepted)
     } catch (error) {
       throw this.#refused(task, error)
     }
   }
 
-  #handle(job: JobRecord): Job {
-    return new JobHandle(job, this.#handlePort)
+  #draft(request: RequestContext | undefined, task: unknown, payload: unknown, options: unknown): JobRecord {
+    return typeof task === 'function'
+      ? this.#drafts.draftInline(this.#book.inline, task as InlineHandler, payload, request)
+      : this.#drafts.draft(this.#book.find(task), payload, options, request)
+  }
+
+  #handle(accepted: JobRecord | Duplicate): Job {
+    return accepted instanceof Duplicate
+      ? new JobHandle(accepted.of, this.#handlePort, true)
+      : new JobHandle(accepted, this.#handlePort)
+  }
+
+  #tellPaused(event: 'paused' | 'resumed', task: string | undefined): void {
+    const at = this.#world.clock.wall()
+    this.#emitter.emit(event, task === undefined ? { at } : { task, at })
   }
 
   readonly #handlePort = {
     idOf: (job: JobRecord): string => this.#table.idOf(job),
-    cancel: (job: JobRecord, reason: string | undefined): boolean => this.#cancel(job, reason),
+    cancel: (job: JobRecord, reason: string | undefined): boolean => this.#operations.cancel(job, reason),
     snapshot: (job: JobRecord): JobSnapshot => this.#snapshot(job, 'plain'),
     alarm: (delayMs: number, run: () => void) => this.#agenda.alarm(this.#world.clock.now() + delayMs, run),
-  }
-
-  #find(id: unknown): JobRecord | undefined {
-    const job = typeof id === 'string' ? this.#table.find(id) : undefined
-    if (job === undefined || !isSettled(job.state) || this.#history.has(job)) return job
-    return undefined
   }
 
   #snapshot(job: JobRecord, form: SnapshotForm): JobSnapshot {
     return takeSnapshot(job, this.#view, form === 'plain' && job.task.policy.sensitive ? 'bare' : form)
   }
 
-  #cancel(job: JobRecord, reason: string | undefined): boolean {
-    if (isSettled(job.state)) return false
-    const message = reason ?? 'The job was cancelled.'
-    const error: SerializedError = { name: 'JobError', message, code: 'ERR_SIDEWORK_CANCELLED' }
-    const thread = this.#dispatcher.threadOf(job)
-    if (thread !== undefined && job.state === 'ready') this.#dispatcher.recall(thread)
-    if (job.token === 0) this.#settler.cancelWaiting(job, error, this.#world.clock.now())
-    else this.#dispatcher.stop(job, { kind: 'cancelled', error }, error.code ?? '', message)
-    return true
-  }
-
   #expire(job: JobRecord, now: number): void {
     if (isSettled(job.state) || job.state === 'running' || job.token !== 0) return
     this.#settler.expireWaiting(job, now)
-  }
-
-  /** Begins the next generation of a settled job. It stands nowhere yet. */
-  #revive(job: JobRecord): void {
-    this.#admission.admit(1, encodedSizeBytes(job.payload))
-    this.#history.take(job)
-    this.#journal.revive(job)
-    job.readyAt = this.#world.clock.now()
-    this.#keepAlive()
   }
 
   /** The one timer fired: everything due is done, jobs first in order, then the timer is set anew. */
@@ -437,12 +533,15 @@ export class Scheduler {
 
   #settled(job: JobRecord): void {
     this.#admission.release(job.payload, job.endedAt)
-    const waiters = job.details?.waiters
+    const { details } = job
+    const follower = details?.dedupe === undefined ? undefined : this.#dedupe.settled(job, job.endedAt)
+    const waiters = details?.waiters
     this.#history.keep(job)
-    if (waiters !== undefined && job.details !== undefined) {
-      job.details.waiters = undefined
+    if (waiters !== undefined && details !== undefined) {
+      details.waiters = undefined
       for (const waiter of waiters) waiter.settled()
     }
+    if (follower !== undefined) this.#acceptance.releaseFollower(follower, job.endedAt)
     this.#mayRest()
   }
 
@@ -536,14 +635,13 @@ export class Scheduler {
     try {
       if (this.#closing?.acceptsChildren === false) throw new ClosedError()
       const record = this.#book.find(message.task)
-      const job = this.#acceptance.acceptEncoded(record, message.payload, message.options)
+      // Its own schema, keys and limits apply as to any other job, so the value is looked at once more.
+      const draft = this.#drafts.draft(record, decodePayload(message.payload), message.options, undefined)
+      const accepted = this.#acceptance.accept(draft)
       this.#keepAlive()
-      thread.port.post({
-        kind: 'deferred',
-        call: message.call,
-        id: this.#table.idOf(job),
-        deduplicated: false,
-      })
+      const deduplicated = accepted instanceof Duplicate
+      const id = this.#table.idOf(deduplicated ? accepted.of : accepted)
+      thread.port.post({ kind: 'deferred', call: message.call, id, deduplicated })
     } catch (error) {
       thread.port.post({ kind: 'deferred', call: message.call, error: serializeError(error) })
     }

@@ -1,21 +1,19 @@
 /**
- * Room 1: a defer becomes a job or an error, never half of one. Everything that can be refused is looked at before
- * anything is stored.
+ * Room 1: a defer becomes a job or an error, never half of one. Drafting (draft.ts) has refused whatever can be refused
+ * by looking at the call; here the bounds are kept, duplicates meet the job that is there, and the job is stored.
  */
-import { OptionError, PayloadError, SideworkError, type PayloadIssue } from '../errors.js'
-import { Job } from '../job/job.js'
+import { OptionError } from '../errors.js'
+import type { Job } from '../job/job.js'
 import type { JobTable } from '../job/job-table.js'
 import type { Journal } from '../job/journal.js'
-import { decodePayload, encodedSizeBytes, encodePayload, type EncodedPayload } from '../job/payload.js'
-import { payloadLimits, type PayloadLimits } from '../job/payload-limits.js'
-import type { RequestContext } from '../job/snapshot.js'
-import type { TaskRecord } from '../job/task-record.js'
-import { key } from '../options.js'
+import { isSettled } from '../job/lifecycle.js'
+import { encodedSizeBytes } from '../job/payload.js'
+import type { SerializedError } from '../job/serialized-error.js'
 import type { Agenda } from '../queue/agenda.js'
 import type { Queue } from '../queue/queue.js'
 import type { Clock } from '../world.js'
 import type { Admission } from './admission.js'
-import { readDeferOptions, type ReadOptions } from './read-defer-options.js'
+import type { DedupeIndex } from './dedupe-index.js'
 import type { RestoredJob } from './restore.js'
 
 /** The rooms an acceptance works with. */
@@ -26,60 +24,84 @@ export interface AcceptanceRooms {
   readonly queue: Queue
   readonly agenda: Agenda
   readonly admission: Admission
-  readonly maxPayloadBytes: number
-  readonly maxQueuedBytes: number
-  /** Whether the lanes cpu and io have modules to import. */
-  readonly hasTaskModules: boolean
+  readonly dedupe: DedupeIndex
+  nextSeq(): number
   /** Told when a waiting job's time is over. */
   expire(job: Job, now: number): void
   /** Told when the caller's signal aborts. */
   abort(job: Job, reason: unknown): void
+  /** Settles a held job that turned out to be a duplicate, or was discarded. */
+  cancelHeld(job: Job, error: SerializedError): void
+  /** Takes a job back from a thread that was sent it ahead of time. @returns false when it is running */
+  reclaim(job: Job): boolean
+  deduplicated(job: Job): void
+}
+
+/** The answer to a defer that found its job already there. */
+export class Duplicate {
+  readonly of: Job
+  constructor(of: Job) {
+    this.of = of
+  }
 }
 
 export class Acceptance {
   readonly #rooms: AcceptanceRooms
-  readonly #limits: PayloadLimits
-  #lastSeq = 0
 
   constructor(rooms: AcceptanceRooms) {
     this.#rooms = rooms
-    this.#limits = payloadLimits(rooms.maxPayloadBytes, rooms.maxQueuedBytes)
   }
 
-  /** @throws OptionError, PayloadError, PayloadTooLargeError, QueueFullError */
-  accept(task: TaskRecord, payload: unknown, options: unknown, request: RequestContext | undefined): Job {
-    const { policy } = task
-    if (!this.#rooms.hasTaskModules && policy.lane !== 'main') throw noModules(task)
-    const input = policy.input === undefined ? payload : validated(task, payload)
-    const job = this.#draft(task, encodePayload(input, this.#limits))
-    const isPlain = options === undefined && request === undefined && !policy.describesJobs
-    const read = isPlain ? undefined : this.#describe(job, input, options, request)
-    this.#admit(job, read)
+  /** @throws OptionError for an id in use, QueueFullError */
+  accept(job: Job): Job | Duplicate {
+    this.#checkId(job)
+    if (job.details?.dedupe !== undefined) return this.#acceptDeduplicated(job)
+    this.#rooms.admission.admit(1, encodedSizeBytes(job.payload))
+    this.#store(job, job.acceptedAt)
     return job
   }
 
-  /** A deferred closure. @throws OptionError, QueueFullError */
-  acceptInline(
-    task: TaskRecord,
-    inline: (context: never) => unknown,
-    options: unknown,
-    request: RequestContext | undefined,
-  ): Job {
-    const job = this.#draft(task, undefined)
-    job.more().inline = inline
-    this.#admit(job, this.#describe(job, undefined, options, request))
-    return job
+  /** All of them, or none. @throws OptionError, QueueFullError */
+  acceptAll(jobs: readonly Job[]): (Job | Duplicate)[] {
+    const ids = new Set<string>()
+    for (const job of jobs) {
+      this.#checkId(job)
+      const id = job.details?.wanted?.id
+      if (id !== undefined && ids.has(id)) throw taken(id)
+      if (id !== undefined) ids.add(id)
+    }
+    const { admission } = this.#rooms
+    const bytes = jobs.reduce((sum, job) => sum + encodedSizeBytes(job.payload), 0)
+    admission.admit(jobs.length, bytes)
+    // There is room for all: each is counted again by itself, since a duplicate takes none.
+    for (const job of jobs) admission.withdraw(job.payload)
+    return jobs.map((job) => this.accept(job))
   }
 
-  /** A child whose payload its thread has serialised. @throws like `accept` */
-  acceptEncoded(task: TaskRecord, payload: EncodedPayload, options: unknown): Job {
-    // Its own schema, keys and limits apply as to any other job, so the value is looked at once more.
-    return this.accept(task, decodePayload(payload), options, undefined)
+  /** The job waits for `release` or `discard`. It counts from here on. @throws like `accept` */
+  hold(job: Job): void {
+    this.#checkId(job)
+    this.#rooms.admission.admit(1, encodedSizeBytes(job.payload))
+    job.state = 'held'
+    this.#enter(job)
+    this.#listen(job)
+  }
+
+  /** A held job goes on: its delay, its line and its expiry begin here. Never refused. */
+  release(job: Job): void {
+    if (job.state !== 'held') return
+    const now = this.#rooms.clock.now()
+    const { details } = job
+    const delayMs = details?.wanted?.delayMs
+    if (details !== undefined && delayMs !== undefined) details.runAt = now + delayMs
+    if (details?.dedupe !== undefined && this.#meetHeld(job, now)) return
+    this.#rooms.queue.enter(job, now)
+    this.#armExpiry(job, now)
   }
 
   /** Jobs that another scheduler accepted and lost. All or nothing. @throws OptionError, QueueFullError */
   readmit(restored: readonly RestoredJob[], now: number): Job[] {
-    const { admission, table } = this.#rooms
+    const { admission, table, dedupe } = this.#rooms
     const ids = new Set<string>()
     for (const { id } of restored) {
       if (table.find(id) !== undefined || ids.has(id)) throw taken(id)
@@ -88,106 +110,123 @@ export class Acceptance {
     const bytes = restored.reduce((sum, { payload }) => sum + encodedSizeBytes(payload), 0)
     admission.admit(restored.length, bytes)
     return restored.map((facts) => {
-      const job = facts.make(++this.#lastSeq)
-      this.#store(job, { id: facts.id, signal: undefined, expiresInMs: Infinity }, now)
+      const job = facts.make(this.#rooms.nextSeq())
+      if (dedupe.find(job) === undefined) dedupe.claim(job)
+      this.#store(job, now, facts.id)
       return job
     })
   }
 
-  get limits(): PayloadLimits {
-    return this.#limits
+  /** A settled job's follower in mode `last` may go on. */
+  releaseFollower(follower: Job, now: number): void {
+    if (follower.state === 'blocked') this.#rooms.queue.enter(follower, now)
   }
 
-  #draft(task: TaskRecord, payload: EncodedPayload): Job {
-    return new Job(task, ++this.#lastSeq, 'ready', task.policy.priority, this.#rooms.clock.now(), payload)
-  }
-
-  #admit(job: Job, options: ReadOptions | undefined): void {
-    this.#rooms.admission.admit(1, encodedSizeBytes(job.payload))
-    this.#store(job, options, job.acceptedAt)
-  }
-
-  /** The facts that only some jobs have. */
-  #describe(job: Job, payload: unknown, options: unknown, request: RequestContext | undefined): ReadOptions {
-    const read = readDeferOptions(job, options, this.#rooms.clock)
-    if (read.id !== undefined && this.#rooms.table.find(read.id) !== undefined) throw taken(read.id)
-    if (job.details?.orderingKey === undefined) {
-      const orderingKey = keyOf(job.task, payload)
-      if (orderingKey !== undefined) job.more().orderingKey = orderingKey
+  #acceptDeduplicated(job: Job): Job | Duplicate {
+    const { admission, dedupe } = this.#rooms
+    const now = job.acceptedAt
+    const found = dedupe.find(job)
+    const twin = found === undefined ? undefined : this.#meet(job, found, now)
+    if (twin !== undefined) {
+      this.#rooms.deduplicated(twin)
+      return new Duplicate(twin)
     }
-    if (request !== undefined) job.more().request = request
-    return read
+    admission.admit(1, encodedSizeBytes(job.payload))
+    if (found === undefined) {
+      dedupe.claim(job)
+      this.#store(job, now)
+    } else {
+      job.state = 'blocked'
+      this.#enter(job)
+      dedupe.follow(job)
+      this.#listen(job)
+      this.#armExpiry(job, now)
+    }
+    return job
   }
 
-  #store(job: Job, options: ReadOptions | undefined, now: number): void {
+  /** The job that takes the newcomer's place, if one does; in mode `last` with the newcomer's payload. */
+  #meet(newcomer: Job, found: { job: Job; follower: Job | undefined }, now: number): Job | undefined {
+    const { job, follower } = found
+    if (newcomer.details?.dedupe?.mode !== 'last') return job
+    const isWaiting = this.#rooms.reclaim(job)
+    if (isSettled(job.state)) return job.state === 'completed' ? job : undefined
+    const hasStarted = job.attempt > 0 || !isWaiting
+    if (!hasStarted) return this.#replace(job, newcomer, now)
+    return follower === undefined ? undefined : this.#replace(follower, newcomer, now)
+  }
+
+  /** A held job that finds another of its key is cancelled. @returns whether it was */
+  #meetHeld(job: Job, now: number): boolean {
+    const { dedupe, table } = this.#rooms
+    const found = dedupe.find(job)
+    if (found === undefined) {
+      dedupe.claim(job)
+      return false
+    }
+    const twin = this.#meet(job, found, now) ?? found.job
+    const message = `The job is a duplicate of job ${table.idOf(twin)}.`
+    this.#rooms.cancelHeld(job, { name: 'JobError', message, code: 'ERR_SIDEWORK_DEDUPLICATED' })
+    return true
+  }
+
+  /** Debounce: the job takes the newcomer's payload and starts its delay again. */
+  #replace(job: Job, newcomer: Job, now: number): Job {
+    this.#rooms.admission.swap(job.payload, newcomer.payload)
+    job.payload = newcomer.payload
+    const runAt = newcomer.details?.runAt
+    if (runAt !== undefined) this.#rooms.queue.postpone(job, runAt, now)
+    return job
+  }
+
+  #store(job: Job, now: number, id?: string): void {
     const { journal, queue, table } = this.#rooms
     table.add(job)
-    if (options?.id !== undefined) table.addOwnId(job, options.id)
+    const ownId = id ?? job.details?.wanted?.id
+    if (ownId !== undefined) table.addOwnId(job, ownId)
     if (job.details === undefined) queue.enterReady(job)
     else queue.place(job, now)
     journal.accept(job)
-    if (options !== undefined) this.#arm(job, options, now)
+    if (job.details?.wanted === undefined) return
+    this.#armExpiry(job, now)
+    this.#listen(job)
   }
 
-  #arm(job: Job, options: ReadOptions, now: number): void {
-    if (options.expiresInMs < Infinity) {
-      const details = job.more()
-      details.expiresAt = (details.runAt ?? now) + Math.ceil(options.expiresInMs)
-      details.expiry = this.#rooms.agenda.alarm(details.expiresAt, (at) => this.#rooms.expire(job, at))
-    }
-    const { signal } = options
+  /** A job that begins in a state of its own. */
+  #enter(job: Job): void {
+    const { journal, table } = this.#rooms
+    table.add(job)
+    const id = job.details?.wanted?.id
+    if (id !== undefined) table.addOwnId(job, id)
+    journal.accept(job)
+  }
+
+  #armExpiry(job: Job, now: number): void {
+    const { details } = job
+    const expiresInMs = details?.wanted?.expiresInMs ?? Infinity
+    if (details === undefined || expiresInMs === Infinity) return
+    details.expiresAt = (details.runAt ?? now) + Math.ceil(expiresInMs)
+    details.expiry = this.#rooms.agenda.alarm(details.expiresAt, (at) => this.#rooms.expire(job, at))
+  }
+
+  #listen(job: Job): void {
+    const signal = job.details?.wanted?.signal
     if (signal === undefined) return
     if (signal.aborted) return this.#rooms.abort(job, signal.reason)
     const onAbort = (): void => this.#rooms.abort(job, signal.reason)
     signal.addEventListener('abort', onAbort, { once: true })
     job.more().unlisten = () => signal.removeEventListener('abort', onAbort)
   }
-}
 
-function keyOf(task: TaskRecord, payload: unknown): string | undefined {
-  const { orderingKey } = task.policy
-  if (orderingKey === undefined) return undefined
-  const answered = orderingKey(payload as never) // this task's own payload
-  return answered === undefined ? undefined : key(`Task '${task.name}': orderingKey's answer`, answered)
-}
-
-/** The schema's output. Standard Schema: https://standardschema.dev */
-function validated(task: TaskRecord, payload: unknown): unknown {
-  const answer: unknown = task.policy.input?.['~standard'].validate(payload)
-  if (typeof (answer as { then?: unknown } | undefined)?.then === 'function') {
-    throw new SideworkError(
-      'ERR_SIDEWORK_SCHEMA_ASYNC',
-      `The input schema of task '${task.name}' answers with a promise, but defer is synchronous. Use a schema without asynchronous checks.`,
-    )
+  #checkId(job: Job): void {
+    const id = job.details?.wanted?.id
+    if (id !== undefined && this.#rooms.table.find(id) !== undefined) throw taken(id)
   }
-  const { issues, value } = answer as {
-    issues?: readonly { message: string; path?: readonly unknown[] }[]
-    value?: unknown
-  } // as the specification says
-  if (issues === undefined) return value
-  const read: PayloadIssue[] = issues.map((issue) => ({
-    message: issue.message,
-    path: (issue.path ?? []).map((part) => String((part as { key?: unknown }).key ?? part)).join('.'),
-  }))
-  const first = read[0]
-  const where = first === undefined || first.path === '' ? 'payload' : `payload.${first.path}`
-  throw new PayloadError(
-    `The payload for task '${task.name}' is not valid: ${read.map((issue) => `${issue.path || 'payload'}: ${issue.message}`).join('; ')}.`,
-    where,
-    read,
-  )
 }
 
 function taken(id: string): OptionError {
   return new OptionError(
     `A job with id '${id}' exists already. Give another id, or none.`,
     'ERR_SIDEWORK_ID_TAKEN',
-  )
-}
-
-function noModules(task: TaskRecord): OptionError {
-  return new OptionError(
-    `Task '${task.name}' runs in lane '${task.policy.lane}', but this scheduler has no task modules for its threads. ` +
-      `Pass createScheduler({ tasks: new URL('./tasks.js', import.meta.url) }), or give the task lane: 'main'.`,
   )
 }

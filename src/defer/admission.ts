@@ -45,10 +45,22 @@ export class Admission {
     this.bytes += bytes
   }
 
-  /** Counts a settled job out. */
-  release(payload: EncodedPayload, now: number): void {
+  /** Takes back what `admit` counted for one payload. */
+  withdraw(payload: EncodedPayload): void {
     this.#jobs--
     this.bytes -= encodedSizeBytes(payload)
+  }
+
+  /** One payload takes another's place in an unsettled job. @throws QueueFullError when it is too large */
+  swap(old: EncodedPayload, replacement: EncodedPayload): void {
+    const grows = encodedSizeBytes(replacement) - encodedSizeBytes(old)
+    this.admit(0, Math.max(0, grows))
+    this.bytes += Math.min(0, grows)
+  }
+
+  /** Counts a settled job out. */
+  release(payload: EncodedPayload, now: number): void {
+    this.withdraw(payload)
     this.#settledInWindow++
     const elapsedMs = now - this.#windowStart
     if (elapsedMs < rateWindowMs) return

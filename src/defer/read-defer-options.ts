@@ -1,9 +1,9 @@
 /** Reads what one `defer` says for itself into the job's details. */
 import { OptionError } from '../errors.js'
-import type { Job, JobPolicy } from '../job/job.js'
+import type { Job, JobDedupe, JobPolicy, JobWishes } from '../job/job.js'
 import { durationMs, integer, key, maxDurationMs, ownOptions, priorityLevel, show } from '../options.js'
 import { readBackoff } from '../task/backoff-options.js'
-import { timeoutMs } from '../task/task-policy.js'
+import { readDedupeOptions, timeoutMs } from '../task/task-policy.js'
 import type { Clock } from '../world.js'
 
 const known: ReadonlySet<string> = new Set([
@@ -11,6 +11,7 @@ const known: ReadonlySet<string> = new Set([
   'delay',
   'runAt',
   'orderingKey',
+  'dedupe',
   'attempts',
   'backoff',
   'timeout',
@@ -19,19 +20,11 @@ const known: ReadonlySet<string> = new Set([
   'id',
 ])
 
-/** The options that the job's own record does not hold. */
-export interface ReadOptions {
-  readonly signal: AbortSignal | undefined
-  readonly id: string | undefined
-  /** Ms; Infinity when the job never expires. */
-  readonly expiresInMs: number
-}
-
 /**
  * Checks all options of a defer, then writes them to the job.
  * @throws OptionError, having written nothing that matters: the job was not accepted
  */
-export function readDeferOptions(job: Job, options: unknown, clock: Clock): ReadOptions {
+export function readDeferOptions(job: Job, options: unknown, clock: Clock): JobWishes {
   const own = ownOptions('defer', options, known)
   if (own['priority'] !== undefined) job.priority = priorityLevel(own['priority'])
   const runAt = readRunAt(own, clock)
@@ -39,7 +32,11 @@ export function readDeferOptions(job: Job, options: unknown, clock: Clock): Read
   if (own['orderingKey'] !== undefined) job.more().orderingKey = key('orderingKey', own['orderingKey'])
   const policy = readPolicy(own)
   if (policy !== undefined) job.more().policy = policy
+  const dedupe = readDedupe(own['dedupe'])
+  if (dedupe !== undefined) job.more().dedupe = dedupe
   return {
+    delayMs:
+      own['delay'] === undefined ? undefined : Math.ceil(durationMs('delay', own['delay'], { zero: true })),
     signal: readSignal(own['signal']),
     id: own['id'] === undefined ? undefined : key('id', own['id']),
     expiresInMs:
@@ -78,6 +75,14 @@ function readPolicy(own: Record<string, unknown>): JobPolicy | undefined {
     ...(timeout === undefined ? undefined : { timeoutMs: timeoutMs('timeout', timeout) }),
   }
 }
+
+function readDedupe(value: unknown): JobDedupe | undefined {
+  if (value === undefined) return undefined
+  const own = typeof value === 'string' ? { key: value } : ownOptions('dedupe', value, dedupeNames)
+  return { key: key('dedupe', own['key']), ...readDedupeOptions('dedupe', own) }
+}
+
+const dedupeNames: ReadonlySet<string> = new Set(['key', 'mode', 'ttl'])
 
 function readSignal(signal: unknown): AbortSignal | undefined {
   if (signal === undefined || signal instanceof AbortSignal) return signal

@@ -101,9 +101,10 @@ export class Dispatcher {
       for (const thread of room.threads) {
         if (thread.phase === 'open') this.#fill(room, thread, openThreads, now)
       }
-      if (room.ready.size > 0) this.staffing.callIn(room)
+      // What is left and may start found no place.
+      room.isSaturated = room.ready.peek() !== undefined
+      if (room.isSaturated) this.staffing.callIn(room)
     }
-    room.isSaturated = room.ready.size > 0
   }
 
   /** One message with whatever the thread may get now. */
@@ -119,7 +120,9 @@ export class Dispatcher {
       if (!mayTake) break
       if (hasExpired(job, now)) this.rooms.settler.expireWaiting(job, now)
       else {
-        room.ready.pop()
+        const limits = job.details?.gates?.limits
+        if (limits !== undefined) for (const limit of limits) limit.took(now)
+        room.ready.remove(job)
         this.#give(thread, job, batch, now)
       }
     }
@@ -238,6 +241,7 @@ export class Dispatcher {
     if (execution.phase === 'prefetched') this.#start(thread, execution, job, now)
     const { isValid } = execution
     thread.places.end(execution)
+    giveBackLimits(job, now)
     if (!isValid) this.rooms.settler.lingeringEnded(job, now)
     else if (ending === null) this.rooms.settler.completed(job, undefined, now)
     else if (typeof ending === 'string') this.rooms.settler.completed(job, ending, now)
@@ -264,6 +268,7 @@ export class Dispatcher {
     if (job === undefined) return
     this.abandoned++
     thread.places.end(execution)
+    giveBackLimits(job, this.rooms.world.clock.now())
     this.rooms.settler.lingeringEnded(job, this.rooms.world.clock.now())
     this.dispatch(this.lanes[thread.lane])
   }
@@ -301,7 +306,11 @@ export class Dispatcher {
       window.oldest + (kept === undefined ? claims.takenSince(window.oldest) : 0),
     )
     if (kept !== undefined && isWanted) this.#sendAgain(thread, kept, deadlineAt)
-    else if (kept !== undefined) this.rooms.settler.lingeringEnded(kept, this.rooms.world.clock.now())
+    else if (kept !== undefined) {
+      const now = this.rooms.world.clock.now()
+      giveBackLimits(kept, now)
+      this.rooms.settler.lingeringEnded(kept, now)
+    }
     for (const job of jobs) {
       if (job === kept) continue
       job.token = 0
@@ -318,6 +327,14 @@ export class Dispatcher {
     const batch = new Batch(thread.claims?.generation ?? 0, true, this.rooms.idOf)
     batch.add(execution, job)
     thread.port.post(batch.message())
+  }
+
+  /** Takes back every job that was sent ahead. */
+  recallAll(): void {
+    for (const thread of this.lanes.cpu.threads) {
+      thread.port.drain()
+      this.recall(thread)
+    }
   }
 
   #watchForStuck(room: LaneRoom): void {
@@ -349,6 +366,7 @@ export class Dispatcher {
     const room = this.lanes[thread.lane]
     this.staffing.left(thread, exit)
     for (const { job, isValid, isStarted, outcome } of blame(thread, exit)) {
+      if (isStarted) giveBackLimits(job, now)
       if (outcome === undefined) {
         job.token = 0
         this.rooms.queue.giveBack(job)
@@ -399,6 +417,12 @@ export class Dispatcher {
 
 function hasExpired(job: Job, now: number): boolean {
   return job.details?.expiresAt !== undefined && job.details.expiresAt <= now
+}
+
+/** The execution has really ended: what its start took of the limits can be had again. */
+function giveBackLimits(job: Job, now: number): void {
+  const limits = job.details?.gates?.limits
+  if (limits !== undefined) for (const limit of limits) limit.gaveBack(now)
 }
 
 /** Jobs sent ahead are called back when their thread has not moved for this long. */

@@ -1,7 +1,6 @@
-import type { Job } from '../job/job.js'
 import type { Lane } from '../job/snapshot.js'
 import type { AgendaAlarm } from '../queue/agenda.js'
-import type { ReadyQueue } from '../queue/ready-queue.js'
+import type { LaneQueue } from '../queue/lane-queue.js'
 import type { LaneThread } from './lane-thread.js'
 
 /** How one lane is staffed. */
@@ -20,7 +19,7 @@ export interface LaneSettings {
 export class LaneRoom {
   readonly lane: Lane
   readonly settings: LaneSettings
-  readonly ready: ReadyQueue<Job>
+  readonly ready: LaneQueue
   readonly threads: LaneThread[] = []
   /** No place is free, or nothing may start: a new ready job need not wake the dispatcher. */
   isSaturated = false
@@ -35,7 +34,7 @@ export class LaneRoom {
   /** Looks whether jobs that were sent ahead are stuck behind a long one. */
   stuckCheck: AgendaAlarm | undefined = undefined
 
-  constructor(lane: Lane, settings: LaneSettings, ready: ReadyQueue<Job>) {
+  constructor(lane: Lane, settings: LaneSettings, ready: LaneQueue) {
     this.lane = lane
     this.settings = settings
     this.ready = ready

@@ -20,7 +20,10 @@ export function mayBeSentAhead(job: Job): boolean {
   const { details } = job
   return (
     details === undefined ||
-    (details.orderingKey === undefined && details.expiresAt === undefined && !details.runsAlone)
+    (details.orderingKey === undefined &&
+      details.expiresAt === undefined &&
+      details.gates === undefined &&
+      !details.runsAlone)
   )
 }
 

@@ -58,6 +58,10 @@ export class Announcements implements Announcer {
     }
   }
 
+  deduplicated(job: Job): void {
+    if (this.#emitter.wants.deduplicated) this.#emitter.emit('deduplicated', this.#event(job))
+  }
+
   interrupted(job: Job): void {
     if (this.#emitter.wants.interrupted) this.#emitter.emit('interrupted', this.#event(job))
     this.#log.logger?.warn(this.#log.fields(job), 'job interrupted: its thread was lost; it is ready again')

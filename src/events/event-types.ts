@@ -25,8 +25,13 @@ export interface SchedulerEvents {
   expired: JobEvent
   /** The attempt ended through no fault of its own (its thread was lost); the job is ready again, nothing charged. */
   interrupted: JobEvent
+  /** A defer found this job already there. */
+  deduplicated: JobEvent
   /** A job could not be accepted. */
   refused: { readonly task: string; readonly code: string; readonly at: number }
+  /** `task` is absent when everything is meant. */
+  paused: { readonly task?: string; readonly at: number }
+  resumed: { readonly task?: string; readonly at: number }
   'key:halted': { readonly key: string; readonly id: string; readonly at: number }
   'key:released': { readonly key: string; readonly at: number }
   'thread:started': { readonly lane: Lane; readonly thread: number; readonly at: number }

@@ -68,10 +68,16 @@ export interface Waiter {
 export class JobDetails {
   /** 1, and one more after each `retry(id)`. */
   generation = 1
+  wanted: JobWishes | undefined = undefined
   orderingKey: string | undefined = undefined
+  dedupe: JobDedupe | undefined = undefined
   /** Neighbours in the ordering line. Ordering lines only. */
   nextInLine: Job | undefined = undefined
   previousInLine: Job | undefined = undefined
+  /** Keys of the task's limits, where those have keys. */
+  limitKeys: LimitKeys | undefined = undefined
+  /** What it had to pass when it last became ready. Queue and dispatcher only. */
+  gates: Gates | undefined = undefined
   /** When it was or is due, if not at acceptance. */
   runAt: number | undefined = undefined
   /** Defer-time overrides of the task's policy. */
@@ -101,6 +107,45 @@ export class JobDetails {
   runsAlone = false
   /** A deferred closure; main lane only. */
   inline: ((context: never) => unknown) | undefined = undefined
+}
+
+/** What the defer asked for and the record does not hold. */
+export interface JobWishes {
+  /** Ms from acceptance or release, if a delay was given. */
+  readonly delayMs: number | undefined
+  readonly signal: AbortSignal | undefined
+  /** An id of the user's own. */
+  readonly id: string | undefined
+  /** Ms; Infinity when the job never expires. */
+  readonly expiresInMs: number
+}
+
+/** How a job's duplicates are treated. */
+export interface JobDedupe {
+  readonly key: string
+  readonly mode: 'first' | 'last'
+  /** Ms after acceptance; undefined: while unsettled. */
+  readonly ttlMs: number | undefined
+}
+
+/** Keys that a payload gives to its task's limits. */
+export interface LimitKeys {
+  readonly concurrency?: string
+  readonly rate?: string
+}
+
+/** What a job has to pass to start. */
+export interface Gate {
+  /** A job that passes starts. */
+  took(now: number): void
+  /** Its execution has really ended. */
+  gaveBack(now: number): void
+}
+
+/** A job's gates. Jobs with gates of one name wait in one group. */
+export interface Gates<G extends Gate = Gate> {
+  readonly name: string
+  readonly limits: readonly G[]
 }
 
 /** Something timed that can be called off. */

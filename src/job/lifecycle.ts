@@ -24,7 +24,7 @@ export type JobState = UnsettledState | SettledState
 export const transitions: Readonly<Record<JobState, readonly JobState[]>> = {
   held: ['scheduled', 'blocked', 'ready', 'cancelled'],
   scheduled: ['blocked', 'ready', 'cancelled', 'expired'],
-  blocked: ['ready', 'cancelled', 'expired'],
+  blocked: ['ready', 'scheduled', 'cancelled', 'expired'],
   ready: ['running', 'blocked', 'scheduled', 'cancelled', 'expired'],
   running: ['completed', 'failed', 'cancelled', 'expired', 'retrying', 'scheduled', 'ready'],
   retrying: ['ready', 'cancelled', 'expired', 'failed'],

@@ -31,6 +31,7 @@ export function takeSnapshot(job: Job, view: SnapshotView, form: SnapshotForm): 
     attempt: job.attempt,
     maxAttempts: details?.policy?.maxAttempts ?? task.policy.maxAttempts,
     ...(details?.orderingKey === undefined ? undefined : { orderingKey: details.orderingKey }),
+    ...(details?.dedupe === undefined ? undefined : { dedupeKey: details.dedupe.key }),
     payload: form === 'bare' ? undefined : decode(job.payload),
     ...(details?.progress === undefined ? undefined : { progress: details.progress }),
     ...(details?.result === undefined || form === 'bare' ? undefined : { result: decode(details.result) }),

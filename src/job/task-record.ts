@@ -21,6 +21,36 @@ export function zeroCounts(): StateCounts {
   }
 }
 
+/** At most `limit` starts in any window of length `perMs`. */
+export interface RateRule {
+  readonly limit: number
+  readonly perMs: number
+}
+
+/** A shared limit's rule. */
+export interface LimitRule {
+  readonly concurrency: number | undefined
+  readonly rate: RateRule | undefined
+}
+
+type KeyFunction = ((payload: never) => unknown) | undefined
+
+/** What a task's jobs have to pass to start. */
+export interface TaskLimits {
+  readonly concurrency: { readonly limit: number; readonly key: KeyFunction } | undefined
+  readonly rate: (RateRule & { readonly key: KeyFunction }) | undefined
+  /** Names of shared limits. */
+  readonly shared: readonly string[]
+}
+
+/** How jobs of one key are taken for one. */
+export interface DedupeRule {
+  readonly key: (payload: never) => unknown
+  readonly mode: 'first' | 'last'
+  /** Ms after acceptance; undefined: while unsettled. */
+  readonly ttlMs: number | undefined
+}
+
 /** A task's options with defaults applied and durations in ms. */
 export interface TaskPolicy {
   readonly lane: Lane
@@ -30,7 +60,10 @@ export interface TaskPolicy {
   readonly timeoutMs: number
   readonly killAfterMs: number
   readonly priority: number
-  readonly orderingKey: ((payload: never) => unknown) | undefined
+  readonly orderingKey: KeyFunction
+  /** Undefined when nothing limits its jobs. */
+  readonly limits: TaskLimits | undefined
+  readonly dedupe: DedupeRule | undefined
   readonly onExhausted: 'skip' | 'halt'
   /** Infinity for never. */
   readonly expiresInMs: number
@@ -48,11 +81,14 @@ export class TaskRecord {
   readonly counts: StateCounts
   /** Moving average of the handler's time, ms. An unknown task counts as one that fills a batch alone. */
   averageMs = 1
+  /** Whether its jobs have to pass limits, or had to since it was paused. Queue only. */
+  isGated: boolean
 
   /** @param counts shared with the record it replaces, if any */
   constructor(name: string, policy: TaskPolicy, counts: StateCounts = zeroCounts()) {
     this.name = name
     this.policy = policy
     this.counts = counts
+    this.isGated = policy.limits !== undefined
   }
 }

@@ -9,23 +9,50 @@
 import type { Job } from '../job/job.js'
 import type { Journal } from '../job/journal.js'
 import type { Lane } from '../job/snapshot.js'
+import type { TaskRecord } from '../job/task-record.js'
+import type { Clock } from '../world.js'
 import type { Agenda } from './agenda.js'
+import { LaneQueue } from './lane-queue.js'
+import type { LimitBook } from './limit-book.js'
 import { OrderingLines } from './ordering-lines.js'
-import { ReadyQueue } from './ready-queue.js'
+
+/** The rooms a queue works with. */
+export interface QueueRooms {
+  readonly agenda: Agenda
+  readonly journal: Journal
+  readonly limits: LimitBook
+  readonly clock: Clock
+}
 
 export class Queue {
-  readonly ready: Readonly<Record<Lane, ReadyQueue<Job>>>
+  readonly ready: Readonly<Record<Lane, LaneQueue>>
   readonly lines = new OrderingLines()
   readonly #agenda: Agenda
   readonly #journal: Journal
   /** Told when a job became ready, so that its lane is looked at. */
   readonly #wake: (lane: Lane) => void
 
-  constructor(agenda: Agenda, journal: Journal, aging: number | false, wake: (lane: Lane) => void) {
-    this.#agenda = agenda
-    this.#journal = journal
+  constructor(rooms: QueueRooms, aging: number | false, wake: (lane: Lane) => void) {
+    this.#agenda = rooms.agenda
+    this.#journal = rooms.journal
     this.#wake = wake
-    this.ready = { cpu: new ReadyQueue(aging), io: new ReadyQueue(aging), main: new ReadyQueue(aging) }
+    const port = {
+      now: () => rooms.clock.now(),
+      gatesOf: (job: Job) => (job.task.isGated ? rooms.limits.gatesOf(job) : undefined),
+      wake,
+    }
+    this.ready = {
+      cpu: new LaneQueue('cpu', aging, port),
+      io: new LaneQueue('io', aging, port),
+      main: new LaneQueue('main', aging, port),
+    }
+  }
+
+  /** Lets the jobs of a task pass its gates, which are new to some of them. */
+  regate(task: TaskRecord): void {
+    task.isGated = true
+    const lane = this.ready[task.policy.lane]
+    for (const job of lane.takeAll((other) => other.task === task)) lane.push(job)
   }
 
   /** A job that was just accepted in state `ready`: the usual case, without delay or key. */
@@ -42,6 +69,26 @@ export class Queue {
       this.#agenda.addJob(job, runAt)
     } else if (this.#mayRun(job)) this.enterReady(job)
     else job.state = 'blocked'
+  }
+
+  /** An accepted job that was held, or waited for another to settle: goes where its delay and key say. */
+  enter(job: Job, now: number): void {
+    const runAt = job.details?.runAt
+    if (runAt === undefined || runAt <= now) return this.due(job, now)
+    this.#journal.schedule(job)
+    this.#agenda.addJob(job, runAt)
+  }
+
+  /** Makes a job that has not started wait until `runAt`. It joins its line anew then. */
+  postpone(job: Job, runAt: number, now: number): void {
+    job.more().runAt = runAt
+    const key = job.details?.orderingKey
+    const waitsForOther = job.state === 'blocked' && !(key !== undefined && this.lines.has(job, key))
+    if (job.state === 'held' || waitsForOther || runAt <= now) return
+    this.take(job)
+    if (job.state !== 'scheduled') this.#journal.schedule(job)
+    this.leaveLine(job, now)
+    this.#agenda.addJob(job, runAt)
   }
 
   /** Puts a job to wait until its instant, keeping its place in its line. */

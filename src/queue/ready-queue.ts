@@ -95,6 +95,18 @@ export class ReadyQueue<T extends ReadyItem> {
     this.#rerank(level, ring, returned)
   }
 
+  /** Rank of the next item: `readyAt − priority × aging`; Infinity when empty. */
+  get firstRank(): number {
+    const level = this.#bestLevel()
+    return level === none ? Infinity : (this.#ranks[level] ?? Infinity)
+  }
+
+  /** Every item, in no order. */
+  *values(): IterableIterator<T> {
+    for (const ring of this.#rings) yield* ring.values()
+    for (const returned of this.#returned) yield* returned.values()
+  }
+
   /** When the item that is longest ready became so, or Infinity. Costs O(levels). */
   get oldestAt(): number {
     let oldest = Infinity

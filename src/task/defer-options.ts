@@ -1,5 +1,5 @@
 import type { Duration, Priority } from '../options.js'
-import type { Backoff } from './task-options.js'
+import type { Backoff, DedupeOptions } from './task-options.js'
 
 /** What one `defer` can say for itself; everything here wins over the task's options. */
 export interface DeferOptions {
@@ -11,6 +11,8 @@ export interface DeferOptions {
   runAt?: Date | number
   /** Jobs of one key run one at a time, in the order in which they joined the key's line. 1–256 bytes. */
   orderingKey?: string
+  /** Takes jobs of this key for one: the key (1–256 bytes), or the key with mode and ttl. */
+  dedupe?: string | (DedupeOptions & { key: string })
   /** Most attempts, 1–100. */
   attempts?: number
   backoff?: Backoff

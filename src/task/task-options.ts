@@ -16,6 +16,18 @@ export type Backoff =
   | { type: 'fixed'; delay: Duration; jitter?: number }
   | ((attempt: number, error: SerializedError) => Duration | false)
 
+/**
+ * How a second job of one key is treated.
+ * - `'first'` (default): while the first is unsettled, or until `ttl` after it was accepted, `defer` answers it.
+ *   A job that failed, was cancelled or expired frees its key at once.
+ * - `'last'`: a job that has not started takes the new payload and starts its delay again (debounce); one that has
+ *   started gets at most one follower, with the latest payload, which starts after it has settled.
+ */
+export interface DedupeOptions {
+  mode?: 'first' | 'last'
+  ttl?: Duration
+}
+
 /** How a task's jobs run. `createScheduler({ defaults })` sets what a task does not say. */
 export interface TaskOptions<P = unknown> {
   /** `'cpu'` (default): a thread to itself; `'io'`: shares a thread with waiting jobs; `'main'`: the main thread. */
@@ -29,6 +41,14 @@ export interface TaskOptions<P = unknown> {
   killAfter?: Duration
   /** 0–9 or 'low' (2), 'normal' (5, default), 'high' (8). */
   priority?: Priority
+  /** Most running at once: of the task, or of each key. Limited jobs hold no place while they wait. */
+  concurrency?: number | { limit: number; key?: (payload: P) => string }
+  /** At most `limit` starts (retries included) in any window of length `per`: of the task, or of each key. */
+  rateLimit?: { limit: number; per: Duration; key?: (payload: P) => string }
+  /** Name or names of limits shared between tasks, from `createScheduler({ limits })`. */
+  limits?: string | readonly string[]
+  /** Jobs of one key are taken for one; see DedupeOptions. A function alone means mode 'first' without `ttl`. */
+  dedupe?: ((payload: P) => string) | (DedupeOptions & { key: (payload: P) => string })
   /** Jobs of one key run one at a time, in order; `undefined` for none. Called with the payload at `defer`. */
   orderingKey?: (payload: P) => string | undefined
   /** What a finally failed job does to its key: `'skip'` (default) lets the next run, `'halt'` stops the line. */

@@ -1,6 +1,6 @@
 /** Reads a task's options into the numbers the scheduler works with, defaults applied. */
 import { OptionError } from '../errors.js'
-import type { TaskPolicy } from '../job/task-record.js'
+import type { DedupeRule, RateRule, TaskLimits, TaskPolicy } from '../job/task-record.js'
 import { durationMs, integer, ownOptions, priorityLevel, show } from '../options.js'
 import { readBackoff } from './backoff-options.js'
 
@@ -11,14 +11,25 @@ const taskOptionNames = [
   'timeout',
   'killAfter',
   'priority',
+  'concurrency',
+  'rateLimit',
+  'limits',
+  'dedupe',
   'orderingKey',
   'onExhausted',
   'expiresIn',
   'sensitive',
 ] as const
 const knownTaskOptions: ReadonlySet<string> = new Set([...taskOptionNames, 'input'])
-/** A default payload key or schema for every task makes no sense. */
-const knownDefaults: ReadonlySet<string> = new Set(taskOptionNames.filter((name) => name !== 'orderingKey'))
+/** A default key or limit for every task makes no sense. */
+const ofOneTask: ReadonlySet<string> = new Set([
+  'orderingKey',
+  'dedupe',
+  'concurrency',
+  'rateLimit',
+  'limits',
+])
+const knownDefaults: ReadonlySet<string> = new Set(taskOptionNames.filter((name) => !ofOneTask.has(name)))
 
 const builtIn = {
   lane: 'cpu',
@@ -58,10 +69,14 @@ function readPolicy(where: string, given: Record<string, unknown>): TaskPolicy {
     killAfterMs: durationMs(`${where}: killAfter`, options['killAfter'], { zero: true }),
     priority: priorityLevel(options['priority']),
     orderingKey: keyFunction(`${where}: orderingKey`, options['orderingKey']),
+    limits: readLimits(where, options),
+    dedupe: readDedupe(`${where}: dedupe`, options['dedupe']),
     onExhausted: oneOf(`${where}: onExhausted`, options['onExhausted'], ['skip', 'halt']),
     expiresInMs:
       options['expiresIn'] === undefined ? Infinity : durationMs(`${where}: expiresIn`, options['expiresIn']),
-    describesJobs: options['orderingKey'] !== undefined || options['expiresIn'] !== undefined,
+    describesJobs: ['orderingKey', 'expiresIn', 'dedupe', 'concurrency', 'rateLimit'].some(
+      (name) => options[name] !== undefined,
+    ),
     sensitive: flag(`${where}: sensitive`, options['sensitive']),
     input: schema(`${where}: input`, options['input']),
   }
@@ -85,9 +100,67 @@ function flag(name: string, value: unknown): boolean {
   throw new OptionError(`${name} is ${show(value)}. Give true or false.`)
 }
 
-function keyFunction(name: string, value: unknown): TaskPolicy['orderingKey'] {
+function readLimits(where: string, options: Record<string, unknown>): TaskLimits | undefined {
+  const { concurrency, rateLimit, limits } = options
+  if (concurrency === undefined && rateLimit === undefined && limits === undefined) return undefined
+  return {
+    concurrency:
+      concurrency === undefined ? undefined : readConcurrency(`${where}: concurrency`, concurrency),
+    rate: rateLimit === undefined ? undefined : readRate(`${where}: rateLimit`, rateLimit, true),
+    shared: limits === undefined ? [] : readNames(`${where}: limits`, limits),
+  }
+}
+
+function readConcurrency(name: string, value: unknown): NonNullable<TaskLimits['concurrency']> {
+  if (typeof value === 'number') return { limit: integer(name, value, 1), key: undefined }
+  const own = ownOptions(name, value, new Set(['limit', 'key']))
+  return { limit: integer(`${name}.limit`, own['limit'], 1), key: keyFunction(`${name}.key`, own['key']) }
+}
+
+/** Reads `{ limit, per }`, with a key function where that is allowed. @throws OptionError */
+export function readRate(name: string, value: unknown, mayHaveKey: boolean): RateRule & { key: KeyFunction } {
+  const own = ownOptions(name, value, new Set(mayHaveKey ? ['limit', 'per', 'key'] : ['limit', 'per']))
+  return {
+    limit: integer(`${name}.limit`, own['limit'], 1, 1_000_000),
+    perMs: Math.ceil(durationMs(`${name}.per`, own['per'])),
+    key: keyFunction(`${name}.key`, own['key']),
+  }
+}
+
+function readNames(name: string, value: unknown): readonly string[] {
+  const names: readonly unknown[] = Array.isArray(value) ? value : [value]
+  if (names.length > 0 && names.every((one) => typeof one === 'string')) return [...new Set(names)]
+  throw new OptionError(
+    `${name} is ${show(value)}. Give the name, or names, of limits from createScheduler({ limits }).`,
+  )
+}
+
+function readDedupe(name: string, value: unknown): DedupeRule | undefined {
   if (value === undefined) return undefined
-  if (typeof value === 'function') return value as (payload: never) => unknown // called with this task's payloads only
+  const own = typeof value === 'function' ? { key: value } : ownOptions(name, value, dedupeNames)
+  const key = keyFunction(`${name}.key`, own['key'])
+  if (key === undefined) throw new OptionError(`${name} has no key. Give a function (payload) => string.`)
+  return { key, ...readDedupeOptions(name, own) }
+}
+
+const dedupeNames: ReadonlySet<string> = new Set(['key', 'mode', 'ttl'])
+
+/** Mode and ttl of a dedupe option. @throws OptionError */
+export function readDedupeOptions(
+  name: string,
+  own: Readonly<Record<string, unknown>>,
+): Pick<DedupeRule, 'mode' | 'ttlMs'> {
+  return {
+    mode: own['mode'] === undefined ? 'first' : oneOf(`${name}.mode`, own['mode'], ['first', 'last']),
+    ttlMs: own['ttl'] === undefined ? undefined : durationMs(`${name}.ttl`, own['ttl']),
+  }
+}
+
+type KeyFunction = TaskPolicy['orderingKey']
+
+function keyFunction(name: string, value: unknown): KeyFunction {
+  if (value === undefined) return undefined
+  if (typeof value === 'function') return value as KeyFunction // called with this task's payloads only
   throw new OptionError(`${name} is ${show(value)}. Give a function (payload) => string | undefined.`)
 }
 

@@ -1,0 +1,118 @@
+/** Makes a job out of what a defer says, checking everything that can be refused. Nothing is stored yet. */
+import { OptionError } from '../errors.js'
+import { Job, type LimitKeys } from '../job/job.js'
+import { encodePayload, type EncodedPayload } from '../job/payload.js'
+import type { PayloadLimits } from '../job/payload-limits.js'
+import type { RequestContext } from '../job/snapshot.js'
+import type { TaskRecord } from '../job/task-record.js'
+import { key } from '../options.js'
+import type { Clock } from '../world.js'
+import { validated } from './input-schema.js'
+import { readDeferOptions } from './read-defer-options.js'
+
+/** What drafting needs of the scheduler. */
+export interface DraftRooms {
+  readonly clock: Clock
+  readonly payloadLimits: PayloadLimits
+  /** Whether the lanes cpu and io have modules to import. */
+  readonly hasTaskModules: boolean
+  hasSharedLimit(name: string): boolean
+  readonly sharedLimitNames: readonly string[]
+}
+
+/** The next acceptance number, and the drafts made with it. */
+export class Drafts {
+  readonly #rooms: DraftRooms
+  #lastSeq = 0
+
+  constructor(rooms: DraftRooms) {
+    this.#rooms = rooms
+  }
+
+  nextSeq(): number {
+    return ++this.#lastSeq
+  }
+
+  /** @throws OptionError, PayloadError, PayloadTooLargeError */
+  draft(task: TaskRecord, payload: unknown, options: unknown, request: RequestContext | undefined): Job {
+    const { policy } = task
+    if (!this.#rooms.hasTaskModules && policy.lane !== 'main') throw noModules(task)
+    if (policy.limits !== undefined) this.#checkShared(task, policy.limits.shared)
+    const input = policy.input === undefined ? payload : validated(task, payload)
+    const job = this.#blank(task, encodePayload(input, this.#rooms.payloadLimits))
+    const isPlain = options === undefined && request === undefined && !policy.describesJobs
+    if (!isPlain) this.#describe(job, input, options, request)
+    return job
+  }
+
+  /** A deferred closure. @throws OptionError */
+  draftInline(
+    task: TaskRecord,
+    inline: (context: never) => unknown,
+    options: unknown,
+    request: RequestContext | undefined,
+  ): Job {
+    const job = this.#blank(task, undefined)
+    job.more().inline = inline
+    this.#describe(job, undefined, options, request)
+    return job
+  }
+
+  #blank(task: TaskRecord, payload: EncodedPayload): Job {
+    return new Job(task, this.nextSeq(), 'ready', task.policy.priority, this.#rooms.clock.now(), payload)
+  }
+
+  /** The facts that only some jobs have. */
+  #describe(job: Job, payload: unknown, options: unknown, request: RequestContext | undefined): void {
+    const details = job.more()
+    details.wanted = readDeferOptions(job, options, this.#rooms.clock)
+    const { policy } = job.task
+    details.orderingKey ??= keyFrom(job.task, 'orderingKey', policy.orderingKey, payload)
+    details.limitKeys = limitKeysOf(job.task, payload)
+    if (details.dedupe === undefined && policy.dedupe !== undefined) {
+      const dedupeKey = keyFrom(job.task, 'dedupe', policy.dedupe.key, payload)
+      if (dedupeKey !== undefined) details.dedupe = { ...policy.dedupe, key: dedupeKey }
+    }
+    details.request = request
+  }
+
+  #checkShared(task: TaskRecord, names: readonly string[]): void {
+    const unknown = names.find((name) => !this.#rooms.hasSharedLimit(name))
+    if (unknown === undefined) return
+    const known = this.#rooms.sharedLimitNames.map((name) => `'${name}'`).join(', ') || 'none'
+    throw new OptionError(
+      `Task '${task.name}' names the limit '${unknown}', which this scheduler does not have. ` +
+        `Known are: ${known}. Add it to createScheduler({ limits }).`,
+      'ERR_SIDEWORK_UNKNOWN_LIMIT',
+    )
+  }
+}
+
+function limitKeysOf(task: TaskRecord, payload: unknown): LimitKeys | undefined {
+  const { limits } = task.policy
+  if (limits?.concurrency?.key === undefined && limits?.rate?.key === undefined) return undefined
+  const concurrency = keyFrom(task, 'concurrency.key', limits.concurrency?.key, payload)
+  const rate = keyFrom(task, 'rateLimit.key', limits.rate?.key, payload)
+  return {
+    ...(concurrency === undefined ? undefined : { concurrency }),
+    ...(rate === undefined ? undefined : { rate }),
+  }
+}
+
+/** What a key function answers for the payload. @throws OptionError for what is no key */
+function keyFrom(
+  task: TaskRecord,
+  option: string,
+  keyOf: ((payload: never) => unknown) | undefined,
+  payload: unknown,
+): string | undefined {
+  const answered = keyOf?.(payload as never) // this task's own payload
+  return answered === undefined ? undefined : key(`Task '${task.name}': the answer of ${option}`, answered)
+}
+
+function noModules(task: TaskRecord): OptionError {
+  return new OptionError(
+    `Task '${task.name}' runs in lane '${task.policy.lane}', but this scheduler has no task modules for its threads. ` +
+      `Pass createScheduler({ tasks: new URL('./tasks.js', import.meta.url) }), or give the task lane: 'main'.`,
+  )
+}

@@ -1,0 +1,195 @@
+/** What an operator can do to jobs that are there: look, cancel, retry, run now, change the priority. */
+import type { Admission } from './defer/admission.js'
+import type { DedupeIndex } from './defer/dedupe-index.js'
+import type { TaskBook } from './defer/task-book.js'
+import type { Dispatcher } from './dispatch/dispatcher.js'
+import type { History } from './events/history.js'
+import type { Job } from './job/job.js'
+import type { JobTable } from './job/job-table.js'
+import type { Journal } from './job/journal.js'
+import { isSettled, transitions, type JobState } from './job/lifecycle.js'
+import { encodedSizeBytes } from './job/payload.js'
+import type { SerializedError } from './job/serialized-error.js'
+import { OptionError } from './errors.js'
+import { integer, ownOptions, priorityLevel, show } from './options.js'
+import type { Queue } from './queue/queue.js'
+import type { Settler } from './settle/settler.js'
+import type { Task } from './task/define-task.js'
+import type { Clock } from './world.js'
+
+/** What `jobs()` looks for. */
+export interface JobFilter {
+  state?: JobState
+  task?: string | Task
+  /** An ordering key. */
+  key?: string
+  /** 1–1,000; default 100. */
+  limit?: number
+  /** Only jobs accepted before the one with this id. */
+  before?: string
+}
+
+const filterNames: ReadonlySet<string> = new Set(['state', 'task', 'key', 'limit', 'before'])
+
+/** The rooms operations work with. */
+export interface OperationRooms {
+  readonly clock: Clock
+  readonly table: JobTable
+  readonly history: History
+  readonly journal: Journal
+  readonly queue: Queue
+  readonly settler: Settler
+  readonly dispatcher: Dispatcher
+  readonly admission: Admission
+  readonly dedupe: DedupeIndex
+  readonly book: TaskBook
+}
+
+export class Operations {
+  readonly #rooms: OperationRooms
+
+  constructor(rooms: OperationRooms) {
+    this.#rooms = rooms
+  }
+
+  /** A job that is unsettled or still kept. */
+  find(id: unknown): Job | undefined {
+    const job = typeof id === 'string' ? this.#rooms.table.find(id) : undefined
+    return job === undefined || this.#isKept(job) ? job : undefined
+  }
+
+  /** Newest first. @throws OptionError, UnknownTaskError */
+  list(filter: unknown): Job[] {
+    const own = ownOptions('jobs', filter, filterNames)
+    const limit = integer('limit', own['limit'] ?? 100, 1, 1000)
+    const state = own['state']
+    if (state !== undefined && !Object.hasOwn(transitions, String(state))) {
+      throw new OptionError(`state is ${show(state)}. Give one of ${Object.keys(transitions).join(', ')}.`)
+    }
+    const task = own['task'] === undefined ? undefined : this.#rooms.book.find(own['task']).name
+    const before = own['before'] === undefined ? Infinity : (this.find(own['before'])?.seq ?? -1)
+    const matches = (job: Job): boolean =>
+      job.seq < before &&
+      (state === undefined || job.state === state) &&
+      (task === undefined || job.task.name === task) &&
+      (own['key'] === undefined || job.details?.orderingKey === own['key']) &&
+      this.#isKept(job)
+    return newest(this.#rooms.table.values(), limit, matches)
+  }
+
+  /** @returns false when it is settled */
+  cancel(job: Job, reason: string | undefined): boolean {
+    const message = reason ?? 'The job was cancelled.'
+    return this.cancelWith(job, { name: 'JobError', message, code: 'ERR_SIDEWORK_CANCELLED' })
+  }
+
+  cancelWith(job: Job, error: SerializedError): boolean {
+    const isWaiting = this.reclaim(job)
+    if (isSettled(job.state)) return false
+    if (isWaiting) this.#rooms.settler.cancelWaiting(job, error, this.#rooms.clock.now())
+    else this.#rooms.dispatcher.stop(job, { kind: 'cancelled', error }, error.code ?? '', error.message)
+    return true
+  }
+
+  /** @returns how many */
+  cancelAll(task: unknown): number {
+    return this.#all(task, (job) => !isSettled(job.state)).filter((job) => this.cancel(job, undefined)).length
+  }
+
+  /** Begins a new generation at the end of its key's line. @returns false when there is nothing to retry */
+  retry(job: Job): boolean {
+    if (!this.revive(job)) return false
+    if (job.details?.isLingering === true) job.details.isDueAfterLingering = true
+    else this.#rooms.queue.enterAgain(job)
+    return true
+  }
+
+  /** @returns how many */
+  retryAll(task: unknown): number {
+    return this.#all(task, (job) => isSettled(job.state)).filter((job) => this.retry(job)).length
+  }
+
+  /** Begins a new generation; the job stands nowhere yet. @throws QueueFullError */
+  revive(job: Job): boolean {
+    const { admission, clock, dedupe, history, journal } = this.#rooms
+    if (!isSettled(job.state) || job.state === 'completed' || !history.has(job)) return false
+    const twin = dedupe.find(job)
+    if (twin !== undefined) return false // another job stands for its key now
+    admission.admit(1, encodedSizeBytes(job.payload))
+    history.take(job)
+    dedupe.claim(job)
+    journal.revive(job)
+    job.readyAt = clock.now()
+    return true
+  }
+
+  /** Lets a job that waits for its time run. @returns false when it does not wait for that */
+  runNow(job: Job): boolean {
+    if (job.state !== 'scheduled' && job.state !== 'retrying') return false
+    const { queue, settler, clock } = this.#rooms
+    if (job.details?.isDueAfterLingering === true) return false
+    queue.take(job)
+    const now = clock.now()
+    job.more().runAt = now
+    settler.due(job, now)
+    return true
+  }
+
+  /** @returns false when it is settled */
+  setPriority(job: Job, priority: unknown): boolean {
+    const level = priorityLevel(priority)
+    const isWaiting = this.reclaim(job)
+    if (isSettled(job.state)) return false
+    if (job.state !== 'ready' || !isWaiting) {
+      job.priority = level
+      return true
+    }
+    this.#rooms.queue.take(job)
+    job.priority = level
+    this.#rooms.queue.enterReady(job)
+    return true
+  }
+
+  /**
+   * Makes sure that a job is not with a thread, taking it back if it was sent ahead of time. Messages that wait are read
+   * first, so it may turn out to have settled.
+   * @returns false when it is running
+   */
+  reclaim(job: Job): boolean {
+    const { dispatcher } = this.#rooms
+    const thread = job.state === 'ready' ? dispatcher.threadOf(job) : undefined
+    if (thread !== undefined) {
+      thread.port.drain()
+      dispatcher.recall(thread)
+      dispatcher.wake(thread.lane)
+    }
+    return job.token === 0
+  }
+
+  #all(task: unknown, matches: (job: Job) => boolean): Job[] {
+    const name = task === undefined ? undefined : this.#rooms.book.find(task).name
+    const found: Job[] = []
+    for (const job of this.#rooms.table.values()) {
+      if ((name === undefined || job.task.name === name) && matches(job)) found.push(job)
+    }
+    return found.sort((a, b) => a.seq - b.seq)
+  }
+
+  #isKept(job: Job): boolean {
+    return !isSettled(job.state) || this.#rooms.history.has(job)
+  }
+}
+
+/** The `limit` jobs with the highest acceptance numbers, newest first, in one pass with a bounded list. */
+function newest(jobs: Iterable<Job>, limit: number, matches: (job: Job) => boolean): Job[] {
+  let found: Job[] = []
+  let oldest = -1
+  for (const job of jobs) {
+    if (job.seq <= oldest || !matches(job)) continue
+    found.push(job)
+    if (found.length < limit * 2) continue
+    found = found.sort((a, b) => b.seq - a.seq).slice(0, limit)
+    oldest = found.at(-1)?.seq ?? -1
+  }
+  return found.sort((a, b) => b.seq - a.seq).slice(0, limit)
+}

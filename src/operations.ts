@@ -63,7 +63,7 @@ export class Operations {
     const own = ownOptions('jobs', filter, filterNames)
     const limit = integer('limit', own['limit'] ?? 100, 1, 1000)
     const state = own['state']
-    if (state !== undefined && !Object.hasOwn(transitions, String(state))) {
+    if (state !== undefined && !(typeof state === 'string' && Object.hasOwn(transitions, state))) {
       throw new OptionError(`state is ${show(state)}. Give one of ${Object.keys(transitions).join(', ')}.`)
     }
     const task = own['task'] === undefined ? undefined : this.#rooms.book.find(own['task']).name

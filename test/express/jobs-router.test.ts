@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import express from 'express'
 import { jobsRouter, type JobsRouterOptions } from '../../src/express/index.js'
 import { defineTask } from '../../src/task/define-task.js'
-import { makeScheduler, type MakeOptions } from './fake-scheduler.js'
+import { makeScheduler, type MakeOptions } from './make-scheduler.js'
 import { frameworks, serve, signal } from './serving.js'
 
 const echo = defineTask('http.echo', async (value: unknown) => value, { lane: 'main' })

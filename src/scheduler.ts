@@ -23,9 +23,9 @@ import type { Job as JobRecord } from './job/job.js'
 import { JobTable } from './job/job-table.js'
 import { Journal } from './job/journal.js'
 import { isSettled, type JobState } from './job/lifecycle.js'
-import { encodedSizeBytes } from './job/payload.js'
+import { encodedSizeBytes, toPlain } from './job/payload.js'
 import { serializeError, type SerializedError } from './job/serialized-error.js'
-import type { JobSnapshot, Lane, RequestContext } from './job/snapshot.js'
+import type { JobSnapshot, Lane, Progress, RequestContext } from './job/snapshot.js'
 import { takeSnapshot, type SnapshotForm, type SnapshotView } from './job/take-snapshot.js'
 import { durationMs, integer, ownOptions, show, type Duration } from './options.js'
 import { Agenda } from './queue/agenda.js'
@@ -509,7 +509,8 @@ export class Scheduler {
   #dispatchListener(): ConstructorParameters<typeof Dispatcher>[1]['listener'] {
     const { clock } = this.#world
     return {
-      progress: (job, value) => {
+      progress: (job, encoded) => {
+        const value = toPlain(encoded) as Progress // checked where it was reported (attempt.ts)
         job.more().progress = value
         this.#announce.progress(job, value)
       },

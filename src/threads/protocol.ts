@@ -16,9 +16,9 @@
  * cpu batch have consecutive tokens, so a batch for a cpu thread carries only the first. Outcomes are data: no exception crosses.
  */
 import type { Outcome } from '../job/outcome.js'
-import type { EncodedBytes } from '../job/payload.js'
+import type { EncodedBytes, EncodedPayload } from '../job/payload.js'
 import type { SerializedError } from '../job/serialized-error.js'
-import type { Progress, RequestContext } from '../job/snapshot.js'
+import type { RequestContext } from '../job/snapshot.js'
 
 /** What only some jobs of a batch need beside payload and id. */
 export interface RunExtra {
@@ -83,7 +83,7 @@ export interface EndedMessage {
 export interface ProgressMessage {
   readonly kind: 'progress'
   readonly token: number
-  readonly value: Progress
+  readonly value: EncodedPayload
 }
 
 export interface LogMessage {

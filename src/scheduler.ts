@@ -175,9 +175,9 @@ export class Scheduler {
    * @throws OptionError, UnknownTaskError, PayloadError (422), PayloadTooLargeError (413), QueueFullError (503),
    *   ClosedError (503)
    */
-  defer<I, R>(task: Task<I, R>, ...rest: [payload: I, options?: DeferOptions]): Job<R>
-  defer<R>(task: Task<void, R>): Job<R>
   defer<R>(fn: InlineHandler<R>, options?: DeferOptions): Job<Awaited<R>>
+  defer<R>(task: Task<undefined, R>): Job<R>
+  defer<I, R>(task: Task<I, R>, payload: NoInfer<I>, options?: DeferOptions): Job<R>
   defer(task: string, payload?: unknown, options?: DeferOptions): Job
   defer(task: unknown, ...rest: unknown[]): Job {
     if (this.#closing !== undefined) throw this.#refused(task, new ClosedError())

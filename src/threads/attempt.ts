@@ -95,7 +95,7 @@ export class Attempt implements TaskContext {
   }
 
   get defer(): TaskContext['defer'] {
-    return (task, payload, options) => {
+    return (task: unknown, payload?: unknown, options?: DeferOptions) => {
       const name: unknown = typeof task === 'string' ? task : (task as { name?: unknown } | undefined)?.name
       if (typeof name !== 'string') {
         throw new OptionError(`context.defer got ${show(task)}. Give a task or its name.`)

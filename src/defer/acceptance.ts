@@ -2,7 +2,7 @@
  * Room 1: a defer becomes a job or an error, never half of one. Everything that can be refused is looked at before
  * anything is stored.
  */
-import { OptionError, PayloadError, SideworkError, type PayloadIssue } from '../errors.js'
+import { OptionError } from '../errors.js'
 import { Job } from '../job/job.js'
 import type { JobTable } from '../job/job-table.js'
 import type { Journal } from '../job/journal.js'
@@ -17,6 +17,7 @@ import type { Clock } from '../world.js'
 import type { Admission } from './admission.js'
 import { readDeferOptions, type ReadOptions } from './read-defer-options.js'
 import type { RestoredJob } from './restore.js'
+import { validateInput } from './validate-input.js'
 
 /** The rooms an acceptance works with. */
 export interface AcceptanceRooms {
@@ -59,7 +60,7 @@ export class Acceptance {
   accept(task: TaskRecord, asked: DeferRequest): Job {
     const { policy } = task
     if (!this.#rooms.hasTaskModules && policy.lane !== 'main') throw noModules(task)
-    const payload = policy.input === undefined ? asked.payload : validated(task, asked.payload)
+    const payload = validateInput(task, asked.payload)
     const encoded = encodePayload(payload, this.#limits)
     const { clock } = this.#rooms
     const now = clock.now()
@@ -151,33 +152,6 @@ function keyOf(task: TaskRecord, payload: unknown): string | undefined {
   if (orderingKey === undefined) return undefined
   const answered = orderingKey(payload as never) // this task's own payload
   return answered === undefined ? undefined : key(`Task '${task.name}': orderingKey's answer`, answered)
-}
-
-/** The schema's output. Standard Schema: https://standardschema.dev */
-function validated(task: TaskRecord, payload: unknown): unknown {
-  const answer: unknown = task.policy.input?.['~standard'].validate(payload)
-  if (typeof (answer as { then?: unknown } | undefined)?.then === 'function') {
-    throw new SideworkError(
-      'ERR_SIDEWORK_SCHEMA_ASYNC',
-      `The input schema of task '${task.name}' answers with a promise, but defer is synchronous. Use a schema without asynchronous checks.`,
-    )
-  }
-  const { issues, value } = answer as {
-    issues?: readonly { message: string; path?: readonly unknown[] }[]
-    value?: unknown
-  } // as the specification says
-  if (issues === undefined) return value
-  const read: PayloadIssue[] = issues.map((issue) => ({
-    message: issue.message,
-    path: (issue.path ?? []).map((part) => String((part as { key?: unknown }).key ?? part)).join('.'),
-  }))
-  const first = read[0]
-  const where = first === undefined || first.path === '' ? 'payload' : `payload.${first.path}`
-  throw new PayloadError(
-    `The payload for task '${task.name}' is not valid: ${read.map((issue) => `${issue.path || 'payload'}: ${issue.message}`).join('; ')}.`,
-    where,
-    read,
-  )
 }
 
 function taken(id: string): OptionError {

@@ -112,6 +112,10 @@ describe('the request travels with the job', () => {
     return scheduler.job('j')?.request
   }
 
+  it('as data that nobody can change', async () => {
+    expect(Object.isFrozen(await contextOf({ 'x-request-id': 'req-1' }))).toBe(true)
+  })
+
   it.each([
     ['the x-request-id header', { 'x-request-id': 'req-1' }, undefined, { id: 'req-1' }],
     ['a string req.id before the header', { 'x-request-id': 'req-1' }, 'own', { id: 'own' }],

@@ -1,10 +1,17 @@
 /** The public '.': in the order of the corridor (task, defer, run, settle, tell). */
 export { defineTask, type Handler, type Task } from './task/define-task.js'
 export type { Backoff, DedupeOptions, TaskOptions, TaskOptionsWithInput } from './task/task-options.js'
-export type { DeferredChild, LogMethod, TaskContext, TaskLog } from './task/context.js'
+export type {
+  ChildOptions,
+  DeferChild,
+  DeferredChild,
+  LogMethod,
+  TaskContext,
+  TaskLog,
+} from './task/context.js'
 export { PermanentError, RetryLater, Snooze } from './task/control.js'
 
-export { createScheduler, Scheduler } from './scheduler.js'
+export { createScheduler, type Scheduler } from './scheduler.js'
 export type { SchedulerOptions, ThreadOptions } from './scheduler-options.js'
 export type { CloseReport, DeferItem, InlineHandler, Job, JobFilter, Stats } from './scheduler.js'
 export type { LaneStats } from './stats.js'

@@ -26,10 +26,10 @@ import { JobTable } from './job/job-table.js'
 import { Journal } from './job/journal.js'
 import { isSettled, type JobState } from './job/lifecycle.js'
 import { serializeError, type SerializedError } from './job/serialized-error.js'
-import type { JobSnapshot, Lane, RequestContext } from './job/snapshot.js'
+import type { JobSnapshot, Lane, Progress, RequestContext } from './job/snapshot.js'
 import { takeSnapshot, type SnapshotForm, type SnapshotView } from './job/take-snapshot.js'
 import { payloadLimits, type PayloadLimits } from './job/payload-limits.js'
-import { decodePayload } from './job/payload.js'
+import { decodePayload, toPlain } from './job/payload.js'
 import { Operations, type JobFilter } from './operations.js'
 import { durationMs, key, ownOptions, show, type Duration, type Priority } from './options.js'
 import { Agenda } from './queue/agenda.js'
@@ -205,9 +205,9 @@ export class Scheduler {
    * @throws OptionError, UnknownTaskError, PayloadError (422), PayloadTooLargeError (413), QueueFullError (503),
    *   ClosedError (503)
    */
-  defer<I, R>(task: Task<I, R>, ...rest: [payload: I, options?: DeferOptions]): Job<R>
-  defer<R>(task: Task<void, R>): Job<R>
   defer<R>(fn: InlineHandler<R>, options?: DeferOptions): Job<Awaited<R>>
+  defer<R>(task: Task<undefined, R>): Job<R>
+  defer<I, R>(task: Task<I, R>, payload: NoInfer<I>, options?: DeferOptions): Job<R>
   defer(task: string, payload?: unknown, options?: DeferOptions): Job
   defer(task: unknown, payload?: unknown, options?: unknown): Job {
     if (this.#closing !== undefined) throw this.#refused(task, new ClosedError())
@@ -611,7 +611,8 @@ export class Scheduler {
   #dispatchListener(): ConstructorParameters<typeof Dispatcher>[1]['listener'] {
     const { clock } = this.#world
     return {
-      progress: (job, value) => {
+      progress: (job, encoded) => {
+        const value = toPlain(encoded) as Progress // checked where it was reported (attempt.ts)
         job.more().progress = value
         this.#announce.progress(job, value)
       },

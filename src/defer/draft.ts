@@ -7,7 +7,7 @@ import type { RequestContext } from '../job/snapshot.js'
 import type { TaskRecord } from '../job/task-record.js'
 import { key } from '../options.js'
 import type { Clock } from '../world.js'
-import { validated } from './input-schema.js'
+import { validateInput } from './validate-input.js'
 import { readDeferOptions } from './read-defer-options.js'
 
 /** What drafting needs of the scheduler. */
@@ -38,7 +38,7 @@ export class Drafts {
     const { policy } = task
     if (!this.#rooms.hasTaskModules && policy.lane !== 'main') throw noModules(task)
     if (policy.limits !== undefined) this.#checkShared(task, policy.limits.shared)
-    const input = policy.input === undefined ? payload : validated(task, payload)
+    const input = validateInput(task, payload)
     const job = this.#blank(task, encodePayload(input, this.#rooms.payloadLimits))
     const isPlain = options === undefined && request === undefined && !policy.describesJobs
     if (!isPlain) this.#describe(job, input, options, request)

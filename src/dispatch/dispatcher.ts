@@ -12,7 +12,8 @@
 import type { Job } from '../job/job.js'
 import type { Journal } from '../job/journal.js'
 import type { Outcome } from '../job/outcome.js'
-import type { Lane, Progress } from '../job/snapshot.js'
+import type { EncodedPayload } from '../job/payload.js'
+import type { Lane } from '../job/snapshot.js'
 import type { Agenda } from '../queue/agenda.js'
 import type { Queue } from '../queue/queue.js'
 import type { Settler } from '../settle/settler.js'
@@ -37,7 +38,7 @@ import { Staffing } from './staffing.js'
 
 /** What threads say that is none of the dispatcher's business. */
 export interface DispatchListener {
-  progress(job: Job, value: Progress): void
+  progress(job: Job, value: EncodedPayload): void
   log(job: Job, message: LogMessage): void
   defer(job: Job, message: DeferMessage, thread: LaneThread): void
   threadStarted(thread: LaneThread): void

@@ -75,8 +75,9 @@ export class Emitter {
   #tell(event: EventName, data: object): void {
     for (const { listener, isOnce } of this.#listeners.get(event) ?? []) {
       if (isOnce) this.remove(event, listener)
+      const tell = listener as (data: object) => void // registered for this event, so it takes its data
       try {
-        (listener as (data: object) => void)(data) // registered for this event, so it takes its data
+        tell(data)
       } catch (error) {
         this.#onError(event, error)
       }

@@ -15,14 +15,20 @@ export interface JobStatus {
   readonly runAt: number
   readonly startedAt?: number | undefined
   readonly settledAt?: number | undefined
-  /** How it ended, or the last failure of a retrying job. */
+  /** How it ended, or the last failure of a retrying job. The message of a `sensitive` task's is '(withheld)'. */
   readonly error?: { readonly name: string; readonly message: string } | undefined
   /** Only with `expose: ['result']`, never of a `sensitive` task. Byte leaves are base64. */
   readonly result?: unknown
 }
 
-/** The status of a job; `showResult` only where the result may leave the process. */
-export function jobStatus(job: JobSnapshot, showResult: boolean): JobStatus {
+/** What may leave the process. The message of an error often quotes the payload. */
+export interface Shown {
+  readonly result: boolean
+  readonly errorMessage: boolean
+}
+
+/** The status of a job. */
+export function jobStatus(job: JobSnapshot, shown: Shown): JobStatus {
   return {
     id: job.id,
     task: job.task,
@@ -34,8 +40,11 @@ export function jobStatus(job: JobSnapshot, showResult: boolean): JobStatus {
     runAt: job.runAt,
     startedAt: job.startedAt,
     settledAt: job.settledAt,
-    error: job.error && { name: job.error.name, message: job.error.message },
-    result: showResult ? job.result : undefined,
+    error: job.error && {
+      name: job.error.name,
+      message: shown.errorMessage ? job.error.message : '(withheld)',
+    },
+    result: shown.result ? job.result : undefined,
   }
 }
 

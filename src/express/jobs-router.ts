@@ -103,7 +103,9 @@ class JobsRouter {
 
   #statusOf(id: string): JobStatus | undefined {
     const job = this.#scheduler.job(id)
-    return job && jobStatus(job, this.#exposesResult && !this.#scheduler.isSensitive(id))
+    if (job === undefined) return undefined
+    const isSensitive = this.#scheduler.isSensitive(id)
+    return jobStatus(job, { result: this.#exposesResult && !isSensitive, errorMessage: !isSensitive })
   }
 
   /** 200 with the status of the cancelled job; 409 when it had ended in another way. */

@@ -16,7 +16,10 @@ export function requestContext(req: IncomingMessage): RequestContext | undefined
   const id = requestId(req)
   const traceparent = matching(req.headers['traceparent'], wellFormedTraceparent)
   if (id === undefined && traceparent === undefined) return undefined
-  return { ...(id !== undefined && { id }), ...(traceparent !== undefined && { traceparent }) }
+  return Object.freeze({
+    ...(id !== undefined && { id }),
+    ...(traceparent !== undefined && { traceparent }),
+  })
 }
 
 function requestId(req: IncomingMessage & { id?: unknown }): string | undefined {

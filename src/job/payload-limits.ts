@@ -29,6 +29,15 @@ export function payloadLimits(maxJsonBytes = 256 * 2 ** 10, maxLeafBytes = 256 *
   }
 }
 
+/** Limits of progress values: 8 KiB of JSON, no bytes. */
+export const progressLimits: PayloadLimits = {
+  root: 'progress',
+  maxJsonBytes: 8 * 2 ** 10,
+  maxLeafBytes: 0,
+  jsonAdvice: 'Report less: a ratio and a message.',
+  leafAdvice: 'Report numbers and text only.',
+}
+
 /** Limits of results: 1 MiB of JSON, 64 MiB of bytes. */
 export const resultLimits: PayloadLimits = {
   root: 'result',

@@ -19,6 +19,16 @@ export interface DeferredChild {
   readonly deduplicated: boolean
 }
 
+/** `context.defer`: a task with its payload, or a task's name. A signal cannot reach across threads. */
+export interface DeferChild {
+  (task: Task<undefined>): Promise<DeferredChild>
+  <I>(task: Task<I>, payload: NoInfer<I>, options?: ChildOptions): Promise<DeferredChild>
+  (task: string, payload?: unknown, options?: ChildOptions): Promise<DeferredChild>
+}
+
+/** What a child's `defer` can say for itself. */
+export type ChildOptions = Omit<DeferOptions, 'signal'>
+
 /** What a handler gets beside its payload. Destructure what is needed; all functions are bound. */
 export interface TaskContext {
   /** The job's id: the same on every attempt, hence the key for idempotent handlers. */
@@ -37,7 +47,7 @@ export interface TaskContext {
   /** Lets pending I/O, heartbeats and aborts through; on the main lane also requests and more urgent jobs. */
   yieldNow(): Promise<void>
   /** Defers a child job. Accepted also while the scheduler closes. */
-  defer<I, R>(task: Task<I, R> | string, payload?: I, options?: DeferOptions): Promise<DeferredChild>
+  readonly defer: DeferChild
   /** The HTTP request the job came from, as plain data. */
   readonly request: RequestContext | undefined
 }

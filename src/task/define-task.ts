@@ -3,7 +3,7 @@ import { show } from '../options.js'
 import type { TaskContext } from './context.js'
 import type { JsonHandler } from './json-check.js'
 import { registerTask } from './registry.js'
-import type { TaskOptionsWithInput } from './task-options.js'
+import type { TaskOptions, TaskOptionsWithInput } from './task-options.js'
 
 /** The user's function. Return = acknowledged; throw = failed attempt, retried by policy. */
 export type Handler<P, R> = (payload: P, context: TaskContext) => R
@@ -11,6 +11,8 @@ export type Handler<P, R> = (payload: P, context: TaskContext) => R
 /** A named kind of work. `I` is the payload that `defer` takes, `R` what the handler resolves with. */
 export interface Task<in I = never, out R = unknown> {
   readonly name: string
+  /** What the task says about how its jobs run. */
+  readonly options: Readonly<TaskOptions<never>>
   /** Types only; never there at run time. */
   readonly types?: { input(payload: I): void; readonly result: R }
 }

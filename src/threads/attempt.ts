@@ -3,8 +3,8 @@
  * handler's end becomes data.
  */
 import { OptionError, SideworkError } from '../errors.js'
-import { encodePayload } from '../job/payload.js'
-import { payloadLimits } from '../job/payload-limits.js'
+import { encodePayload, type EncodedPayload } from '../job/payload.js'
+import { progressLimits } from '../job/payload-limits.js'
 import type { Progress, RequestContext } from '../job/snapshot.js'
 import type { DeferredChild, TaskContext, TaskLog } from '../task/context.js'
 import type { DeferOptions } from '../task/defer-options.js'
@@ -13,7 +13,7 @@ import type { LogMessage } from './protocol.js'
 
 /** What an attempt needs of the thread (or main lane) it runs in. */
 export interface AttemptHost {
-  progress(token: number, value: Progress): void
+  progress(token: number, value: EncodedPayload): void
   heartbeat(token: number): void
   log(token: number, level: LogMessage['level'], fieldsOrMessage: object | string, message?: string): void
   defer(
@@ -31,7 +31,6 @@ export interface AttemptHost {
 
 /** Progress is told at most every so many ms per job. */
 const progressEveryMs = 100
-const progressLimits = payloadLimits(8 * 1024, 0)
 
 export class Attempt implements TaskContext {
   readonly id: string
@@ -44,7 +43,7 @@ export class Attempt implements TaskContext {
   #controller: AbortController | undefined
   #abortReason: SideworkError | undefined
   #progressAt = -Infinity
-  #pendingProgress: Progress | undefined
+  #pendingProgress: EncodedPayload
   #stopTimer: (() => void) | undefined
   #hasEnded = false
 
@@ -96,7 +95,7 @@ export class Attempt implements TaskContext {
   }
 
   get defer(): TaskContext['defer'] {
-    return (task, payload, options) => {
+    return (task: unknown, payload?: unknown, options?: DeferOptions) => {
       const name: unknown = typeof task === 'string' ? task : (task as { name?: unknown } | undefined)?.name
       if (typeof name !== 'string') {
         throw new OptionError(`context.defer got ${show(task)}. Give a task or its name.`)
@@ -120,8 +119,7 @@ export class Attempt implements TaskContext {
 
   #report(value: Progress): void {
     if (this.#hasEnded) return
-    checkProgress(value)
-    this.#pendingProgress = value
+    this.#pendingProgress = encodeProgress(value)
     if (this.#stopTimer !== undefined) return
     const waitMs = this.#progressAt + progressEveryMs - this.#host.now()
     if (waitMs <= 0) this.#flushProgress()
@@ -138,21 +136,18 @@ export class Attempt implements TaskContext {
   }
 }
 
-/** @throws OptionError unless a ratio 0–1, or a JSON object whose `ratio`, if any, is one */
-function checkProgress(value: unknown): asserts value is Progress {
-  const ratio: unknown =
-    typeof value === 'object' && value !== null ? (value as { ratio?: unknown }).ratio : value
+/**
+ * The value as it is at this moment, whatever the handler does with it later.
+ * @throws OptionError unless a ratio 0–1, or a JSON object whose `ratio`, if any, is one; PayloadError
+ */
+function encodeProgress(value: unknown): EncodedPayload {
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
+  const ratio: unknown = isObject ? (value as { ratio?: unknown }).ratio : value
   const isRatio = typeof ratio === 'number' && ratio >= 0 && ratio <= 1
-  if (isRatio && typeof value === 'number') return
-  if (
-    typeof value !== 'object' ||
-    value === null ||
-    Array.isArray(value) ||
-    (ratio !== undefined && !isRatio)
-  ) {
+  if (!isRatio && !(isObject && ratio === undefined)) {
     throw new OptionError(
       `progress(${show(value)}): give a ratio from 0 to 1, or an object such as { ratio, message }.`,
     )
   }
-  encodePayload(value, progressLimits)
+  return encodePayload(value, progressLimits)
 }

@@ -16,9 +16,9 @@
  * cpu batch have consecutive tokens, so a batch for a cpu thread carries only the first. Outcomes are data: no exception crosses.
  */
 import type { Outcome } from '../job/outcome.js'
-import type { EncodedBytes } from '../job/payload.js'
+import type { EncodedBytes, EncodedPayload } from '../job/payload.js'
 import type { SerializedError } from '../job/serialized-error.js'
-import type { Progress, RequestContext } from '../job/snapshot.js'
+import type { RequestContext } from '../job/snapshot.js'
 
 /** Stands between ids; no id can hold a control character. */
 export const idSeparator = '\n'
@@ -87,7 +87,7 @@ export interface EndedMessage {
 export interface ProgressMessage {
   readonly kind: 'progress'
   readonly token: number
-  readonly value: Progress
+  readonly value: EncodedPayload
 }
 
 export interface LogMessage {

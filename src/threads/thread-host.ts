@@ -1,8 +1,7 @@
 /** What attempts say, put into messages; and the answers to their defers. One per thread, one for the main lane. */
 import { SideworkError } from '../errors.js'
-import { encodePayload } from '../job/payload.js'
+import { encodePayload, type EncodedPayload } from '../job/payload.js'
 import { serializeError } from '../job/serialized-error.js'
-import type { Progress } from '../job/snapshot.js'
 import type { DeferredChild } from '../task/context.js'
 import type { DeferOptions } from '../task/defer-options.js'
 import type { AttemptHost } from './attempt.js'
@@ -39,7 +38,7 @@ export class ThreadHost implements AttemptHost {
     return this.#ports.yieldNow(token)
   }
 
-  progress(token: number, value: Progress): void {
+  progress(token: number, value: EncodedPayload): void {
     this.#send({ kind: 'progress', token, value })
   }
 

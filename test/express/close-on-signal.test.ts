@@ -4,7 +4,7 @@ import { Agent, createServer, request, type IncomingMessage } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { closeOnSignal } from '../../src/express/index.js'
-import { makeScheduler } from './fake-scheduler.js'
+import { makeScheduler } from './make-scheduler.js'
 import { follow, signal } from './serving.js'
 
 const fixture = fileURLToPath(new URL('fixtures/closing-app.ts', import.meta.url))

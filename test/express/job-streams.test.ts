@@ -7,7 +7,9 @@ import express, { type RequestHandler } from 'express'
 import { jobsRouter, type JobsRouterOptions } from '../../src/express/index.js'
 import type { Progress } from '../../src/job/snapshot.js'
 import type { Scheduler } from '../../src/scheduler.js'
-import { makeScheduler, type MakeOptions } from './fake-scheduler.js'
+import type { TaskContext } from '../../src/task/context.js'
+import { Snooze } from '../../src/task/control.js'
+import { makeScheduler, type MakeOptions } from './make-scheduler.js'
 import { follow, frameworks, serve, signal, type SseEvent } from './serving.js'
 
 /** The clock's ticks, under the test's control. */
@@ -101,7 +103,7 @@ describe.each(frameworks)('on %s', (_name, createApp) => {
 
   it('G14: a stream of a settled job is one event and the end; of an unknown job a plain 404', async () => {
     const { scheduler, listening, url } = await setUp({ createApp })
-    scheduler.defer('any', 1, { id: 'c' }).cancel('no longer wanted')
+    scheduler.defer(() => 1, { id: 'c' }).cancel('no longer wanted')
     const client = await follow(`${url}/jobs/c/events`)
     const [retry, ...rest] = await client.rest()
     expect(retry?.retry).toBe('2000')
@@ -132,7 +134,7 @@ it('a stream tells retries and the last error', async () => {
 })
 
 it('the end of a job that is not kept is told all the same', async () => {
-  const { scheduler, url } = await setUp({ make: { keep: 0 } })
+  const { scheduler, url } = await setUp({ make: { keep: { completed: 0 } } })
   const job = runningJob(scheduler)
   const client = await follow(`${url}/jobs/r/events`)
   await client.next()
@@ -182,24 +184,29 @@ describe('G9: a reader that never reads', () => {
     await once(socket, 'connect')
     return socket
   }
-  /** 40 MB of progress: more than any kernel buffers. */
-  const flood = async (progress: (value: Progress) => void, each: () => void) => {
-    for (let n = 1; n <= 2000; n++) {
-      progress({ ratio: n / 2000, message: 'x'.repeat(20_000) })
-      await new Promise((resolve) => setImmediate(resolve))
-      each()
+  /** A job with 8 KB to tell about, again and again, until the reader of the response has long been behind. */
+  const chattyJob = (scheduler: Scheduler, responses: ServerResponse[]) => {
+    const [behind, end] = [signal(), signal<unknown>()]
+    const seen = { mostBytes: 0, timesBehind: 0 }
+    const chat = ({ progress }: TaskContext) => {
+      const bytes = responses[0]?.writableLength ?? 0
+      seen.mostBytes = Math.max(seen.mostBytes, bytes)
+      if (bytes > 50_000) seen.timesBehind++
+      progress({ ratio: seen.timesBehind / 100, message: 'x'.repeat(8000) })
+      if (seen.timesBehind < 100) throw new Snooze(0)
+      behind.resolve()
+      return end.promise
     }
+    scheduler.defer(chat, { id: 'r' })
+    return { seen, behind: behind.promise, end: end.resolve }
   }
 
   it('costs at most 64 KB, and gets the latest state once it reads', async () => {
     const { scheduler, responses, port } = await setUp()
-    const job = runningJob(scheduler)
-    const progress = await job.started
+    const job = chattyJob(scheduler, responses)
     const socket = await unread(port)
-    let most = 0
-    await flood(progress, () => (most = Math.max(most, responses[0]?.writableLength ?? 0)))
-    expect(most).toBeGreaterThan(20_000)
-    expect(most).toBeLessThanOrEqual(64 * 1024)
+    await job.behind
+    expect(job.seen.mostBytes).toBeLessThanOrEqual(64 * 1024)
     job.end('done')
     let text = ''
     const told = signal()
@@ -215,9 +222,9 @@ describe('G9: a reader that never reads', () => {
 
   it('is cut off when it is still behind after two beats', async () => {
     const { scheduler, listening, responses, port } = await setUp()
-    const job = runningJob(scheduler)
+    const job = chattyJob(scheduler, responses)
     const socket = await unread(port)
-    await flood(await job.started, () => undefined)
+    await job.behind
     beat()
     expect(responses[0]?.destroyed).toBe(false)
     beat()
@@ -279,14 +286,14 @@ describe('Last-Event-ID', () => {
     ['1.5'],
   ])('G11: %j is ignored', async (id) => {
     const { scheduler, url } = await setUp()
-    scheduler.defer('any', 1, { id: 'c' }).cancel()
+    scheduler.defer(() => 1, { id: 'c' }).cancel()
     const client = await follow(`${url}/jobs/c/events`, { 'Last-Event-ID': id })
     expect(states((await client.rest()).slice(1))).toEqual([['state', 'cancelled']])
   })
 
   it('of the final event stops the browser from reconnecting', async () => {
     const { scheduler, url } = await setUp()
-    scheduler.defer('any', 1, { id: 'c' }).cancel()
+    scheduler.defer(() => 1, { id: 'c' }).cancel()
     const final = (await (await follow(`${url}/jobs/c/events`)).rest()).at(-1)
     const again = await follow(`${url}/jobs/c/events`, { 'Last-Event-ID': final?.id ?? '' })
     expect(again.response.statusCode).toBe(204)

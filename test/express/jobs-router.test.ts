@@ -4,11 +4,18 @@ import { describe, expect, it } from 'vitest'
 import express from 'express'
 import { jobsRouter, type JobsRouterOptions } from '../../src/express/index.js'
 import { defineTask } from '../../src/task/define-task.js'
-import { makeScheduler, type MakeOptions } from './fake-scheduler.js'
+import { makeScheduler, type MakeOptions } from './make-scheduler.js'
 import { frameworks, serve, signal } from './serving.js'
 
 const echo = defineTask('http.echo', async (value: unknown) => value, { lane: 'main' })
 const secret = defineTask('http.secret', async (value: unknown) => value, { lane: 'main', sensitive: true })
+const leaky = defineTask(
+  'http.leaky',
+  (value: string) => {
+    throw new RangeError(`no user has the password ${value}`)
+  },
+  { attempts: 1, sensitive: true },
+)
 const broken = defineTask('http.broken', async () => Promise.reject(new TypeError('no such mailbox')), {
   attempts: 1,
 })
@@ -176,6 +183,16 @@ describe('results', () => {
     const { scheduler, app } = makeApp({ expose: ['result'] })
     await settledJob(scheduler, 's', secret, 'swordfish')
     expect((await request(app).get('/jobs/s').expect(200)).text).not.toContain('swordfish')
+    expect((await request(app).get('/jobs/s/events').expect(200)).text).not.toContain('swordfish')
+  })
+
+  it('a sensitive task’s error tells its name only: messages often quote the payload', async () => {
+    const { scheduler, app } = makeApp({ expose: ['result'] })
+    const done = settled(scheduler, 's')
+    scheduler.defer(leaky, 'swordfish', { id: 's' })
+    await done
+    const expected = { state: 'failed', error: { name: 'RangeError', message: '(withheld)' } }
+    expect((await request(app).get('/jobs/s').expect(200)).body).toMatchObject(expected)
     expect((await request(app).get('/jobs/s/events').expect(200)).text).not.toContain('swordfish')
   })
 

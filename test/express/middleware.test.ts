@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import express from 'express'
 import { sidework } from '../../src/express/index.js'
 import { defineTask } from '../../src/task/define-task.js'
-import { makeScheduler } from './fake-scheduler.js'
+import { makeScheduler } from './make-scheduler.js'
 import { frameworks, serve, signal } from './serving.js'
 
 const greet = defineTask('http.greet', async ({ name }: { name: string }) => `hello ${name}`, {
@@ -51,16 +51,18 @@ describe.each(frameworks)('on %s', (_name, createApp) => {
   })
 
   it('a full queue answers 503 with Retry-After through the framework’s own error handling', async () => {
-    const app = createApp().use(sidework(makeScheduler({ maxQueued: 0 })))
+    const scheduler = makeScheduler({ maxQueued: 1 })
+    scheduler.defer(() => new Promise(() => undefined))
+    const app = createApp().use(sidework(scheduler))
     app.post('/', (req, res) => res.accepted(req.defer(greet, { name: 'Asha' })))
     app.set('env', 'test')
     const res = await request(app).post('/').expect(503)
-    expect(res.headers['retry-after']).toBe('2')
+    expect(res.headers['retry-after']).toBe('1')
   })
 
   it('a payload that is not JSON answers 422', async () => {
     const app = createApp().use(sidework(makeScheduler()))
-    app.post('/', (req, res) => res.accepted(req.defer('any', 1n)))
+    app.post('/', (req, res) => res.accepted(req.defer(greet.name, 1n)))
     app.set('env', 'test')
     await request(app).post('/').expect(422)
   })
@@ -109,6 +111,10 @@ describe('the request travels with the job', () => {
     await request(app).post('/').set(headers).expect(202)
     return scheduler.job('j')?.request
   }
+
+  it('as data that nobody can change', async () => {
+    expect(Object.isFrozen(await contextOf({ 'x-request-id': 'req-1' }))).toBe(true)
+  })
 
   it.each([
     ['the x-request-id header', { 'x-request-id': 'req-1' }, undefined, { id: 'req-1' }],

@@ -22,7 +22,7 @@ import { LogBook } from './events/log-book.js'
 import type { Job as JobRecord } from './job/job.js'
 import { JobTable } from './job/job-table.js'
 import { Journal } from './job/journal.js'
-import { isSettled, type JobState } from './job/lifecycle.js'
+import { isSettled, transitions, type JobState } from './job/lifecycle.js'
 import { encodedSizeBytes } from './job/payload.js'
 import { serializeError, type SerializedError } from './job/serialized-error.js'
 import type { JobSnapshot, Lane, RequestContext } from './job/snapshot.js'
@@ -175,10 +175,11 @@ export class Scheduler {
    * @throws OptionError, UnknownTaskError, PayloadError (422), PayloadTooLargeError (413), QueueFullError (503),
    *   ClosedError (503)
    */
-  defer<I, R>(task: Task<I, R>, ...rest: [payload: I, options?: DeferOptions]): Job<R>
-  defer<R>(task: Task<void, R>): Job<R>
-  defer<R>(fn: InlineHandler<R>, options?: DeferOptions): Job<Awaited<R>>
+  // The compiler explains a mismatch by the last signature, so the usual one is last.
   defer(task: string, payload?: unknown, options?: DeferOptions): Job
+  defer<R>(fn: InlineHandler<R>, options?: DeferOptions): Job<Awaited<R>>
+  defer<R>(task: Task<void, R>): Job<R>
+  defer<I, R>(task: Task<I, R>, ...rest: [payload: I, options?: DeferOptions]): Job<R>
   defer(task: unknown, ...rest: unknown[]): Job {
     if (this.#closing !== undefined) throw this.#refused(task, new ClosedError())
     return this.#defer(undefined, task, rest)
@@ -196,15 +197,20 @@ export class Scheduler {
     return job === undefined ? undefined : this.#snapshot(job, 'plain')
   }
 
-  /** Jobs, newest first. @throws OptionError for an unknown filter or a bad limit; UnknownTaskError */
+  /** Jobs, newest first. @throws OptionError for an unknown filter, state or a bad limit; UnknownTaskError */
   jobs(filter: JobFilter = {}): JobSnapshot[] {
     const own = ownOptions('jobs', filter, filterNames)
     const limit = integer('limit', own['limit'] ?? 100, 1, 1000)
+    const state = own['state']
+    if (state !== undefined && !(typeof state === 'string' && Object.hasOwn(transitions, state))) {
+      const states = Object.keys(transitions).join(', ')
+      throw new OptionError(`state is ${show(state)}. Give one of ${states}.`)
+    }
     const task = own['task'] === undefined ? undefined : this.#book.find(own['task']).name
     const before = own['before'] === undefined ? Infinity : (this.#find(own['before'])?.seq ?? -1)
     const found: JobRecord[] = []
     for (const job of this.#table.values()) {
-      if (job.seq >= before || (own['state'] !== undefined && job.state !== own['state'])) continue
+      if (job.seq >= before || (state !== undefined && job.state !== state)) continue
       if (task !== undefined && job.task.name !== task) continue
       if (own['key'] !== undefined && job.details?.orderingKey !== own['key']) continue
       if (!isSettled(job.state) || this.#history.has(job)) found.push(job)

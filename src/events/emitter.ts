@@ -3,7 +3,9 @@
  * event loop is held. Nothing is built for an event that nobody listens to: ask `wants` first.
  */
 import type { World } from '../world.js'
-import type { EventName, SchedulerEvents } from './event-types.js'
+import { OptionError } from '../errors.js'
+import { show } from '../options.js'
+import { eventNames, type EventName, type SchedulerEvents } from './event-types.js'
 
 type Listener<E extends EventName> = (event: SchedulerEvents[E]) => void
 interface Entry {
@@ -35,7 +37,16 @@ export class Emitter {
     return this.#listeners.has(event)
   }
 
+  /** @throws OptionError for an event there is none of */
   add<E extends EventName>(event: E, listener: Listener<E>, isOnce: boolean): void {
+    if (!eventNames.includes(event)) {
+      throw new OptionError(`There is no event ${show(event)}. Known are: ${eventNames.join(', ')}.`)
+    }
+    if (typeof listener !== 'function') {
+      throw new OptionError(
+        `The listener for '${event}' is ${show(listener)}. Give a function (event) => void.`,
+      )
+    }
     this.#listeners.set(event, [...(this.#listeners.get(event) ?? []), { listener, isOnce }])
   }
 
@@ -75,8 +86,9 @@ export class Emitter {
   #tell(event: EventName, data: object): void {
     for (const { listener, isOnce } of this.#listeners.get(event) ?? []) {
       if (isOnce) this.remove(event, listener)
+      const tell = listener as (data: object) => void // registered for this event, so it takes its data
       try {
-        (listener as (data: object) => void)(data) // registered for this event, so it takes its data
+        tell(data)
       } catch (error) {
         this.#onError(event, error)
       }

@@ -24,7 +24,6 @@ export type SideworkErrorCode = `ERR_SIDEWORK_${
   | 'THREAD_EXITED'
   | 'OUT_OF_MEMORY'
   | 'TIMEOUT'
-  | 'VISIBILITY_TIMEOUT'
   | 'RESULT'
   | 'RESULT_TIMEOUT'
   | 'FAILED'
@@ -123,11 +122,7 @@ export class ClosedError extends SideworkError {
 /** How a job can end other than completed, as `job.result()` tells it. */
 export type JobErrorCode = Extract<
   SideworkErrorCode,
-  | 'ERR_SIDEWORK_FAILED'
-  | 'ERR_SIDEWORK_CANCELLED'
-  | 'ERR_SIDEWORK_EXPIRED'
-  | 'ERR_SIDEWORK_CLOSED'
-  | 'ERR_SIDEWORK_DEDUPLICATED'
+  'ERR_SIDEWORK_FAILED' | 'ERR_SIDEWORK_CANCELLED' | 'ERR_SIDEWORK_EXPIRED' | 'ERR_SIDEWORK_CLOSED'
 >
 
 /** What `job.result()` rejects with when the job did not complete; `cause` is the recorded error data. */

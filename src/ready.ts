@@ -3,6 +3,7 @@ import type { TaskBook } from './defer/task-book.js'
 import type { Dispatcher } from './dispatch/dispatcher.js'
 import type { LaneRoom } from './dispatch/lane-room.js'
 import { SideworkError, ThreadStartError } from './errors.js'
+import type { SerializedError } from './job/serialized-error.js'
 
 /** @throws (rejects) ThreadStartError with the import error as cause, or naming a task the modules lack */
 export async function whenReady(dispatcher: Dispatcher, book: TaskBook): Promise<void> {
@@ -16,7 +17,7 @@ export async function whenReady(dispatcher: Dispatcher, book: TaskBook): Promise
   for (const { name, policy } of book.records()) {
     if (policy.lane !== 'main' && !defined.has(name)) {
       throw new ThreadStartError(
-        `Task '${name}' is not defined by the task modules. Export it from one of them, or give it lane: 'main'.`,
+        `Task '${name}' is not defined by the task modules. Define it in one of them, or give it lane: 'main'.`,
       )
     }
   }
@@ -33,6 +34,7 @@ function oneOpen(dispatcher: Dispatcher, room: LaneRoom): Promise<void> {
 
 function startError(error: unknown): Error {
   if (error instanceof SideworkError) return error
-  const { message = String(error) } = error as { message?: string }
-  return new ThreadStartError(message, error)
+  const { message = String(error), code, cause } = error as Partial<SerializedError>
+  // A thread's own ThreadStartError arrives as data: what matters to the caller is what it was about.
+  return new ThreadStartError(message, code === 'ERR_SIDEWORK_THREAD_START' ? cause : error)
 }

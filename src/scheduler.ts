@@ -205,10 +205,11 @@ export class Scheduler {
    * @throws OptionError, UnknownTaskError, PayloadError (422), PayloadTooLargeError (413), QueueFullError (503),
    *   ClosedError (503)
    */
+  // The compiler explains a mismatch by the last signature, so the usual one is last.
+  defer(task: string, payload?: unknown, options?: DeferOptions): Job
   defer<R>(fn: InlineHandler<R>, options?: DeferOptions): Job<Awaited<R>>
   defer<R>(task: Task<undefined, R>): Job<R>
   defer<I, R>(task: Task<I, R>, payload: NoInfer<I>, options?: DeferOptions): Job<R>
-  defer(task: string, payload?: unknown, options?: DeferOptions): Job
   defer(task: unknown, payload?: unknown, options?: unknown): Job {
     if (this.#closing !== undefined) throw this.#refused(task, new ClosedError())
     return this.#defer(undefined, task, payload, options)
@@ -277,7 +278,7 @@ export class Scheduler {
     return job === undefined ? undefined : this.#snapshot(job, 'plain')
   }
 
-  /** Jobs, newest first. @throws OptionError for an unknown filter or a bad limit; UnknownTaskError */
+  /** Jobs, newest first. @throws OptionError for an unknown filter, state or a bad limit; UnknownTaskError */
   jobs(filter: JobFilter = {}): JobSnapshot[] {
     return this.#operations.list(filter).map((job) => this.#snapshot(job, 'plain'))
   }

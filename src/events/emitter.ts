@@ -3,7 +3,9 @@
  * event loop is held. Nothing is built for an event that nobody listens to: look at `wants` first.
  */
 import type { World } from '../world.js'
-import type { EventName, SchedulerEvents } from './event-types.js'
+import { OptionError } from '../errors.js'
+import { show } from '../options.js'
+import { eventNames, type EventName, type SchedulerEvents } from './event-types.js'
 
 type Listener<E extends EventName> = (event: SchedulerEvents[E]) => void
 interface Entry {
@@ -33,7 +35,16 @@ export class Emitter {
     this.#onError = onError
   }
 
+  /** @throws OptionError for an event there is none of */
   add<E extends EventName>(event: E, listener: Listener<E>, isOnce: boolean): void {
+    if (!eventNames.includes(event)) {
+      throw new OptionError(`There is no event ${show(event)}. Known are: ${eventNames.join(', ')}.`)
+    }
+    if (typeof listener !== 'function') {
+      throw new OptionError(
+        `The listener for '${event}' is ${show(listener)}. Give a function (event) => void.`,
+      )
+    }
     this.#listeners.set(event, [...(this.#listeners.get(event) ?? []), { listener, isOnce }])
     this.wants[event] = true
   }
@@ -86,26 +97,5 @@ export class Emitter {
 }
 
 function nobody(): Record<EventName, boolean> {
-  return {
-    accepted: false,
-    started: false,
-    progress: false,
-    retrying: false,
-    snoozed: false,
-    completed: false,
-    failed: false,
-    cancelled: false,
-    expired: false,
-    interrupted: false,
-    deduplicated: false,
-    refused: false,
-    paused: false,
-    resumed: false,
-    'key:halted': false,
-    'key:released': false,
-    'thread:started': false,
-    'thread:exited': false,
-    closing: false,
-    closed: false,
-  }
+  return Object.fromEntries(eventNames.map((event) => [event, false])) as Record<EventName, boolean> // every name
 }

@@ -47,3 +47,29 @@ export interface SchedulerEvents {
   closed: { readonly at: number; readonly lost: number }
 }
 export type EventName = keyof SchedulerEvents
+
+/** Every event there is: an event of another name would never come. */
+const names: Readonly<Record<EventName, true>> = {
+  accepted: true,
+  started: true,
+  progress: true,
+  retrying: true,
+  snoozed: true,
+  completed: true,
+  failed: true,
+  cancelled: true,
+  expired: true,
+  interrupted: true,
+  deduplicated: true,
+  refused: true,
+  paused: true,
+  resumed: true,
+  'key:halted': true,
+  'key:released': true,
+  'thread:started': true,
+  'thread:exited': true,
+  closing: true,
+  closed: true,
+}
+
+export const eventNames = Object.keys(names) as readonly EventName[] // the table's keys

@@ -68,7 +68,7 @@ export class OpenBatch {
 
 function unknownTask(name: string): Ending {
   const error = new UnknownTaskError(
-    `No task module defines '${name}' in this thread. Export it from a module listed in createScheduler({ tasks }), ` +
+    `No task module defines '${name}' in this thread. Define it in a module listed in createScheduler({ tasks }), ` +
       `or give the task lane: 'main'.`,
   )
   return { kind: 'threw', error: serializeError(error), permanent: true }

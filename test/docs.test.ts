@@ -1,0 +1,202 @@
+/** The tables of README.md list exactly what the code knows, with the code's own defaults. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { eventNames } from '../src/events/event-types.js'
+import { createScheduler, defineTask } from '../src/index.js'
+import { readSettings } from '../src/scheduler-options.js'
+import { readTaskPolicy } from '../src/task/task-policy.js'
+import { packageRoot } from './fixtures/loader/project.js'
+import { quoted, tableRows } from './fixtures/markdown.js'
+
+const readme = readFileSync(join(packageRoot, 'README.md'), 'utf8')
+const source = (file: string): string => readFileSync(join(packageRoot, 'src', file), 'utf8')
+const sources = readdirSync(join(packageRoot, 'src'), { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => ({ file: file.replaceAll('\\', '/'), text: source(file) }))
+
+/** What stands in the first column, without its backticks. */
+function names(heading: string): string[] {
+  return tableRows(readme, heading).map((row) => quoted(row[0]) ?? row[0] ?? '')
+}
+
+/** The options that the refusal of an unknown one says are known. */
+function knownOptions(giveUnknown: () => unknown): string[] {
+  try {
+    giveUnknown()
+  } catch (error) {
+    const [, known] = /Known are: (.*)\.$/.exec((error as Error).message) ?? []
+    if (known !== undefined) return known.split(', ')
+    throw error
+  }
+  throw new Error('The unknown option was not refused.')
+}
+
+/** The options of a table whose default is code, as that code's value; 'threads.cpu' inside of `threads`. */
+function tableDefaults(heading: string): Record<string, unknown> {
+  const defaults: Record<string, unknown> = {}
+  for (const [name = '', value = ''] of tableRows(readme, heading)) {
+    const code = /^`(.*)`$/.exec(value)?.[1]
+    if (code === undefined) continue
+    // The table is a file of this repository, and its defaults are written as JavaScript.
+    // eslint-disable-next-line @typescript-eslint/no-implied-eval, no-new-func
+    const evaluated: unknown = new Function('availableParallelism', `return (${code})`)(availableParallelism)
+    const [outer = '', inner] = (quoted(name) ?? '').split('.')
+    if (inner === undefined) defaults[outer] = evaluated
+    else defaults[outer] = { ...(defaults[outer] as object | undefined), [inner]: evaluated }
+  }
+  return defaults
+}
+
+describe('the table of task options', () => {
+  it('lists the options that tasks have', () => {
+    const task = defineTask('docs.unknown', () => undefined, { lane: 'main', unknown: 1 } as object)
+    const known = knownOptions(() => createScheduler({ logger: false }).defer(task))
+    expect(names('task option').sort()).toEqual(known.sort())
+  })
+
+  it('gives the defaults that tasks have', () => {
+    const defaults = tableDefaults('task option')
+    expect(Object.keys(defaults)).toHaveLength(8)
+    expect(readTaskPolicy('t', defaults, {})).toEqual(readTaskPolicy('t', {}, {}))
+  })
+})
+
+describe('the table of defer options', () => {
+  it('lists the options that a defer has', () => {
+    const scheduler = createScheduler({ logger: false })
+    const known = knownOptions(() => scheduler.defer(() => undefined, { unknown: 1 } as object))
+    expect(names('defer option').sort()).toEqual(known.sort())
+  })
+})
+
+describe('the table of scheduler options', () => {
+  it('lists the options that a scheduler has', () => {
+    const inner = (['threads', 'main', 'keep'] as const).flatMap((name) =>
+      knownOptions(() => readSettings({ [name]: { unknown: 1 } })).map((option) => `${name}.${option}`),
+    )
+    const known = [...knownOptions(() => readSettings({ unknown: 1 })), ...inner]
+    expect(names('scheduler option').sort()).toEqual(known.sort())
+  })
+
+  it('gives the defaults that a scheduler has', () => {
+    const settings = (options: object): object => ({ ...readSettings(options), logger: undefined })
+    const defaults = tableDefaults('scheduler option')
+    expect(Object.keys(defaults)).toHaveLength(7)
+    expect(settings(defaults)).toEqual(settings({}))
+  })
+})
+
+describe('the table of events', () => {
+  it('lists the events that a scheduler has', () => {
+    expect(names('event').sort()).toEqual([...eventNames].sort())
+  })
+
+  it('lists the fields of each', () => {
+    const declared = source('events/event-types.ts')
+    const jobFields = fieldsOf(/export interface JobEvent \{([^}]*)\}/.exec(declared)?.[1] ?? '')
+    expect(jobFields).toEqual(['id', 'task', 'attempt', 'at'])
+    for (const [name, fields] of tableRows(readme, 'event')) {
+      const event = (quoted(name) ?? '').replaceAll(':', '\\:')
+      const [, type = ''] =
+        new RegExp(`^  '?${event}'?: ([^{;\\n]*(?:\\{[^}]*\\})?)`, 'm').exec(declared) ?? []
+      const own = fieldsOf(/\{([^}]*)\}/.exec(type)?.[1] ?? '')
+      const expected = type.startsWith('JobEvent') ? [...jobFields, ...own] : own
+      expect((quoted(fields) ?? '').split(', ').sort(), name).toEqual(expected.sort())
+    }
+  })
+})
+
+function fieldsOf(type: string): string[] {
+  return [...type.matchAll(/readonly (\w+\??):/g)].map(([, field]) => field ?? '')
+}
+
+const errorsSource = source('errors.ts')
+const codes = [
+  ...(/export type SideworkErrorCode = ([^;]*?)\}`/.exec(errorsSource)?.[1] ?? '').matchAll(/'(\w+)'/g),
+].map(([, code]) => `ERR_SIDEWORK_${code}`)
+
+describe('the table of errors', () => {
+  it('lists every code there is', () => {
+    expect(codes.length).toBeGreaterThan(20)
+    expect(names('code').sort()).toEqual([...codes].sort())
+  })
+
+  it('says what each means and what to do', () => {
+    for (const row of tableRows(readme, 'code')) {
+      expect(
+        row.every((cell) => cell !== ''),
+        row[0],
+      ).toBe(true)
+      expect(row).toHaveLength(3)
+    }
+  })
+
+  it('names the status of those that answer a request', () => {
+    for (const [, name, status, body = ''] of errorsSource.matchAll(
+      /class (\w+) extends[^]*?status = (\d+)([^]*?\n\})/g,
+    )) {
+      const code = /super\('(\w+)'/.exec(body)?.[1]
+      const row = tableRows(readme, 'code').find(([first]) => quoted(first) === code)
+      expect(row?.[1], name).toContain(`status ${status}`)
+    }
+  })
+
+  it.each(codes)('has no code that nothing produces: %s', (code) => {
+    const own = /class (\w+) extends SideworkError \{(?:(?!\nclass)[^])*?super\(\s*'CODE'/
+    const classOf = ({ text }: { text: string }): string | undefined =>
+      new RegExp(own.source.replace('CODE', code)).exec(text)?.[1]
+    const constructed = sources.map(classOf).find((name) => name !== undefined)
+    const produced = sources.some(({ file, text }) =>
+      text
+        .split('\n')
+        .filter((line) => !/^\s*(\/\/|\/?\*)|===|^\s*\| '|super\(/.test(line) && file !== 'errors.ts')
+        .some((line) => line.includes(`'${code}'`)),
+    )
+    // Made here, or by handlers.
+    const isForHandlers =
+      constructed !== undefined && source('task/control.ts').includes(`export class ${constructed} `)
+    const isMade =
+      constructed !== undefined && sources.some(({ text }) => text.includes(`new ${constructed}(`))
+    expect(produced || isForHandlers || isMade).toBe(true)
+  })
+})
+
+describe('the map of the house', () => {
+  const map = source('README.md')
+  const listed = tableRows(map, 'file').map(([name]) => quoted(name) ?? '')
+
+  it('has a line for every file, add-ons as a whole', () => {
+    const files = sources.map(({ file }) => file.replace(/^(express)\/.*/, '$1/'))
+    expect([...listed].sort()).toEqual([...new Set(files)].sort())
+  })
+
+  it('draws the walls that the linter has', () => {
+    const config = createRequire(import.meta.url)(join(packageRoot, '.eslintrc.cjs')) as LinterConfig
+    const rule = config.overrides.find(({ rules }) => 'import/no-restricted-paths' in rules)
+    const zones = (rule?.rules['import/no-restricted-paths']?.[1] as { zones: Zone[] }).zones
+    const ground = ['errors.ts', 'options.ts', 'world.ts']
+    const walls = zones.flatMap(({ target, except }) => {
+      if (except === undefined || typeof target !== 'string') return []
+      const room = target.replace('./src/', '')
+      const others = except.map((path) => path.replace('./', '')).filter((name) => name !== room)
+      return [[room, others.filter((name) => !ground.includes(name))] as const]
+    })
+    const drawn = tableRows(map, 'room').map(
+      ([room, allowed = '']) =>
+        [quoted(room), [...allowed.matchAll(/`([^`]+)`/g)].map(([, name]) => name)] as const,
+    )
+    expect(drawn).toEqual(walls)
+  })
+})
+
+interface Zone {
+  readonly target: string | string[]
+  readonly except?: string[]
+}
+
+interface LinterConfig {
+  readonly overrides: { rules: Record<string, unknown[]> }[]
+}

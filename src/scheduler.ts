@@ -229,7 +229,7 @@ export class Scheduler {
     if (job === undefined || !isSettled(job.state) || job.state === 'completed') return false
     if (this.#closing !== undefined) throw new ClosedError()
     this.#revive(job)
-    if (job.details?.isLingering === true) job.details.isDueAfterLingering = true
+    if (job.details?.isLingering === true) job.details.afterLingering = 'join-again'
     else this.#queue.enterAgain(job)
     return true
   }
@@ -263,8 +263,12 @@ export class Scheduler {
     const id = this.#queue.lines.halted.get(key)
     if (id === undefined) return false
     const head = own['retry'] === true ? this.#find(id) : undefined
-    if (head?.state === 'failed') this.#revive(head)
-    this.#queue.releaseKey(key, this.#world.clock.now(), head?.state === 'ready' ? head : undefined)
+    const revived = head?.state === 'failed' ? head : undefined
+    if (revived !== undefined) this.#revive(revived)
+    // While its last execution is still ending it stands at the head of the line and goes on from there.
+    const isEnding = revived?.details?.isLingering === true
+    if (isEnding) revived.more().afterLingering = 'go-on'
+    this.#queue.releaseKey(key, this.#world.clock.now(), isEnding ? undefined : revived)
     if (this.#emitter.wants('key:released'))
       this.#emitter.emit('key:released', { key, at: this.#world.clock.wall() })
     return true

@@ -424,6 +424,7 @@ export class Scheduler {
     this.#history.take(job)
     this.#journal.revive(job)
     job.readyAt = this.#world.clock.now()
+    this.#acceptance.renew(job, job.readyAt)
     this.#keepAlive()
   }
 

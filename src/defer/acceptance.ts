@@ -3,7 +3,7 @@
  * anything is stored.
  */
 import { OptionError, PayloadError, SideworkError, type PayloadIssue } from '../errors.js'
-import { Job } from '../job/job.js'
+import { Job, type JobDetails } from '../job/job.js'
 import type { JobTable } from '../job/job-table.js'
 import type { Journal } from '../job/journal.js'
 import { decodePayload, encodedSizeBytes, encodePayload, type EncodedPayload } from '../job/payload.js'
@@ -104,6 +104,13 @@ export class Acceptance {
     })
   }
 
+  /** A new generation of a job is due at once, and its time to start begins anew. */
+  renew(job: Job, now: number): void {
+    const details = job.more()
+    details.runAt = now
+    if (details.expiresInMs < Infinity) this.#armExpiry(job, details, now)
+  }
+
   get limits(): PayloadLimits {
     return this.#limits
   }
@@ -131,11 +138,16 @@ export class Acceptance {
     if (options !== undefined) this.#arm(job, options, now)
   }
 
+  #armExpiry(job: Job, details: JobDetails, runAt: number): void {
+    details.expiresAt = runAt + details.expiresInMs
+    details.expiry = this.#rooms.agenda.alarm(details.expiresAt, (at) => this.#rooms.expire(job, at))
+  }
+
   #arm(job: Job, options: ReadOptions, now: number): void {
     if (options.expiresInMs < Infinity) {
       const details = job.more()
-      details.expiresAt = (details.runAt ?? now) + Math.ceil(options.expiresInMs)
-      details.expiry = this.#rooms.agenda.alarm(details.expiresAt, (at) => this.#rooms.expire(job, at))
+      details.expiresInMs = Math.ceil(options.expiresInMs)
+      this.#armExpiry(job, details, details.runAt ?? now)
     }
     const { signal } = options
     if (signal === undefined) return

@@ -78,6 +78,8 @@ export class JobDetails {
   policy: JobPolicy | undefined = undefined
   /** The instant after which no attempt starts. */
   expiresAt: number | undefined = undefined
+  /** How long after `runAt` that is, ms. */
+  expiresInMs = Infinity
   /** The alarm that expires it. Scheduler only. */
   expiry: Disarmable | undefined = undefined
   errors: readonly AttemptError[] = []

@@ -9,6 +9,7 @@
  * A cpu thread with short jobs is sent more than it can start: those wait in its window as `prefetched`, still `ready`
  * in every account, and can be recalled at any moment (threads/claims.ts).
  */
+import { ClosedError } from '../errors.js'
 import type { Job } from '../job/job.js'
 import type { Journal } from '../job/journal.js'
 import type { Outcome } from '../job/outcome.js'
@@ -379,8 +380,11 @@ export class Dispatcher {
     return longest
   }
 
-  /** Stops every thread; the scheduler is closing. */
+  /** Stops every thread; the scheduler is closing. Who waits for a first open thread is told. */
   stopThreads(): void {
+    for (const { starters } of Object.values(this.lanes)) {
+      for (const { failed } of starters.splice(0)) failed(new ClosedError())
+    }
     for (const thread of this.#threads()) this.terminate(thread, 'closing')
   }
 

@@ -593,6 +593,7 @@ export class Scheduler {
     const settledSince = (state: 'completed' | 'failed' | 'cancelled' | 'expired'): number =>
       counts[state] - before[state]
     this.#emitter.emit('closed', { at: this.#world.clock.wall(), lost: this.#lost.length })
+    this.#agenda.close()
     this.#world.close()
     return Object.freeze({
       settled: Object.freeze({

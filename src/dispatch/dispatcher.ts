@@ -70,6 +70,8 @@ export class Dispatcher {
   /** Main-lane handlers that went on after they were given up. */
   abandoned = 0
   #willDispatch = false
+  /** Handlers were told that the scheduler is closing. */
+  #isStopping = false
 
   constructor(lanes: Readonly<Record<Lane, LaneRoom>>, rooms: DispatchRooms) {
     this.lanes = lanes
@@ -242,7 +244,7 @@ export class Dispatcher {
     if (!isValid) this.rooms.settler.lingeringEnded(job, now)
     else if (ending === null) this.rooms.settler.completed(job, undefined, now)
     else if (typeof ending === 'string') this.rooms.settler.completed(job, ending, now)
-    else this.rooms.settler.ended(job, ending, now)
+    else this.rooms.settler.ended(job, this.#isStopping && gaveWay(ending) ? interrupted : ending, now)
   }
 
   #afterReport(thread: LaneThread, last: Job | undefined, count: number, now: number): void {
@@ -363,6 +365,7 @@ export class Dispatcher {
 
   /** Tells every running handler to stop, without taking its token: what it still finishes counts. */
   tellAll(code: string, message: string): void {
+    this.#isStopping = true
     for (const thread of this.#threads()) {
       for (const { token, phase } of thread.places.values()) {
         if (phase === 'running') thread.port.post({ kind: 'abort', token, code, message })
@@ -403,6 +406,15 @@ export class Dispatcher {
 
 function hasExpired(job: Job, now: number): boolean {
   return job.details?.expiresAt !== undefined && job.details.expiresAt <= now
+}
+
+const interrupted: Outcome = { kind: 'interrupted' }
+
+/** A handler that threw the reason of its signal, or an error because of it, stopped through no fault of its own. */
+function gaveWay(outcome: Outcome): boolean {
+  if (outcome.kind !== 'threw') return false
+  const { code, cause } = outcome.error
+  return code === 'ERR_SIDEWORK_CLOSING' || cause?.code === 'ERR_SIDEWORK_CLOSING'
 }
 
 /** Jobs sent ahead are called back when their thread has not moved for this long. */

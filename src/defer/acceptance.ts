@@ -97,11 +97,15 @@ export class Acceptance {
     }
     const bytes = restored.reduce((sum, { payload }) => sum + encodedSizeBytes(payload), 0)
     admission.admit(restored.length, bytes)
-    return restored.map((facts) => {
-      const job = facts.make(++this.#lastSeq)
-      this.#store(job, { id: facts.id, signal: undefined, expiresInMs: Infinity }, now)
-      return job
-    })
+    const jobs = restored.map((facts) => ({ ...facts, job: facts.make(++this.#lastSeq) }))
+    // A line is joined in the order of its jobs' due times, but nothing goes before a head that is being retried.
+    const standing = jobs.filter(({ lineRank }) => lineRank !== undefined)
+    standing.sort((a, b) => (a.lineRank ?? 0) - (b.lineRank ?? 0) || a.runAt - b.runAt)
+    for (const { job } of standing) this.#rooms.queue.joinLine(job)
+    for (const { id, job } of jobs) {
+      this.#store(job, { id, signal: undefined, expiresInMs: Infinity }, now)
+    }
+    return jobs.map(({ job }) => job)
   }
 
   /** A new generation of a job is due at once, and its time to start begins anew. */

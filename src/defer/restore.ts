@@ -14,6 +14,10 @@ import type { Clock } from '../world.js'
 export interface RestoredJob {
   readonly id: string
   readonly payload: EncodedPayload
+  /** Where it stood in its key's line: 0 at the head, 1 behind it; undefined when it has yet to join. */
+  readonly lineRank: 0 | 1 | undefined
+  /** Ms since the epoch. */
+  readonly runAt: number
   /** @param seq its acceptance number in this scheduler */
   make(seq: number): Job
 }
@@ -37,26 +41,41 @@ export function restoreJob(
   const attempt = integer('restore: attempt', given.attempt, 0, maxAttempts)
   const orderingKey =
     given.orderingKey === undefined ? undefined : key('restore: orderingKey', given.orderingKey)
+  const generation = integer('restore: generation', given.generation, 1)
+  const errors = readErrors(given.errors)
+  const isAttemptCharged = attempt > 0 && repeatsAttempt(given.state, attempt, errors)
   const waitMs = Math.ceil(integer('restore: runAt', Math.ceil(given.runAt), 0) - clock.wall())
   return {
     id,
     payload,
+    lineRank: orderingKey === undefined ? undefined : lineRank(given.state, attempt),
+    runAt: given.runAt,
     make(seq) {
       const now = clock.now()
       const job = new Job(task, seq, 'ready', priority, now, payload)
       const details = job.more()
       job.attempt = attempt
-      // An attempt that was running is repeated under its number, as after an interruption.
-      details.isAttemptCharged = given.state === 'running' && attempt > 0
+      details.isAttemptCharged = isAttemptCharged
       details.orderingKey = orderingKey
-      details.errors = readErrors(given.errors)
-      details.generation = integer('restore: generation', given.generation, 1)
+      details.errors = errors
+      details.generation = generation
       if (waitMs > 0) details.runAt = now + waitMs
       if (maxAttempts !== task.policy.maxAttempts) details.policy = { maxAttempts }
       if (given.request !== undefined) details.request = { ...given.request } satisfies RequestContext
       return job
     },
   }
+}
+
+/** Whether the next execution keeps the attempt's number: it was cut off, snoozed or interrupted, it did not fail. */
+function repeatsAttempt(state: JobState, attempt: number, errors: readonly AttemptError[]): boolean {
+  if (state === 'running' || state === 'scheduled') return true
+  return state !== 'retrying' && errors.at(-1)?.attempt !== attempt
+}
+
+function lineRank(state: JobState, attempt: number): RestoredJob['lineRank'] {
+  if (state === 'blocked') return 1
+  return state === 'scheduled' && attempt === 0 ? undefined : 0
 }
 
 function asSnapshot(snapshot: unknown): JobSnapshot {

@@ -201,7 +201,8 @@ export class FakeThread implements ThreadPort {
     live.isAborted = true
     for (const callOff of live.callOff) callOff()
     const error = { name: 'SideworkError', message, code }
-    this.#end(live.run, live.behaviour.onAbort ?? { kind: 'threw', error, permanent: false })
+    const { onAbort } = live.behaviour
+    this.#end(live.run, onAbort === undefined ? { kind: 'threw', error, permanent: false } : onAbort)
   }
 
   #end(run: Run, ending: Ending): void {

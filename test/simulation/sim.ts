@@ -7,7 +7,8 @@ import { afterEach, expect } from 'vitest'
 import { MainLane } from '../../src/main-lane/main-lane.js'
 import { readSettings, type SchedulerOptions } from '../../src/scheduler-options.js'
 import { Scheduler, type CloseReport } from '../../src/scheduler.js'
-import type { Task } from '../../src/task/define-task.js'
+import type { Task, TaskDefinition } from '../../src/task/define-task.js'
+import { registeredTasks } from '../../src/task/registry.js'
 import type { TaskOptions } from '../../src/task/task-options.js'
 import type { Lane } from '../../src/job/snapshot.js'
 import { FakeThread } from './fake-thread.js'
@@ -41,6 +42,7 @@ afterEach(async () => {
   const sims = [...open]
   open.clear()
   for (const sim of sims) await sim.finish()
+  registeredTasks().clear()
 })
 
 export function makeSim(options: SimOptions = {}): Sim {
@@ -103,6 +105,7 @@ export class Sim {
     if (known !== undefined) return known
     const task = definition(name, () => undefined, options)
     this.#tasks.set(name, task)
+    registeredTasks().set(name, task as TaskDefinition) // as defineTask does: known by its name
     this.#behaviours.set(name, behaves)
     return task
   }

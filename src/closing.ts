@@ -2,7 +2,7 @@
  * The way from `close()` to nothing left, in numbered steps:
  *
  *   1  new jobs are refused; children of running jobs and defers of requests in flight are accepted until the deadline
- *   2  with `drain`, ready jobs go on starting; what is scheduled or retrying is not waited for
+ *   2  with `drain`, and unless paused, ready jobs go on starting; what is scheduled or retrying is not waited for
  *   3  at the deadline: nothing starts any more, handlers are told to stop
  *   4  after the grace (at most 800 ms): whatever is not settled is lost, and settles as cancelled
  *   5  threads are stopped
@@ -34,13 +34,11 @@ type Step = 'draining' | 'stopping' | 'exiting' | 'done'
 export class Closing {
   readonly #port: ClosingPort
   readonly #deadline: AgendaAlarm
-  readonly #drain: boolean
   #step: Step = 'draining'
   #grace: AgendaAlarm | undefined
 
   constructor(port: ClosingPort, timeoutMs: number, drain: boolean) {
     this.#port = port
-    this.#drain = drain
     if (!drain) this.#stopStarting()
     this.#deadline = port.agenda.alarm(port.clock.now() + timeoutMs, () => this.#stop())
     if (timeoutMs === 0) this.#stop()
@@ -60,7 +58,8 @@ export class Closing {
   }
 
   #isDrained(): boolean {
-    return (this.#drain ? this.#port.busyJobs : this.#port.runningJobs) === 0
+    // Paused, by `drain: false` or by the user: what is ready will not start.
+    return (this.#port.dispatcher.isPaused ? this.#port.runningJobs : this.#port.busyJobs) === 0
   }
 
   #stopStarting(): void {

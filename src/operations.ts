@@ -43,6 +43,8 @@ export interface OperationRooms {
   readonly admission: Admission
   readonly dedupe: DedupeIndex
   readonly book: TaskBook
+  /** A new generation's due time and expiry begin now. */
+  renew(job: Job, now: number): void
 }
 
 export class Operations {
@@ -99,7 +101,7 @@ export class Operations {
   /** Begins a new generation at the end of its key's line. @returns false when there is nothing to retry */
   retry(job: Job): boolean {
     if (!this.revive(job)) return false
-    if (job.details?.isLingering === true) job.details.isDueAfterLingering = true
+    if (job.details?.isLingering === true) job.details.afterLingering = 'join-again'
     else this.#rooms.queue.enterAgain(job)
     return true
   }
@@ -120,6 +122,7 @@ export class Operations {
     dedupe.claim(job)
     journal.revive(job)
     job.readyAt = clock.now()
+    this.#rooms.renew(job, job.readyAt)
     return true
   }
 
@@ -127,7 +130,7 @@ export class Operations {
   runNow(job: Job): boolean {
     if (job.state !== 'scheduled' && job.state !== 'retrying') return false
     const { queue, settler, clock } = this.#rooms
-    if (job.details?.isDueAfterLingering === true) return false
+    if (job.details !== undefined && job.details.afterLingering !== 'stay') return false
     queue.take(job)
     const now = clock.now()
     job.more().runAt = now

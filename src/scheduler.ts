@@ -166,6 +166,7 @@ export class Scheduler {
       settler: this.#settler,
       dispatcher: this.#dispatcher,
       book: this.#book,
+      renew: (job: JobRecord, now: number) => this.#acceptance.renew(job, now),
     }
     this.#operations = new Operations(rooms)
     this.#acceptance = new Acceptance({
@@ -367,8 +368,11 @@ export class Scheduler {
     const id = this.#queue.lines.halted.get(key)
     if (id === undefined) return false
     const head = own['retry'] === true ? this.#operations.find(id) : undefined
-    const isRevived = head?.state === 'failed' && this.#operations.revive(head)
-    this.#queue.releaseKey(key, this.#world.clock.now(), isRevived ? head : undefined)
+    const revived = head?.state === 'failed' && this.#operations.revive(head) ? head : undefined
+    // While its last execution is still ending it stands at the head of the line and goes on from there.
+    const isEnding = revived?.details?.isLingering === true
+    if (isEnding) revived.more().afterLingering = 'go-on'
+    this.#queue.releaseKey(key, this.#world.clock.now(), isEnding ? undefined : revived)
     this.#keepAlive()
     if (this.#emitter.wants['key:released']) {
       this.#emitter.emit('key:released', { key, at: this.#world.clock.wall() })
@@ -691,6 +695,7 @@ export class Scheduler {
     const settledSince = (state: 'completed' | 'failed' | 'cancelled' | 'expired'): number =>
       counts[state] - before[state]
     this.#emitter.emit('closed', { at: this.#world.clock.wall(), lost: this.#lost.length })
+    this.#agenda.close()
     this.#world.close()
     return Object.freeze({
       settled: Object.freeze({

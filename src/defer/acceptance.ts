@@ -109,12 +109,25 @@ export class Acceptance {
     }
     const bytes = restored.reduce((sum, { payload }) => sum + encodedSizeBytes(payload), 0)
     admission.admit(restored.length, bytes)
-    return restored.map((facts) => {
-      const job = facts.make(this.#rooms.nextSeq())
-      if (dedupe.find(job) === undefined) dedupe.claim(job)
-      this.#store(job, now, facts.id)
-      return job
-    })
+    const jobs = restored.map((facts) => ({ ...facts, job: facts.make(this.#rooms.nextSeq()) }))
+    // A line is joined in the order of its jobs' due times, but nothing goes before a head that is being retried.
+    const standing = jobs.filter(({ lineRank }) => lineRank !== undefined)
+    standing.sort((a, b) => (a.lineRank ?? 0) - (b.lineRank ?? 0) || a.runAt - b.runAt)
+    for (const { job } of standing) this.#rooms.queue.joinLine(job)
+    for (const { id, job } of jobs) {
+      if (dedupe.find(job) !== undefined) this.#storeFollower(job, id)
+      else {
+        dedupe.claim(job)
+        this.#store(job, now, id)
+      }
+    }
+    return jobs.map(({ job }) => job)
+  }
+
+  /** A new generation of a job is due at once, and its time to start begins anew. */
+  renew(job: Job, now: number): void {
+    job.more().runAt = now
+    this.#armExpiry(job, now)
   }
 
   /** A settled job's follower in mode `last` may go on. */
@@ -136,9 +149,7 @@ export class Acceptance {
       dedupe.claim(job)
       this.#store(job, now)
     } else {
-      job.state = 'blocked'
-      this.#enter(job)
-      dedupe.follow(job)
+      this.#storeFollower(job)
       this.#listen(job)
       this.#armExpiry(job, now)
     }
@@ -192,11 +203,17 @@ export class Acceptance {
     this.#listen(job)
   }
 
+  /** Mode `last`: the job starts after the one that stands for its key. */
+  #storeFollower(job: Job, id?: string): void {
+    job.state = 'blocked'
+    this.#enter(job, id)
+    this.#rooms.dedupe.follow(job)
+  }
+
   /** A job that begins in a state of its own. */
-  #enter(job: Job): void {
+  #enter(job: Job, id = job.details?.wanted?.id): void {
     const { journal, table } = this.#rooms
     table.add(job)
-    const id = job.details?.wanted?.id
     if (id !== undefined) table.addOwnId(job, id)
     journal.accept(job)
   }

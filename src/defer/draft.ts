@@ -88,7 +88,8 @@ export class Drafts {
   }
 }
 
-function limitKeysOf(task: TaskRecord, payload: unknown): LimitKeys | undefined {
+/** The keys that a payload gives to its task's limits. @throws OptionError for what is no key */
+export function limitKeysOf(task: TaskRecord, payload: unknown): LimitKeys | undefined {
   const { limits } = task.policy
   if (limits?.concurrency?.key === undefined && limits?.rate?.key === undefined) return undefined
   const concurrency = keyFrom(task, 'concurrency.key', limits.concurrency?.key, payload)

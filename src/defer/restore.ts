@@ -1,19 +1,24 @@
 /** Makes jobs again from the snapshots of a CloseReport. */
 import { OptionError } from '../errors.js'
-import { Job } from '../job/job.js'
+import { Job, type JobDedupe } from '../job/job.js'
 import { isSettled, transitions, type JobState } from '../job/lifecycle.js'
 import { fromPortable } from '../job/portable.js'
-import type { EncodedPayload } from '../job/payload.js'
+import { decodePayload, type EncodedPayload } from '../job/payload.js'
 import type { PayloadLimits } from '../job/payload-limits.js'
 import type { AttemptError, JobSnapshot, RequestContext } from '../job/snapshot.js'
 import type { TaskRecord } from '../job/task-record.js'
 import { integer, key, priorityLevel, show } from '../options.js'
 import type { Clock } from '../world.js'
+import { limitKeysOf } from './draft.js'
 
 /** A job that is ready to be accepted again. */
 export interface RestoredJob {
   readonly id: string
   readonly payload: EncodedPayload
+  /** Where it stood in its key's line: 0 at the head, 1 behind it; undefined when it has yet to join. */
+  readonly lineRank: 0 | 1 | undefined
+  /** Ms since the epoch. */
+  readonly runAt: number
   /** @param seq its acceptance number in this scheduler */
   make(seq: number): Job
 }
@@ -37,26 +42,51 @@ export function restoreJob(
   const attempt = integer('restore: attempt', given.attempt, 0, maxAttempts)
   const orderingKey =
     given.orderingKey === undefined ? undefined : key('restore: orderingKey', given.orderingKey)
+  const dedupeKey = given.dedupeKey === undefined ? undefined : key('restore: dedupeKey', given.dedupeKey)
+  const limitKeys = limitKeysOf(task, decodePayload(payload))
+  const generation = integer('restore: generation', given.generation, 1)
+  const errors = readErrors(given.errors)
+  const isAttemptCharged = attempt > 0 && repeatsAttempt(given.state, attempt, errors)
   const waitMs = Math.ceil(integer('restore: runAt', Math.ceil(given.runAt), 0) - clock.wall())
   return {
     id,
     payload,
+    lineRank: orderingKey === undefined ? undefined : lineRank(given.state, attempt),
+    runAt: given.runAt,
     make(seq) {
       const now = clock.now()
       const job = new Job(task, seq, 'ready', priority, now, payload)
       const details = job.more()
       job.attempt = attempt
-      // An attempt that was running is repeated under its number, as after an interruption.
-      details.isAttemptCharged = given.state === 'running' && attempt > 0
+      details.isAttemptCharged = isAttemptCharged
       details.orderingKey = orderingKey
-      details.errors = readErrors(given.errors)
-      details.generation = integer('restore: generation', given.generation, 1)
+      details.limitKeys = limitKeys
+      if (dedupeKey !== undefined) details.dedupe = dedupeOf(task, dedupeKey)
+      details.errors = errors
+      details.generation = generation
       if (waitMs > 0) details.runAt = now + waitMs
       if (maxAttempts !== task.policy.maxAttempts) details.policy = { maxAttempts }
       if (given.request !== undefined) details.request = { ...given.request } satisfies RequestContext
       return job
     },
   }
+}
+
+/** The key as it was; mode and ttl as the task has them, as they are not in a snapshot. */
+function dedupeOf(task: TaskRecord, dedupeKey: string): JobDedupe {
+  const { mode = 'first', ttlMs } = task.policy.dedupe ?? {}
+  return { key: dedupeKey, mode, ttlMs }
+}
+
+/** Whether the next execution keeps the attempt's number: it was cut off, snoozed or interrupted, it did not fail. */
+function repeatsAttempt(state: JobState, attempt: number, errors: readonly AttemptError[]): boolean {
+  if (state === 'running' || state === 'scheduled') return true
+  return state !== 'retrying' && errors.at(-1)?.attempt !== attempt
+}
+
+function lineRank(state: JobState, attempt: number): RestoredJob['lineRank'] {
+  if (state === 'blocked') return 1
+  return state === 'scheduled' && attempt === 0 ? undefined : 0
 }
 
 function asSnapshot(snapshot: unknown): JobSnapshot {

@@ -9,6 +9,7 @@
  * A cpu thread with short jobs is sent more than it can start: those wait in its window as `prefetched`, still `ready`
  * in every account, and can be recalled at any moment (threads/claims.ts).
  */
+import { ClosedError } from '../errors.js'
 import type { Job } from '../job/job.js'
 import type { Journal } from '../job/journal.js'
 import type { Outcome } from '../job/outcome.js'
@@ -70,6 +71,8 @@ export class Dispatcher {
   /** Main-lane handlers that went on after they were given up. */
   abandoned = 0
   #willDispatch = false
+  /** Handlers were told that the scheduler is closing. */
+  #isStopping = false
 
   constructor(lanes: Readonly<Record<Lane, LaneRoom>>, rooms: DispatchRooms) {
     this.lanes = lanes
@@ -246,7 +249,7 @@ export class Dispatcher {
     if (!isValid) this.rooms.settler.lingeringEnded(job, now)
     else if (ending === null) this.rooms.settler.completed(job, undefined, now)
     else if (typeof ending === 'string') this.rooms.settler.completed(job, ending, now)
-    else this.rooms.settler.ended(job, ending, now)
+    else this.rooms.settler.ended(job, this.#isStopping && gaveWay(ending) ? interrupted : ending, now)
   }
 
   #afterReport(thread: LaneThread, last: Job | undefined, count: number, now: number): void {
@@ -381,6 +384,7 @@ export class Dispatcher {
 
   /** Tells every running handler to stop, without taking its token: what it still finishes counts. */
   tellAll(code: string, message: string): void {
+    this.#isStopping = true
     for (const thread of this.#threads()) {
       for (const { token, phase } of thread.places.values()) {
         if (phase === 'running') thread.port.post({ kind: 'abort', token, code, message })
@@ -398,8 +402,11 @@ export class Dispatcher {
     return longest
   }
 
-  /** Stops every thread; the scheduler is closing. */
+  /** Stops every thread; the scheduler is closing. Who waits for a first open thread is told. */
   stopThreads(): void {
+    for (const { starters } of Object.values(this.lanes)) {
+      for (const { failed } of starters.splice(0)) failed(new ClosedError())
+    }
     for (const thread of this.#threads()) this.terminate(thread, 'closing')
   }
 
@@ -424,6 +431,15 @@ function hasExpired(job: Job, now: number): boolean {
 function giveBackLimits(job: Job, now: number): void {
   const limits = job.details?.gates?.limits
   if (limits !== undefined) for (const limit of limits) limit.gaveBack(now)
+}
+
+const interrupted: Outcome = { kind: 'interrupted' }
+
+/** A handler that threw the reason of its signal, or an error because of it, stopped through no fault of its own. */
+function gaveWay(outcome: Outcome): boolean {
+  if (outcome.kind !== 'threw') return false
+  const { code, cause } = outcome.error
+  return code === 'ERR_SIDEWORK_CLOSING' || cause?.code === 'ERR_SIDEWORK_CLOSING'
 }
 
 /** Jobs sent ahead are called back when their thread has not moved for this long. */

@@ -71,7 +71,7 @@ export class Overdue {
       case 'running':
         return this.#timeOut(thread, execution, job, now)
       case 'stopping':
-        return this.#force(thread, execution, now)
+        return this.#force(thread, execution, job, now)
     }
   }
 
@@ -89,21 +89,22 @@ export class Overdue {
     )
   }
 
-  #force(thread: LaneThread, execution: Execution, now: number): void {
+  #force(thread: LaneThread, execution: Execution, job: Job, now: number): void {
     switch (thread.lane) {
       case 'cpu':
         return this.#dispatcher.terminate(thread, 'timeout')
       case 'io':
-        return this.#retire(thread, execution, now)
+        return this.#retire(thread, execution, job, now)
       case 'main':
         return this.#dispatcher.abandon(thread, execution)
     }
   }
 
   /** While the thread's loop answers, its neighbours may end; no new jobs come, and a new thread takes over. */
-  #retire(thread: LaneThread, execution: Execution, now: number): void {
+  #retire(thread: LaneThread, execution: Execution, job: Job, now: number): void {
     const isAnswering = thread.heardAt >= execution.stoppedAt
-    if (thread.phase === 'retiring' || !thread.hasRunning || !isAnswering) {
+    const wasRetired = execution.deadlineAt - execution.stoppedAt > job.task.policy.killAfterMs
+    if (wasRetired || !thread.hasRunning || !isAnswering) {
       return this.#dispatcher.terminate(thread, 'timeout')
     }
     thread.phase = 'retiring'

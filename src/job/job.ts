@@ -97,8 +97,11 @@ export class JobDetails {
   unlisten: (() => void) | undefined = undefined
   /** An execution without a token that has not really ended yet: no new attempt, and its key is not given on. */
   isLingering = false
-  /** It became due while an execution lingered. */
-  isDueAfterLingering = false
+  /**
+   * What it does when the lingering execution has ended. `stay`: nothing, its time has not come or it is settled;
+   * `go-on`: it is due; `join-again`: it is retried by `retry(id)` and joins its key's line at the end.
+   */
+  afterLingering: 'stay' | 'go-on' | 'join-again' = 'stay'
   /** It ran out of memory once; the next time is final. */
   ranOutOfMemory = false
   /** The attempt that is running was charged already before (interrupted or snoozed). */

@@ -28,6 +28,7 @@ export class Agenda {
   readonly #heap = new TimeHeap<Job | AgendaAlarm>()
   readonly #wake: () => void
   #armedAt: number | undefined
+  #isClosed = false
 
   /** @param wake called when something may be due; it should call `takeDue` until there is nothing more */
   constructor(world: World, wake: () => void) {
@@ -85,7 +86,13 @@ export class Agenda {
     this.#arm()
   }
 
+  /** Nothing falls due any more, whatever is still noted. */
+  close(): void {
+    this.#isClosed = true
+  }
+
   #arm(): void {
+    if (this.#isClosed) return
     const at = this.#heap.firstAt === Infinity ? undefined : this.#heap.firstAt
     if (at === this.#armedAt) return
     this.#armedAt = at

@@ -61,6 +61,11 @@ export class Queue {
     this.#wake(job.task.policy.lane)
   }
 
+  /** A job that is taken back joins its key's line before it is placed. */
+  joinLine(job: Job): void {
+    this.#mayRun(job)
+  }
+
   /** A new job, before it is accepted: decides the state it begins in and puts it there. */
   place(job: Job, now: number): void {
     const runAt = job.details?.runAt

@@ -63,16 +63,23 @@ export class Settler {
     const { details } = job
     if (details === undefined || !details.isLingering) return
     details.isLingering = false
-    if (isSettled(job.state)) this.#queue.leaveLine(job, now)
-    else if (details.isDueAfterLingering) {
-      details.isDueAfterLingering = false
-      this.#queue.due(job, now)
+    if (isSettled(job.state)) return this.#queue.leaveLine(job, now)
+    const next = details.afterLingering
+    details.afterLingering = 'stay'
+    switch (next) {
+      case 'stay':
+        return
+      case 'go-on':
+        return this.#queue.due(job, now)
+      case 'join-again':
+        this.#queue.leaveLine(job, now)
+        return this.#queue.enterAgain(job)
     }
   }
 
   /** The agenda gave out a job whose time has come. */
   due(job: Job, now: number): void {
-    if (job.details?.isLingering === true) job.details.isDueAfterLingering = true
+    if (job.details?.isLingering === true) job.details.afterLingering = 'go-on'
     else this.#queue.due(job, now)
   }
 
@@ -91,7 +98,7 @@ export class Settler {
 
   #takeFromQueue(job: Job): void {
     const { details } = job
-    if (details?.isDueAfterLingering === true) details.isDueAfterLingering = false
+    if (details !== undefined && details.afterLingering !== 'stay') details.afterLingering = 'stay'
     else this.#queue.take(job)
   }
 

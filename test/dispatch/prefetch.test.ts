@@ -1,0 +1,138 @@
+import { describe, expect, it } from 'vitest'
+import { idSeparator, type RunMessage } from '../../src/threads/protocol.js'
+import type { Run } from '../simulation/script.js'
+import { makeSim, type Sim } from '../simulation/sim.js'
+
+/** One thread that knows `short` as a task of very short jobs; a payload says how long a job takes instead. */
+function warmSim(scheduler: object = {}): Sim {
+  const sim = makeSim({ scheduler })
+  const task = sim.task(
+    'short',
+    ({ payload }: Run) => ({ takesMs: (payload as { takes?: number } | null)?.takes ?? 0 }),
+    { attempts: 2 },
+  )
+  for (let n = 0; n < 40; n++) {
+    sim.scheduler.defer(task, null)
+    sim.advance(0)
+  }
+  sim.began.length = 0
+  return sim
+}
+
+const batchesOf = (sim: Sim): number[] =>
+  sim.threads[0]?.inbox
+    .filter((message): message is RunMessage => message.kind === 'run')
+    .map(({ ids }) => ids.split(idSeparator).length) ?? []
+
+describe('prefetch', () => {
+  it('hands short jobs over many at a time, long ones one by one', () => {
+    const sim = warmSim()
+    const before = batchesOf(sim).length
+    for (let n = 0; n < 100; n++) sim.scheduler.defer('short', null)
+    sim.advance(10)
+    const batches = batchesOf(sim).slice(before)
+    expect(batches.length).toBeLessThan(10)
+    expect(sim.scheduler.stats().completed).toBe(140)
+  })
+
+  it('keeps a job that was sent ahead `ready` until its thread takes it', () => {
+    const sim = warmSim()
+    const long = sim.scheduler.defer('short', { takes: 3 })
+    const behind = Array.from({ length: 5 }, () => sim.scheduler.defer('short', null))
+    sim.advance(1)
+    expect([long.state, ...behind.map(({ state }) => state)]).toEqual([
+      'running',
+      ...behind.map(() => 'ready'),
+    ])
+    expect(sim.scheduler.stats()).toMatchObject({ running: 1, ready: 5 })
+    expect(sim.scheduler.stats().lanes.cpu.outstanding).toBe(6)
+  })
+
+  it('calls back what is stuck behind a long job, so that another thread takes it', () => {
+    const sim = warmSim({ threads: { cpu: 2 } })
+    sim.scheduler.defer('short', { takes: 60_000 })
+    const behind = Array.from({ length: 5 }, () => sim.scheduler.defer('short', null))
+    sim.advance(15)
+    expect(behind.map(({ state }) => state)).toEqual(behind.map(() => 'completed'))
+    expect(sim.began.filter(({ payload }) => payload === null)).toHaveLength(5)
+  })
+
+  it('sends nothing with a key or an expiry ahead', () => {
+    const sim = warmSim()
+    sim.scheduler.defer('short', { takes: 3 })
+    sim.scheduler.defer('short', null, { expiresIn: 1000 })
+    sim.advance(0)
+    expect(sim.scheduler.stats().lanes.cpu.outstanding).toBe(1)
+  })
+
+  it('lets a more urgent job pass all but what was sent ahead: about a millisecond of work', () => {
+    const sim = warmSim()
+    for (let n = 0; n < 5000; n++) sim.scheduler.defer('short', { takes: 1 })
+    sim.advance(2)
+    sim.scheduler.defer('short', 'urgent', { priority: 9 })
+    sim.advance(10_000)
+    const place = sim.payloads.indexOf('urgent')
+    expect(place).toBeGreaterThan(0)
+    expect(place).toBeLessThanOrEqual(2 * 512)
+  })
+
+  it.each(['pause', 'cancel'])('gives back what was not taken: %s', (what) => {
+    const sim = warmSim()
+    sim.scheduler.defer('short', { takes: 20 })
+    const behind = Array.from({ length: 5 }, () => sim.scheduler.defer('short', null))
+    sim.advance(1)
+    if (what === 'pause') {
+      sim.scheduler.pause()
+      sim.advance(1000)
+      expect(behind.map(({ state }) => state)).toEqual(behind.map(() => 'ready'))
+      expect(sim.began).toHaveLength(1)
+      sim.scheduler.resume()
+      sim.advance(1000)
+      expect(sim.began).toHaveLength(6)
+    } else {
+      expect(behind.map((job) => job.cancel())).toEqual(behind.map(() => true))
+      sim.advance(1000)
+      expect(sim.began).toHaveLength(1)
+      expect(behind.map(({ state }) => state)).toEqual(behind.map(() => 'cancelled'))
+    }
+  })
+
+  it('a job that was given its place but not taken yet is cancelled without running', () => {
+    const sim = warmSim()
+    const job = sim.scheduler.defer('short', 'never')
+    // Dispatch happens in the same call's aftermath; the thread reads its messages later.
+    sim.world.soon(() => job.cancel())
+    sim.advance(100)
+    expect(job.state).toBe('cancelled')
+    expect(sim.payloads).not.toContain('never')
+  })
+
+  it('C11: 1,000 pauses and resumes lose and double nothing', () => {
+    const sim = makeSim({ seed: 3, shuffle: true, scheduler: { threads: 2 } })
+    const task = sim.task('short', ({ payload }: Run) => ({ takesMs: (payload as number) % 5 === 0 ? 1 : 0 }))
+    const random = sim.world.random
+    let pausedAt = Infinity
+    let wasWrong = false
+    for (let n = 0; n < 1000; n++) {
+      sim.scheduler.defer(task, n)
+      sim.advance(random() < 0.3 ? 1 : 0)
+      if (random() < 0.5) sim.scheduler.pause()
+      else sim.scheduler.resume()
+      pausedAt = sim.began.length
+      if (random() < 0.1) {
+        sim.scheduler.pause()
+        // What had been handed over may still begin; after that nothing does.
+        sim.advance(2)
+        pausedAt = sim.began.length
+        sim.advance(50)
+        wasWrong ||= sim.began.length !== pausedAt
+      }
+    }
+    sim.scheduler.resume()
+    sim.advance(10_000)
+    expect(wasWrong).toBe(false)
+    expect(sim.scheduler.stats()).toMatchObject({ completed: 1000, ready: 0, running: 0 })
+    expect(new Set(sim.began.map(({ id }) => id)).size).toBe(1000)
+    expect(sim.began).toHaveLength(1000)
+  })
+})

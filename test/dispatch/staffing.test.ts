@@ -1,0 +1,146 @@
+import { describe, expect, it } from 'vitest'
+import { makeSim } from '../simulation/sim.js'
+
+const importError = { name: 'Error', message: "Cannot find module './db.js'", code: 'ERR_MODULE_NOT_FOUND' }
+
+describe('threads', () => {
+  it('start on demand, up to the most of their lane', () => {
+    const sim = makeSim({ scheduler: { threads: { cpu: 3 } } })
+    expect(sim.threads).toHaveLength(0)
+    for (let n = 0; n < 10; n++) sim.scheduler.defer(sim.task('t', { takesMs: 10 }))
+    sim.advance(0)
+    expect(sim.scheduler.stats()).toMatchObject({ threads: 3, running: 3, ready: 7 })
+  })
+
+  it('that are idle end after idleTimeout, down to minIdle', () => {
+    const sim = makeSim({ scheduler: { threads: { cpu: 3, minIdle: 1, idleTimeout: 1000 } } })
+    for (let n = 0; n < 3; n++) sim.scheduler.defer(sim.task('t', { takesMs: 10 }))
+    sim.advance(1009)
+    expect(sim.scheduler.stats().threads).toBe(3)
+    sim.advance(1)
+    expect(sim.scheduler.stats().threads).toBe(1)
+    sim.advance(100_000)
+    expect(sim.scheduler.stats().threads).toBe(1)
+  })
+
+  it('that get work again before idleTimeout stay', () => {
+    const sim = makeSim({ scheduler: { threads: { cpu: 1, idleTimeout: 1000 } } })
+    for (let n = 0; n < 5; n++) {
+      sim.scheduler.defer(sim.task('t'))
+      sim.advance(900)
+    }
+    expect(sim.spawnedAt).toHaveLength(1)
+    sim.advance(1000)
+    expect(sim.scheduler.stats().threads).toBe(0)
+  })
+
+  it('say in events when they start and exit, and why', () => {
+    const sim = makeSim({ scheduler: { threads: { cpu: 1, idleTimeout: 1000 } } })
+    const events: unknown[] = []
+    sim.scheduler.on('thread:started', ({ lane, thread }) => void events.push(['started', lane, thread]))
+    sim.scheduler.on('thread:exited', ({ thread, reason }) => void events.push(['exited', thread, reason]))
+    sim.scheduler.defer(sim.task('t'))
+    sim.advance(5000)
+    expect(events).toEqual([['started', 'cpu', 1], ['exited', 1, 'idle']]) // prettier-ignore
+  })
+})
+
+describe('B19: task modules that cannot be imported', () => {
+  it('lead to at most 5 spawns in 10 s; the jobs wait and show the real error', () => {
+    const sim = makeSim({ threads: () => ({ startFails: importError }) })
+    const job = sim.scheduler.defer(sim.task('t'))
+    sim.advance(10_000)
+    expect(sim.spawnedAt.length).toBeLessThanOrEqual(5)
+    expect(sim.spawnedAt.length).toBeGreaterThanOrEqual(3)
+    expect(job.snapshot()).toMatchObject({ state: 'ready', attempt: 0, error: importError })
+    expect(
+      sim.logged.some(
+        ({ level, fields }) => level === 'error' && (fields['err'] as Error).message === importError.message,
+      ),
+    ).toBe(true)
+    sim.advance(600_000)
+    expect(sim.spawnedAt.length).toBeLessThanOrEqual(5 + 21)
+  })
+
+  it('also when many jobs wait for many threads', () => {
+    const sim = makeSim({
+      scheduler: { threads: 16 },
+      threads: () => ({ startFails: importError, startsInMs: 40 }),
+    })
+    for (let n = 0; n < 100; n++) sim.scheduler.defer(sim.task('t'))
+    sim.advance(10_000)
+    // The first burst may be as wide as the lane; after it, one at a time with growing pauses.
+    expect(sim.spawnedAt.filter((at) => at > 0).length).toBeLessThanOrEqual(4)
+  })
+
+  it('make ready() reject with the real error', async () => {
+    const sim = makeSim({ threads: () => ({ startFails: importError }) })
+    const ready = sim.scheduler.ready().catch((error: Error) => error)
+    sim.advance(10)
+    expect(await ready).toMatchObject({
+      code: 'ERR_SIDEWORK_THREAD_START',
+      message: importError.message,
+      cause: importError,
+    })
+  })
+
+  it('and once they can, the waiting jobs run', () => {
+    const sim = makeSim({ threads: (number) => (number < 4 ? { startFails: importError } : {}) })
+    const job = sim.scheduler.defer(sim.task('t'))
+    sim.advance(10_000)
+    expect(job.snapshot()).toMatchObject({ state: 'completed' })
+    expect(job.snapshot().error).toBeUndefined()
+  })
+
+  it.each([
+    ['that exit before they are ready', { exitsAtStart: 13 }, 'code 13'],
+    [
+      'B21: that cannot be spawned',
+      { throwsAtStart: new Error('ERR_WORKER_INIT_FAILED') },
+      'ERR_WORKER_INIT_FAILED',
+    ],
+    ['B20: whose top-level await never settles', { startsInMs: Infinity }, 'top-level await'],
+  ])('threads %s are treated alike', async (_name, script, message) => {
+    const sim = makeSim({ threads: () => script })
+    const ready = sim.scheduler.ready().catch((error: Error) => error)
+    const job = sim.scheduler.defer(sim.task('t'))
+    sim.advance(10_000)
+    expect((await ready) as Error).toMatchObject({
+      code: 'ERR_SIDEWORK_THREAD_START',
+      message: expect.stringContaining(message),
+    })
+    expect(sim.spawnedAt.length).toBeLessThanOrEqual(6 * 2)
+    expect(job.state).toBe('ready')
+  })
+})
+
+describe('ready()', () => {
+  it('starts one thread per lane of threads, and resolves when they are open', async () => {
+    const sim = makeSim({ threads: () => ({ startsInMs: 40 }) })
+    sim.task('t')
+    let isReady = false
+    const ready = sim.scheduler.ready().then(() => (isReady = true))
+    sim.advance(39)
+    await Promise.resolve()
+    expect([isReady, sim.world.isKeptAlive]).toEqual([false, true])
+    await sim.flow(1)
+    await ready
+    expect(sim.threads.map(({ lane }) => lane).sort()).toEqual(['cpu', 'io'])
+    expect(sim.world.isKeptAlive).toBe(false)
+  })
+
+  it('rejects naming a task that the modules do not define', async () => {
+    const sim = makeSim({ threads: () => ({ tasks: ['other'] }) })
+    sim.scheduler.defer(sim.task('missing'), undefined, { delay: 1000 })
+    const ready = sim.scheduler.ready().catch((error: Error) => error.message)
+    sim.advance(10)
+    expect(await ready).toContain("'missing'")
+  })
+
+  it('rejects when the scheduler is closed meanwhile', async () => {
+    const sim = makeSim({ threads: () => ({ startsInMs: 5000 }) })
+    const ready = sim.scheduler.ready().catch((error: { code: string }) => error.code)
+    await sim.close({}, 1000)
+    expect(await ready).toBe('ERR_SIDEWORK_CLOSED')
+  })
+})

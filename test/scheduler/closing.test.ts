@@ -1,0 +1,306 @@
+import { describe, expect, it } from 'vitest'
+import type { Ending } from '../../src/threads/protocol.js'
+import { failsWith, neverEnds, snoozes, type Run } from '../simulation/script.js'
+import { makeSim } from '../simulation/sim.js'
+
+const states = (jobs: { state: string }[]): string[] => jobs.map(({ state }) => state)
+
+describe('close()', () => {
+  it('runs what is ready, keyed jobs too, and does not wait for what is scheduled or retrying', async () => {
+    const sim = makeSim()
+    const later = sim.scheduler.defer(sim.task('later'), undefined, { delay: 60_000 })
+    const retrying = sim.scheduler.defer(sim.task('bad', failsWith('no')))
+    sim.advance(10)
+    const ready = Array.from({ length: 5 }, (_, n) =>
+      sim.scheduler.defer(sim.task('t', { takesMs: 10 }), n, { orderingKey: 'k' }),
+    )
+    const report = await sim.close({}, 51)
+    expect(states(ready)).toEqual(ready.map(() => 'completed'))
+    expect(report.settled).toEqual({ completed: 5, failed: 0, cancelled: 0, expired: 0 })
+    expect(report.lost.map(({ id, state }) => [id, state])).toEqual([[later.id, 'scheduled'], [retrying.id, 'retrying']]) // prettier-ignore
+    expect(states([later, retrying])).toEqual(['cancelled', 'cancelled'])
+  })
+
+  it('does not start what is ready with drain: false, but lets running jobs end', async () => {
+    const sim = makeSim()
+    const running = sim.scheduler.defer(sim.task('t', { takesMs: 10 }))
+    const waiting = sim.scheduler.defer(sim.task('t'))
+    sim.advance(1)
+    const report = await sim.close({ drain: false }, 20)
+    expect(running.state).toBe('completed')
+    expect(report.lost.map(({ id, state, attempt }) => [id, state, attempt])).toEqual([
+      [waiting.id, 'ready', 0],
+    ])
+    expect(sim.began).toHaveLength(1)
+  })
+
+  it('refuses new jobs at once, and everything after it', async () => {
+    const sim = makeSim()
+    const task = sim.task('t')
+    const refused: unknown[] = []
+    sim.scheduler.on('refused', (event) => void refused.push(event))
+    const closing = sim.close({}, 100)
+    expect(() => sim.scheduler.defer(task)).toThrow(
+      expect.objectContaining({ code: 'ERR_SIDEWORK_CLOSED', status: 503 }),
+    )
+    await closing
+    expect(() => sim.scheduler.defer(task)).toThrow(expect.objectContaining({ code: 'ERR_SIDEWORK_CLOSED' }))
+    sim.advance(0)
+    const event = { task: 't', code: 'ERR_SIDEWORK_CLOSED', at: expect.any(Number) as number }
+    expect(refused).toEqual([event, event])
+    await expect(sim.scheduler.ready()).rejects.toMatchObject({ code: 'ERR_SIDEWORK_CLOSED' })
+  })
+
+  it('E4: answers every call with the same promise, also before anything started', async () => {
+    const sim = makeSim()
+    const first = sim.scheduler.close()
+    const others = Array.from({ length: 100 }, () => sim.scheduler.close({ timeout: 0 }))
+    expect(others.every((other) => other === first)).toBe(true)
+    sim.advance(1)
+    expect((await first).lost).toEqual([])
+    expect(sim.scheduler.close()).toBe(first)
+  })
+
+  it('E2: at the deadline tells handlers with code ERR_SIDEWORK_CLOSING, then uses force within 800 ms', async () => {
+    const sim = makeSim({ scheduler: { threads: { cpu: 1, io: 1 } } })
+    const polite = sim.scheduler.defer(sim.task('polite', { takesMs: 60_000, onAbort: null }, { lane: 'io' }))
+    const rude = sim.scheduler.defer(sim.task('rude', neverEnds))
+    sim.advance(10)
+    const closed = sim.scheduler.close({ timeout: 1000 })
+    sim.advance(1000)
+    expect(states([polite, rude])).toEqual(['completed', 'running'])
+    const abort = sim.threads.flatMap(({ inbox }) => inbox).find(({ kind }) => kind === 'abort')
+    expect(abort).toMatchObject({ code: 'ERR_SIDEWORK_CLOSING' })
+    sim.advance(799)
+    expect(rude.state).toBe('running')
+    sim.advance(201)
+    const report = await closed
+    expect(rude.state).toBe('cancelled')
+    expect(report.settled).toEqual({ completed: 1, failed: 0, cancelled: 0, expired: 0 })
+    expect(report.lost).toMatchObject([{ id: rude.id, state: 'running', attempt: 1 }])
+  })
+
+  it('is shorter than 800 ms after the deadline when all tasks ask for less', async () => {
+    const sim = makeSim()
+    sim.scheduler.defer(sim.task('rude', neverEnds, { killAfter: 100 }))
+    sim.advance(10)
+    await sim.close({ timeout: 0 }, 101)
+  })
+
+  it('does not charge a handler that stops because the scheduler closes', async () => {
+    const sim = makeSim()
+    const job = sim.scheduler.defer(sim.task('polite', { takesMs: 60_000 }, { attempts: 1 }))
+    const wrapped: Ending = {
+      kind: 'threw',
+      permanent: false,
+      error: {
+        name: 'AbortError',
+        message: 'aborted',
+        code: 'ABORT_ERR',
+        cause: { name: 'E', message: '', code: 'ERR_SIDEWORK_CLOSING' },
+      },
+    }
+    const io = sim.scheduler.defer(
+      sim.task('io', { takesMs: 60_000, onAbort: wrapped }, { attempts: 1, lane: 'io' }),
+    )
+    sim.advance(10)
+    const report = await sim.close({ timeout: 100 }, 1000)
+    expect(states([job, io])).toEqual(['cancelled', 'cancelled'])
+    expect(report.settled.failed).toBe(0)
+    expect(report.lost.map(({ id, attempt, errors }) => [id, attempt, errors])).toEqual([[job.id, 1, []], [io.id, 1, []]]) // prettier-ignore
+  })
+
+  it('E7: rejects whoever waits for a result with ERR_SIDEWORK_CLOSED', async () => {
+    const sim = makeSim()
+    const jobs = [
+      sim.scheduler.defer(sim.task('rude', neverEnds)),
+      sim.scheduler.defer(sim.task('t')),
+      sim.scheduler.defer(sim.task('t'), undefined, { delay: 1000 }),
+      sim.scheduler.defer(sim.task('t'), undefined, { delay: 1000, orderingKey: 'k' }),
+    ]
+    const codes = jobs.map((job) =>
+      job.result({ timeout: '1h' }).catch((error: { code: string }) => error.code),
+    )
+    sim.advance(1)
+    await sim.close({ timeout: 0 }, 1000)
+    expect(await Promise.all(codes)).toEqual(jobs.map(() => 'ERR_SIDEWORK_CLOSED'))
+  })
+
+  it('finishes though a thread never exits (B30)', async () => {
+    const sim = makeSim({ threads: () => ({ exitsInMs: Infinity }) })
+    sim.scheduler.defer(sim.task('t'))
+    sim.advance(10)
+    await sim.close({}, 1000)
+    expect(sim.world.isClosed).toBe(true)
+  })
+
+  it('of a paused scheduler does not wait for jobs that cannot start', async () => {
+    const sim = makeSim()
+    sim.scheduler.pause()
+    const job = sim.scheduler.defer(sim.task('t'))
+    sim.advance(10)
+    const report = await sim.close({}, 1000)
+    expect(report.lost).toMatchObject([{ id: job.id, state: 'ready' }])
+    expect(sim.began).toEqual([])
+  })
+
+  it('while threads are still starting waits for them and runs what is ready', async () => {
+    const sim = makeSim({ threads: () => ({ startsInMs: 40 }) })
+    const job = sim.scheduler.defer(sim.task('t'))
+    await sim.close({}, 100)
+    expect(job.state).toBe('completed')
+  })
+
+  it('says so in one warning when jobs are lost, and in events', async () => {
+    const sim = makeSim()
+    const events: unknown[] = []
+    sim.scheduler.on('closing', () => void events.push('closing'))
+    sim.scheduler.on('closed', ({ lost }) => void events.push(['closed', lost]))
+    const job = sim.scheduler.defer(sim.task('t'), undefined, { delay: 1000 })
+    await sim.close({}, 1000)
+    sim.advance(0)
+    expect(events).toEqual(['closing', ['closed', 1]])
+    const warnings = sim.logged.filter(({ level }) => level === 'warn')
+    expect(warnings.map(({ fields }) => fields)).toEqual([{ count: 1, ids: [job.id] }])
+  })
+
+  it('accepts children of running jobs until the deadline, and runs them', async () => {
+    const sim = makeSim()
+    const says = [
+      {
+        afterMs: 50,
+        message: (token: number) => ({ kind: 'defer', token, call: 1, task: 'child', payload: '1' }) as const,
+      },
+    ]
+    sim.task('child')
+    sim.scheduler.defer(sim.task('parent', { takesMs: 100, says }))
+    sim.scheduler.defer('child')
+    sim.advance(1)
+    const report = await sim.close({}, 200)
+    expect(report.settled.completed).toBe(3)
+  })
+
+  it('leaves nothing behind while short jobs are in every stage of being handed over', async () => {
+    for (let seed = 0; seed < 60; seed++) {
+      const sim = makeSim({ seed, shuffle: true, scheduler: { threads: 2 } })
+      const task = sim.task('short', ({ payload }: Run) => ({
+        takesMs: (payload as number) % 4 === 0 ? 1 : 0,
+      }))
+      for (let n = 0; n < 60; n++) {
+        sim.scheduler.defer(task, 1)
+        sim.advance(0)
+      }
+      for (let n = 0; n < 60; n++) sim.scheduler.defer(task, n)
+      sim.advance(seed % 4)
+      const report = await sim.close({ timeout: 0 }, 1000)
+      expect(report.settled.completed + report.lost.length).toBeLessThanOrEqual(120)
+      await sim.finish()
+    }
+  })
+})
+
+describe('restore()', () => {
+  it('takes back what was lost: id, attempt, due time, order, payload with bytes', async () => {
+    const before = makeSim()
+    const options = { backoff: { type: 'fixed', delay: 60_000 } } as const
+    before.scheduler.defer(
+      before.task('bad', failsWith('no'), options),
+      { n: 1, bytes: new Uint8Array([1, 2, 3]) },
+      { priority: 7 },
+    )
+    before.scheduler.defer(before.task('t'), 'later', { delay: 120_000, id: 'mine' })
+    before.advance(10)
+    before.scheduler.pause()
+    before.scheduler.defer(before.task('t'), 'ready')
+    const report = await before.close({ timeout: 0 }, 1000)
+    const lost = JSON.parse(JSON.stringify(report.lost)) as typeof report.lost
+
+    const after = makeSim({ seed: 2, wall: before.world.clock.wall() })
+    after.task('bad', {}, options)
+    after.task('t')
+    const jobs = after.scheduler.restore(lost)
+    expect(jobs.map(({ id }) => id)).toEqual(lost.map(({ id }) => id))
+    expect(jobs.map((job) => job.snapshot().runAt)).toEqual([
+      lost[0]?.runAt,
+      lost[1]?.runAt,
+      expect.any(Number),
+    ])
+    expect(jobs[0]?.snapshot()).toMatchObject({ attempt: 1, priority: 7, errors: [{ attempt: 1 }] })
+    after.advance(200_000)
+    expect(after.began.map(({ id, attempt, payload }) => [id, attempt, payload])).toEqual([
+      [jobs[2]?.id, 1, 'ready'],
+      [jobs[0]?.id, 2, { n: 1, bytes: new Uint8Array([1, 2, 3]) }],
+      ['mine', 1, 'later'],
+    ])
+    expect(after.scheduler.job('mine')?.state).toBe('completed')
+  })
+
+  it('repeats an attempt that was cut off, snoozed or interrupted under its number', async () => {
+    const before = makeSim({ scheduler: { threads: { cpu: 2, io: 1 } } })
+    const once = { attempts: 1 } as const
+    before.scheduler.defer(before.task('rude', neverEnds, once))
+    before.scheduler.defer(before.task('sleepy', snoozes(5000), once))
+    before.scheduler.defer(before.task('cut', { takesMs: 60_000 }, { ...once, lane: 'io' }))
+    before.scheduler.defer(before.task('cut'))
+    before.advance(10)
+    before.scheduler.pause()
+    before.threads.find(({ lane }) => lane === 'io')?.crash()
+    before.advance(10)
+    const { lost } = await before.close({ timeout: 0 }, 1000)
+    expect(lost.map(({ state, attempt }) => [state, attempt])).toEqual([['running', 1], ['scheduled', 1], ['ready', 1], ['ready', 1]]) // prettier-ignore
+
+    const after = makeSim({ seed: 2, wall: before.world.clock.wall() })
+    for (const [name, options] of [
+      ['rude', once],
+      ['sleepy', once],
+      ['cut', { ...once, lane: 'io' }],
+    ] as const) {
+      after.task(name, {}, options)
+    }
+    after.scheduler.restore(lost)
+    after.advance(10_000)
+    expect(after.began.map(({ attempt }) => attempt)).toEqual([1, 1, 1, 1])
+    expect(after.scheduler.stats().completed).toBe(4)
+  })
+
+  it('keeps the place of a head that was being retried, and the order of its line', async () => {
+    const before = makeSim()
+    const bad = before.task('bad', failsWith('no'), { backoff: { type: 'fixed', delay: 60_000 } })
+    const key = { orderingKey: 'k' }
+    before.scheduler.defer(before.task('delayed'), undefined, { ...key, delay: 20 })
+    before.scheduler.defer(bad, undefined, key)
+    before.scheduler.defer(before.task('second'), undefined, key)
+    before.advance(50)
+    const { lost } = await before.close({ timeout: 0 }, 1000)
+
+    const after = makeSim({ seed: 2, wall: before.world.clock.wall() })
+    for (const name of ['bad', 'second', 'delayed']) after.task(name)
+    after.scheduler.restore(lost)
+    after.advance(30_000)
+    expect(after.order).toEqual([])
+    after.advance(60_000)
+    expect(after.order).toEqual(['bad', 'second', 'delayed'])
+  })
+
+  it('is all or nothing', () => {
+    const sim = makeSim({ scheduler: { maxQueued: 3 } })
+    const task = sim.task('t')
+    const job = sim.scheduler.defer(task, undefined, { delay: 1000 })
+    const snapshot = job.snapshot()
+    const lost = (id: string): typeof snapshot => ({ ...snapshot, id })
+    const before = sim.scheduler.stats()
+    for (const [jobs, code] of [
+      [[lost('a'), snapshot], 'ERR_SIDEWORK_ID_TAKEN'],
+      [[lost('a'), lost('a')], 'ERR_SIDEWORK_ID_TAKEN'],
+      [[lost('a'), { ...snapshot, id: 'b', task: 'unknown' }], 'ERR_SIDEWORK_UNKNOWN_TASK'],
+      [[lost('a'), { ...snapshot, id: 'b', state: 'completed' }], 'ERR_SIDEWORK_OPTION'],
+      [[lost('a'), { ...snapshot, id: 'b', generation: 0 }], 'ERR_SIDEWORK_OPTION'],
+      [[lost('a'), null], 'ERR_SIDEWORK_OPTION'],
+      [[lost('a'), lost('b'), lost('c')], 'ERR_SIDEWORK_QUEUE_FULL'],
+    ] as const) {
+      expect(() => sim.scheduler.restore(jobs as never), code).toThrow(expect.objectContaining({ code }))
+      expect(sim.scheduler.stats(), code).toEqual(before)
+    }
+    expect(sim.scheduler.job('a')).toBeUndefined()
+  })
+})

@@ -1,0 +1,299 @@
+/**
+ * A thread of the virtual world. It speaks the real protocol through real claims on a shared array, and what its
+ * handlers do is scripted. What was posted arrives as copies, in order, in a later turn; `drain` delivers at once what
+ * has been posted, as with a real port.
+ */
+import { addBusy, take } from '../../src/threads/claims.js'
+import { decodePayload } from '../../src/job/payload.js'
+import type { Lane } from '../../src/job/snapshot.js'
+import {
+  idSeparator,
+  type AbortMessage,
+  type Ending,
+  type FromThread,
+  type RunMessage,
+  type ToThread,
+} from '../../src/threads/protocol.js'
+import type { ThreadExit, ThreadListener, ThreadPort } from '../../src/world.js'
+import type { Behaviour, Run, ThreadScript } from './script.js'
+import type { VirtualWorld } from './world.js'
+
+/** What a fake thread needs of its simulation. */
+export interface FakeThreadPorts {
+  readonly world: VirtualWorld
+  behave(run: Run): Behaviour
+  began(run: Run): void
+  ended(run: Run): void
+}
+
+interface Live {
+  readonly run: Run
+  readonly behaviour: Behaviour
+  callOff: (() => void)[]
+  isAborted: boolean
+}
+
+interface OpenBatch {
+  readonly message: RunMessage
+  index: number
+}
+
+const reportEveryMs = 1
+
+export class FakeThread implements ThreadPort {
+  readonly lane: Lane
+  readonly number: number
+  readonly shared: Int32Array | undefined
+  /** Everything the scheduler posted, as it was read. */
+  readonly inbox: ToThread[] = []
+  readonly #ports: FakeThreadPorts
+  readonly #listener: ThreadListener
+  readonly #script: ThreadScript
+  readonly #live = new Map<number, Live>()
+  #outbox: FromThread[] = []
+  #unread: ToThread[] = []
+  #batches: OpenBatch[] = []
+  #unsent: { token: number; ending: Ending }[] = []
+  #reportedAt = 0
+  #willReport = false
+  /** Its loop does not turn. */
+  #isSpinning = false
+  #state: 'alive' | 'dying' | 'gone' = 'alive'
+
+  constructor(
+    lane: Lane,
+    number: number,
+    listener: ThreadListener,
+    script: ThreadScript,
+    ports: FakeThreadPorts,
+  ) {
+    this.lane = lane
+    this.number = number
+    this.shared = lane === 'cpu' ? new Int32Array(new SharedArrayBuffer(8)) : undefined
+    this.#listener = listener
+    this.#script = script
+    this.#ports = ports
+    this.#plan(script.startsInMs ?? 0, () => this.#open())
+  }
+
+  /** Attempts whose handlers run at this moment. */
+  get running(): Run[] {
+    return [...this.#live.values()].map(({ run }) => run)
+  }
+
+  get isGone(): boolean {
+    return this.#state === 'gone'
+  }
+
+  post(message: ToThread): void {
+    if (this.#state !== 'alive') return
+    this.#unread.push(structuredClone(message))
+    this.#ports.world.plan(`to:${this.number}`, 0, () => this.#readAll())
+  }
+
+  drain(): void {
+    for (let next = this.#outbox.shift(); next !== undefined; next = this.#outbox.shift()) {
+      this.#listener.message(next)
+    }
+  }
+
+  terminate(): void {
+    if (this.#state === 'alive') this.#exit({ exitCode: 1 }, this.#script.exitsInMs ?? 0)
+  }
+
+  /** Says something, also something forged. */
+  say(message: FromThread): void {
+    this.#outbox.push(structuredClone(message))
+    this.#ports.world.plan(`from:${this.number}`, 0, () => {
+      const next = this.#outbox.shift()
+      if (next !== undefined) this.#listener.message(next)
+    })
+  }
+
+  /** Dies of itself. */
+  crash(exit: Partial<ThreadExit> = {}): void {
+    if (this.#state === 'alive') this.#exit({ exitCode: 1, ...exit }, 0)
+  }
+
+  #open(): void {
+    const { startFails, exitsAtStart, tasks = [] } = this.#script
+    if (startFails !== undefined) this.say({ kind: 'start-failed', error: startFails })
+    else if (exitsAtStart !== undefined) this.crash({ exitCode: exitsAtStart })
+    else this.say({ kind: 'ready', tasks })
+  }
+
+  #plan(delayMs: number, task: () => void): () => void {
+    if (delayMs === Infinity) return () => undefined
+    return this.#ports.world.plan(`thread:${this.number}`, delayMs, () => {
+      if (this.#state === 'alive') task()
+    })
+  }
+
+  #readAll(): void {
+    while (this.#state === 'alive' && !this.#isSpinning) {
+      const message = this.#unread.shift()
+      if (message === undefined) return
+      this.inbox.push(message)
+      this.#read(message)
+    }
+  }
+
+  #read(message: ToThread): void {
+    switch (message.kind) {
+      case 'run':
+        return this.#receive(message)
+      case 'abort':
+        this.#report()
+        this.say({ kind: 'heartbeat', token: message.token })
+        return this.#abort(message)
+      case 'deferred':
+        return
+      case 'close':
+        return this.crash({ exitCode: 0 })
+    }
+  }
+
+  #receive(message: RunMessage): void {
+    if (this.lane === 'cpu') {
+      this.#batches.push({ message, index: 0 })
+      if (this.#live.size === 0) {
+        this.#reportedAt = this.#now
+        this.#startNext()
+      }
+    } else idsOf(message).forEach((_, index) => this.#begin(message, index))
+  }
+
+  /** Solo: takes jobs one after another until one takes time. */
+  #startNext(): void {
+    for (let batch = this.#batches[0]; batch !== undefined; batch = this.#batches[0]) {
+      if (this.#state !== 'alive' || this.#live.size > 0) return
+      const { message, index } = batch
+      const isOver = index >= idsOf(message).length
+      if (isOver || !take(this.#cells, message.generation, message.first + index)) {
+        this.#batches.shift()
+        this.#report()
+        continue
+      }
+      batch.index++
+      this.#begin(message, index)
+    }
+  }
+
+  #begin(message: RunMessage, index: number): void {
+    const run = readRun(message, index, this)
+    const behaviour = this.#ports.behave(run)
+    const live: Live = { run, behaviour, callOff: [], isAborted: false }
+    this.#live.set(run.token, live)
+    this.#ports.began(run)
+    this.#isSpinning = behaviour.spins === true
+    for (const { afterMs = 0, ...saying } of behaviour.says ?? []) {
+      live.callOff.push(this.#plan(afterMs, () => this.#tell(saying.message(run.token))))
+    }
+    const { takesMs = 0 } = behaviour
+    if (takesMs === 0 && behaviour.says === undefined) this.#finish(live)
+    else {
+      if (this.lane === 'cpu' && behaviour.spins !== true) this.#reportSoon()
+      live.callOff.push(this.#plan(takesMs, () => this.#finish(live)))
+    }
+  }
+
+  #finish({ run, behaviour }: Live, ending: Ending = behaviour.ends ?? null): void {
+    if (behaviour.crashes !== undefined) return this.crash(behaviour.crashes)
+    this.#end(run, ending)
+  }
+
+  #abort({ token, code, message }: AbortMessage): void {
+    const live = this.#live.get(token)
+    if (live === undefined || live.isAborted || live.behaviour.ignoresAbort === true) return
+    live.isAborted = true
+    for (const callOff of live.callOff) callOff()
+    const error = { name: 'SideworkError', message, code }
+    const { onAbort } = live.behaviour
+    this.#end(live.run, onAbort === undefined ? { kind: 'threw', error, permanent: false } : onAbort)
+  }
+
+  #end(run: Run, ending: Ending): void {
+    this.#live.delete(run.token)
+    this.#isSpinning = false
+    this.#ports.ended(run)
+    if (this.lane === 'cpu') {
+      this.#unsent.push({ token: run.token, ending })
+      if (this.#now - this.#reportedAt > reportEveryMs) this.#report()
+      this.#startNext()
+    } else {
+      this.#unsent.push({ token: run.token, ending })
+      this.#reportSoon()
+    }
+    if (this.#unread.length > 0) this.#readAll()
+  }
+
+  #reportSoon(): void {
+    if (this.#willReport) return
+    this.#willReport = true
+    this.#plan(0, () => this.#report())
+  }
+
+  #report(): void {
+    this.#willReport = false
+    if (this.#unsent.length === 0) return
+    const unsent = this.#unsent
+    this.#unsent = []
+    if (this.shared !== undefined) addBusy(this.shared, this.#now - this.#reportedAt)
+    this.#reportedAt = this.#now
+    if (this.lane === 'cpu' && unsent.every(({ ending }) => ending === null)) this.say(unsent.length)
+    else {
+      const tokens = unsent.map(({ token }) => token)
+      this.say({ kind: 'ended', tokens, endings: unsent.map(({ ending }) => ending) })
+    }
+  }
+
+  /** What is finished is told first. */
+  #tell(message: FromThread): void {
+    this.#report()
+    this.say(message)
+  }
+
+  #exit(exit: ThreadExit, delayMs: number): void {
+    const isSelf = exit.error === undefined && this.#script.exitsInMs === undefined
+    if (isSelf && !this.#isSpinning) this.#report() // as `process.on('exit')` does
+    this.#state = 'dying'
+    if (delayMs === Infinity) return
+    this.#ports.world.plan(`exit:${this.number}`, delayMs, () => {
+      this.#state = 'gone'
+      for (const { run } of this.#live.values()) this.#ports.ended(run)
+      this.#live.clear()
+      this.drain()
+      this.#listener.exited(exit)
+    })
+  }
+
+  get #now(): number {
+    return this.#ports.world.clock.now()
+  }
+
+  get #cells(): Int32Array {
+    if (this.shared === undefined) throw new Error('a shared lane takes no tokens')
+    return this.shared
+  }
+}
+
+function readRun(message: RunMessage, index: number, thread: FakeThread): Run {
+  const extra = message.extras?.find(({ at }) => at === index)
+  const [task, maxAttempts] = message.tasks[message.which?.[index] ?? 0] ?? ['', 1]
+  const payloads = JSON.parse(message.payloads) as unknown[]
+  const payload = extra?.bytes === undefined ? payloads[index] : decodePayload(extra.bytes)
+  return {
+    thread,
+    token: message.tokens?.[index] ?? message.first + index,
+    id: idsOf(message)[index] ?? '',
+    task,
+    payload: extra?.isVoid === true ? undefined : payload,
+    attempt: extra?.attempt ?? 1,
+    maxAttempts: extra?.maxAttempts ?? maxAttempts,
+  }
+}
+
+/** The ids of a batch. */
+function idsOf(message: RunMessage): readonly string[] {
+  return message.ids.split(idSeparator)
+}

@@ -1,0 +1,191 @@
+/**
+ * A deterministic World: virtual time, seeded chance, and a loop that the test turns. Everything that is to happen is a
+ * happening on a channel; those of one channel keep their order, as messages of one port do, while those of different
+ * channels at the same instant may come in any order: as they were planned, or shuffled by the seed.
+ *
+ *      advance(ms) ─▶ [ soon queue empty ] ─▶ earliest happening ─▶ [ soon queue empty ] ─▶ … ─▶ now + ms
+ */
+import type { Lane } from '../../src/job/snapshot.js'
+import type { Clock, ThreadListener, ThreadPort, World } from '../../src/world.js'
+
+interface Happening {
+  readonly at: number
+  readonly order: number
+  readonly channel: string
+  readonly run: () => void
+}
+
+/** More happenings than this in one `advance` is a loop without end. */
+const mostHappenings = 2_000_000
+const idAlphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+
+export interface VirtualWorldOptions {
+  seed?: number
+  /** Simultaneous happenings of different channels come in an order that the seed decides. Default: as planned. */
+  shuffle?: boolean
+  /** The wall clock at the start, ms since the epoch. */
+  wall?: number
+}
+
+/** mulberry32: small, seeded, good enough to choose schedules. */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+export class VirtualWorld implements World {
+  readonly clock: Clock
+  readonly random: () => number
+  readonly #chooses: () => number
+  readonly #shuffles: boolean
+  #now = 0
+  /** Wall time minus `now()`. */
+  #offset: number
+  #soon: (() => void)[] = []
+  readonly #channels = new Map<string, Happening[]>()
+  #planned = 0
+  #timer: { at: number; wake: () => void } | undefined
+  isKeptAlive = false
+  isClosed = false
+  /** How often the one timer was armed. */
+  timersArmed = 0
+  startThread: (lane: Lane, listener: ThreadListener) => ThreadPort = () => {
+    throw new Error('This world starts no threads.')
+  }
+
+  constructor({ seed = 1, shuffle = false, wall = Date.UTC(2026, 0, 1) }: VirtualWorldOptions = {}) {
+    this.#offset = wall
+    this.random = seededRandom(seed)
+    this.#chooses = seededRandom(seed ^ 0x5eed)
+    this.#shuffles = shuffle
+    this.clock = {
+      now: () => this.#now,
+      precise: () => this.#now,
+      wall: () => this.#now + this.#offset,
+      wallAt: (instant) => instant + this.#offset,
+      resolutionMs: 0,
+    }
+  }
+
+  readonly randomId = (cell: number): string =>
+    [
+      ...Array.from({ length: 22 }, () => Math.floor(this.random() * 64)),
+      ...[18, 12, 6, 0].map((shift) => (cell >> shift) & 63),
+    ]
+      .map((digit) => idAlphabet.charAt(digit))
+      .join('')
+
+  armTimer(at: number | undefined, wake: () => void): void {
+    this.#timer = at === undefined ? undefined : { at, wake }
+    if (at !== undefined) this.timersArmed++
+  }
+
+  soon(task: () => void): void {
+    this.#soon.push(task)
+  }
+
+  nextTurn(task: () => void): void {
+    this.plan('turn', 0, task)
+  }
+
+  keepAlive(active: boolean): void {
+    this.isKeptAlive = active
+  }
+
+  close(): void {
+    this.isClosed = true
+    this.isKeptAlive = false
+    this.#timer = undefined
+  }
+
+  /** When the one timer fires, or undefined. */
+  get timerAt(): number | undefined {
+    return this.#timer?.at
+  }
+
+  /** Runs `task` after `delayMs`; returns what calls it off. Happenings of one channel keep their order. */
+  plan(channel: string, delayMs: number, task: () => void): () => void {
+    const happening = { at: this.#now + delayMs, order: ++this.#planned, channel, run: task }
+    const line = this.#channels.get(channel) ?? []
+    this.#channels.set(channel, line)
+    const after = line.findIndex(({ at }) => at > happening.at)
+    line.splice(after < 0 ? line.length : after, 0, happening)
+    return () => {
+      const index = line.indexOf(happening)
+      if (index >= 0) line.splice(index, 1)
+    }
+  }
+
+  /** Lets time pass, doing whatever falls due on the way. */
+  advance(ms: number): void {
+    const end = this.#now + ms
+    for (let count = 0; ; count++) {
+      if (count > mostHappenings)
+        throw new Error(`more than ${mostHappenings} happenings: a loop without end`)
+      this.#drainSoon()
+      const next = this.#next(end)
+      if (next === undefined) break
+      this.#now = Math.max(this.#now, next.at)
+      next.run()
+    }
+    this.#now = end
+  }
+
+  /** The event loop is blocked: time passes and nothing happens. */
+  block(ms: number): void {
+    this.#now += ms
+  }
+
+  /** The wall clock jumps; the monotonic one does not notice. */
+  jumpWall(ms: number): void {
+    this.#offset += ms
+  }
+
+  #drainSoon(): void {
+    for (let count = 0; this.#soon.length > 0; count++) {
+      if (count > mostHappenings) throw new Error('a soon queue that never empties')
+      const tasks = this.#soon
+      this.#soon = []
+      for (const task of tasks) task()
+    }
+  }
+
+  /** The heads of all channels that are due first: one of them. */
+  #next(end: number): { at: number; run: () => void } | undefined {
+    let at = end
+    let heads: { at: number; order: number; run: () => void }[] = []
+    const consider = (head: { at: number; order: number; run: () => void }): void => {
+      // What fell due while the loop was blocked is all due at this moment.
+      const due = Math.max(head.at, this.#now)
+      if (due > at) return
+      if (due < at) heads = []
+      at = due
+      heads.push(head)
+    }
+    const timer = this.#timer
+    if (timer !== undefined) consider({ at: timer.at, order: Infinity, run: () => this.#fire(timer) })
+    for (const [channel, line] of this.#channels) {
+      const head = line[0]
+      if (head === undefined) this.#channels.delete(channel)
+      else consider({ at: head.at, order: head.order, run: () => void line.shift()?.run() })
+    }
+    if (this.#shuffles) return heads[Math.floor(this.#chooses() * heads.length)]
+    return heads.reduce<(typeof heads)[0] | undefined>(
+      (first, head) =>
+        first === undefined || head.at < first.at || (head.at === first.at && head.order < first.order)
+          ? head
+          : first,
+      undefined,
+    )
+  }
+
+  #fire(timer: { wake: () => void }): void {
+    if (this.#timer === timer) this.#timer = undefined
+    timer.wake()
+  }
+}

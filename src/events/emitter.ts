@@ -40,7 +40,11 @@ export class Emitter {
   }
 
   remove(event: EventName, listener: (event: never) => void): void {
-    const left = (this.#listeners.get(event) ?? []).filter((entry) => entry.listener !== listener)
+    this.#keep(event, (entry) => entry.listener !== listener)
+  }
+
+  #keep(event: EventName, wanted: (entry: Entry) => boolean): void {
+    const left = (this.#listeners.get(event) ?? []).filter(wanted)
     if (left.length === 0) this.#listeners.delete(event)
     else this.#listeners.set(event, left)
   }
@@ -73,9 +77,9 @@ export class Emitter {
   }
 
   #tell(event: EventName, data: object): void {
-    for (const { listener, isOnce } of this.#listeners.get(event) ?? []) {
-      if (isOnce) this.remove(event, listener)
-      const tell = listener as (data: object) => void // registered for this event, so it takes its data
+    for (const entry of this.#listeners.get(event) ?? []) {
+      if (entry.isOnce) this.#keep(event, (other) => other !== entry)
+      const tell = entry.listener as (data: object) => void // registered for this event, so it takes its data
       try {
         tell(data)
       } catch (error) {

@@ -146,7 +146,8 @@ export class Scheduler {
       maxQueuedBytes: settings.maxQueuedBytes,
       hasTaskModules: settings.hasTaskModules,
       expire: (job, now) => this.#expire(job, now),
-      abort: (job, reason) => void this.#cancel(job, reason instanceof Error ? reason.message : undefined),
+      abort: (job, reason) =>
+        void this.#cancel(job, reason instanceof Error ? serializeError(reason).message : undefined),
     })
     this.#view = { idOf, clock: world.clock, startError: (job) => this.#startErrorOf(job) }
   }
@@ -364,6 +365,8 @@ export class Scheduler {
 
   #defer(request: RequestContext | undefined, task: unknown, rest: unknown[]): Job {
     try {
+      if (typeof task === 'function' && rest[1] !== undefined)
+        throw new OptionError('defer got three arguments for a closure. Give defer(fn, options).')
       const asked: DeferRequest =
         typeof task === 'function'
           ? { payload: undefined, options: rest[0], request, inline: task as (context: never) => unknown } // any function takes a context
@@ -398,9 +401,11 @@ export class Scheduler {
     return takeSnapshot(job, this.#view, form === 'plain' && job.task.policy.sensitive ? 'bare' : form)
   }
 
-  #cancel(job: JobRecord, reason: string | undefined): boolean {
-    if (isSettled(job.state)) return false
+  #cancel(job: JobRecord, reason: unknown): boolean {
     const message = reason ?? 'The job was cancelled.'
+    if (typeof message !== 'string')
+      throw new OptionError(`The reason is ${show(reason)}. Give text, or none.`)
+    if (isSettled(job.state)) return false
     const error: SerializedError = { name: 'JobError', message, code: 'ERR_SIDEWORK_CANCELLED' }
     const thread = this.#dispatcher.threadOf(job)
     if (thread !== undefined && job.state === 'ready') this.#dispatcher.recall(thread)

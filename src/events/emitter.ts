@@ -2,6 +2,8 @@
  * Typed events, delivered in order after the call or message that caused them, a slice at a time so that no turn of the
  * event loop is held. Nothing is built for an event that nobody listens to: ask `wants` first.
  */
+import { OptionError } from '../errors.js'
+import { show } from '../options.js'
 import type { World } from '../world.js'
 import type { EventName, SchedulerEvents } from './event-types.js'
 
@@ -35,7 +37,10 @@ export class Emitter {
     return this.#listeners.has(event)
   }
 
+  /** @throws OptionError unless `listener` is a function */
   add<E extends EventName>(event: E, listener: Listener<E>, isOnce: boolean): void {
+    if (typeof listener !== 'function')
+      throw new OptionError(`The listener for '${event}' is ${show(listener)}. Give a function.`)
     this.#listeners.set(event, [...(this.#listeners.get(event) ?? []), { listener, isOnce }])
   }
 

@@ -79,9 +79,11 @@ export class Operations {
     return newest(this.#rooms.table.values(), limit, matches)
   }
 
-  /** @returns false when it is settled */
-  cancel(job: Job, reason: string | undefined): boolean {
+  /** @returns false when it is settled @throws OptionError for a reason that is no text */
+  cancel(job: Job, reason: unknown): boolean {
     const message = reason ?? 'The job was cancelled.'
+    if (typeof message !== 'string')
+      throw new OptionError(`The reason is ${show(reason)}. Give text, or none.`)
     return this.cancelWith(job, { name: 'JobError', message, code: 'ERR_SIDEWORK_CANCELLED' })
   }
 

@@ -177,7 +177,7 @@ export class Scheduler {
       deduplicated: (job) => this.#announce.deduplicated(job),
       expire: (job, now) => this.#expire(job, now),
       abort: (job, reason) =>
-        this.#operations.cancel(job, reason instanceof Error ? reason.message : undefined),
+        this.#operations.cancel(job, reason instanceof Error ? serializeError(reason).message : undefined),
     })
     this.#view = { idOf, clock: world.clock, startError: (job) => this.#startErrorOf(job) }
   }
@@ -486,6 +486,9 @@ export class Scheduler {
 
   #defer(request: RequestContext | undefined, task: unknown, payload: unknown, options: unknown): Job {
     try {
+      if (typeof task === 'function' && options !== undefined) {
+        throw new OptionError('defer got three arguments for a closure. Give defer(fn, options).')
+      }
       const accepted = this.#acceptance.accept(this.#draft(request, task, payload, options))
       if (!this.#isKeptAlive) this.#keepAlive()
       return this.#handle(accepted)

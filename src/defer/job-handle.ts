@@ -3,7 +3,7 @@ import type { Disarmable, Job as JobRecord } from '../job/job.js'
 import { isSettled, type JobState } from '../job/lifecycle.js'
 import { decodePayload } from '../job/payload.js'
 import type { JobSnapshot } from '../job/snapshot.js'
-import { durationMs, type Duration } from '../options.js'
+import { durationMs, ownOptions, type Duration } from '../options.js'
 
 /** The handle that `defer` answers. Not thenable: awaiting it does not wait for the job. */
 export interface Job<out R = unknown> {
@@ -33,6 +33,8 @@ export interface HandlePort {
   /** Calls `run` after `delayMs`. */
   alarm(delayMs: number, run: () => void): Disarmable
 }
+
+const resultOptions: ReadonlySet<string> = new Set(['timeout'])
 
 export class JobHandle implements Job {
   readonly #job: JobRecord
@@ -66,7 +68,8 @@ export class JobHandle implements Job {
   }
 
   result(options?: { timeout?: Duration }): Promise<unknown> {
-    const timeoutMs = options?.timeout === undefined ? undefined : durationMs('timeout', options.timeout)
+    const { timeout } = ownOptions('result', options, resultOptions)
+    const timeoutMs = timeout === undefined ? undefined : durationMs('timeout', timeout)
     const job = this.#job
     if (isSettled(job.state)) {
       return new Promise((resolve, reject) => settle(job, this.id, resolve, reject))

@@ -2,9 +2,9 @@
  * Typed events, delivered in order after the call or message that caused them, a slice at a time so that no turn of the
  * event loop is held. Nothing is built for an event that nobody listens to: look at `wants` first.
  */
-import type { World } from '../world.js'
 import { OptionError } from '../errors.js'
 import { show } from '../options.js'
+import type { World } from '../world.js'
 import { eventNames, type EventName, type SchedulerEvents } from './event-types.js'
 
 type Listener<E extends EventName> = (event: SchedulerEvents[E]) => void
@@ -50,7 +50,11 @@ export class Emitter {
   }
 
   remove(event: EventName, listener: (event: never) => void): void {
-    const left = (this.#listeners.get(event) ?? []).filter((entry) => entry.listener !== listener)
+    this.#keep(event, (entry) => entry.listener !== listener)
+  }
+
+  #keep(event: EventName, wanted: (entry: Entry) => boolean): void {
+    const left = (this.#listeners.get(event) ?? []).filter(wanted)
     this.wants[event] = left.length > 0
     if (left.length === 0) this.#listeners.delete(event)
     else this.#listeners.set(event, left)
@@ -84,9 +88,9 @@ export class Emitter {
   }
 
   #tell(event: EventName, data: object): void {
-    for (const { listener, isOnce } of this.#listeners.get(event) ?? []) {
-      if (isOnce) this.remove(event, listener)
-      const tell = listener as (data: object) => void // registered for this event, so it takes its data
+    for (const entry of this.#listeners.get(event) ?? []) {
+      if (entry.isOnce) this.#keep(event, (other) => other !== entry)
+      const tell = entry.listener as (data: object) => void // registered for this event, so it takes its data
       try {
         tell(data)
       } catch (error) {

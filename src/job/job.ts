@@ -64,6 +64,9 @@ export interface Waiter {
   settled(): void
 }
 
+/** One for all, as most jobs have none. */
+export const noErrors: readonly AttemptError[] = Object.freeze([])
+
 /** What most jobs never need. */
 export class JobDetails {
   /** 1, and one more after each `retry(id)`. */
@@ -86,7 +89,7 @@ export class JobDetails {
   expiresAt: number | undefined = undefined
   /** The alarm that expires it. Scheduler only. */
   expiry: Disarmable | undefined = undefined
-  errors: readonly AttemptError[] = []
+  errors: readonly AttemptError[] = noErrors
   error: SerializedError | undefined = undefined
   progress: Progress | undefined = undefined
   result: EncodedPayload = undefined

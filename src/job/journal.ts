@@ -134,6 +134,7 @@ export class Journal {
     const details = job.more()
     details.generation++
     details.error = undefined
+    details.progress = undefined
     details.isAttemptCharged = false
     details.ranOutOfMemory = false
     job.attempt = 0
@@ -167,6 +168,7 @@ export class Journal {
     const details = job.more()
     details.error = error
     const at = this.#clock.wall()
-    details.errors = [...details.errors, { attempt: job.attempt, at, error }].slice(-keptErrors)
+    const failure = Object.freeze({ attempt: job.attempt, at, error })
+    details.errors = Object.freeze([...details.errors, failure].slice(-keptErrors))
   }
 }

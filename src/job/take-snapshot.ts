@@ -1,4 +1,4 @@
-import type { Job } from './job.js'
+import { noErrors, type Job } from './job.js'
 import { isSettled } from './lifecycle.js'
 import { toPlain } from './payload.js'
 import { toPortable } from './portable.js'
@@ -36,7 +36,7 @@ export function takeSnapshot(job: Job, view: SnapshotView, form: SnapshotForm): 
     ...(details?.progress === undefined ? undefined : { progress: details.progress }),
     ...(details?.result === undefined || form === 'bare' ? undefined : { result: decode(details.result) }),
     ...(error === undefined ? undefined : { error }),
-    errors: details?.errors ?? [],
+    errors: details?.errors ?? noErrors,
     acceptedAt: view.clock.wallAt(job.acceptedAt),
     runAt: view.clock.wallAt(details?.runAt ?? job.acceptedAt),
     ...(job.startedAt < 0 ? undefined : { startedAt: view.clock.wallAt(job.startedAt) }),

@@ -1,6 +1,7 @@
 import type { Progress, RequestContext } from '../job/snapshot.js'
 import type { DeferOptions } from './defer-options.js'
 import type { Task } from './define-task.js'
+import type { Backoff } from './task-options.js'
 
 /** One log method: a message, or fields and a message, as pino takes them. */
 export type LogMethod = (fieldsOrMessage: object | string, message?: string) => void
@@ -26,8 +27,10 @@ export interface DeferChild {
   (task: string, payload?: unknown, options?: ChildOptions): Promise<DeferredChild>
 }
 
-/** What a child's `defer` can say for itself. */
-export type ChildOptions = Omit<DeferOptions, 'signal'>
+/** What a child's `defer` can say for itself: plain data, as functions cannot reach across threads. */
+export type ChildOptions = Omit<DeferOptions, 'signal' | 'backoff'> & {
+  backoff?: Exclude<Backoff, (...args: never) => unknown>
+}
 
 /** What a handler gets beside its payload. Destructure what is needed; all functions are bound. */
 export interface TaskContext {

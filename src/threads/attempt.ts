@@ -96,7 +96,8 @@ export class Attempt implements TaskContext {
 
   get defer(): TaskContext['defer'] {
     return (task: unknown, payload?: unknown, options?: DeferOptions) => {
-      const name: unknown = typeof task === 'string' ? task : (task as { name?: unknown } | undefined)?.name
+      // A function has a name too, which could be that of a task.
+      const name: unknown = typeof task === 'object' ? (task as { name?: unknown } | null)?.name : task
       if (typeof name !== 'string') {
         throw new OptionError(`context.defer got ${show(task)}. Give a task or its name.`)
       }

@@ -6,7 +6,7 @@ import { isMainThread, workerData } from 'node:worker_threads'
 import { startThreadSide, type ThreadData } from './thread-side.js'
 
 if (!isMainThread) {
-  // Only threads.ts starts this file, with this data; elsewhere it does nothing.
+  // Only thread.ts starts this file, with this data; elsewhere it does nothing.
   const data = workerData as { sidework?: ThreadData } | null
   if (data?.sidework !== undefined) void startThreadSide(data.sidework)
 }

@@ -1,5 +1,5 @@
 /** What attempts say, put into messages; and the answers to their defers. One per thread, one for the main lane. */
-import { SideworkError } from '../errors.js'
+import { OptionError, SideworkError } from '../errors.js'
 import { encodePayload, type EncodedPayload } from '../job/payload.js'
 import { serializeError } from '../job/serialized-error.js'
 import type { DeferredChild } from '../task/context.js'
@@ -62,8 +62,12 @@ export class ThreadHost implements AttemptHost {
     options: DeferOptions | undefined,
   ): Promise<DeferredChild> {
     const { signal, ...plain } = options ?? {}
-    if (signal !== undefined)
-      throw new TypeError('context.defer takes no signal: it cannot reach across threads.')
+    if (signal !== undefined || typeof plain.backoff === 'function') {
+      throw new OptionError(
+        'context.defer got a signal or a backoff function, which cannot reach across threads. ' +
+          'Give { type, delay } as backoff, or say it in the options of the task.',
+      )
+    }
     const encoded = encodePayload(payload)
     return new Promise((resolve, reject) => {
       const call = ++this.#lastCall

@@ -108,7 +108,14 @@ it('the installed package type-checks in a strict project, and a wrong payload d
 describe('the tarball', () => {
   it('holds the documents and the sources beside the code, and no tests', () => {
     const { files } = installed
-    const needed = ['LICENSE', 'CHANGELOG.md', 'src/express/README.md', 'src/scheduler.ts', 'dist/index.d.ts']
+    const needed = [
+      'LICENSE',
+      'README.md',
+      'CHANGELOG.md',
+      'src/express/README.md',
+      'src/scheduler.ts',
+      'dist/index.d.ts',
+    ]
     expect(needed.filter((file) => !files.includes(file))).toEqual([])
     expect(files.filter((file) => !/^(dist|src)\/|^[A-Z]+(\.md)?$|^package\.json$/.test(file))).toEqual([])
     expect(files.filter((file) => /test|spec|bench|fixture/i.test(file))).toEqual([])

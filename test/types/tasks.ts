@@ -113,6 +113,9 @@ export const children = defineTask('types.children', async (_payload: void, cont
   await context.defer(resize)
   // @ts-expect-error -- a signal cannot reach across threads
   await context.defer(tick, undefined, { signal: context.signal })
+  await context.defer(tick, undefined, { backoff: { type: 'fixed', delay: '1m' } })
+  // @ts-expect-error -- nor can a function
+  await context.defer(tick, undefined, { backoff: () => 5 })
   // @ts-expect-error -- a ratio is a number
   context.progress('half')
 })

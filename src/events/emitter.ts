@@ -76,7 +76,7 @@ export class Emitter {
     for (const { listener, isOnce } of this.#listeners.get(event) ?? []) {
       if (isOnce) this.remove(event, listener)
       try {
-        (listener as (data: object) => void)(data) // registered for this event, so it takes its data
+        ;(listener as (data: object) => void)(data) // registered for this event, so it takes its data
       } catch (error) {
         this.#onError(event, error)
       }

@@ -2,6 +2,7 @@ import type { Lane } from '../job/snapshot.js'
 import type { AgendaAlarm } from '../queue/agenda.js'
 import { Claims } from '../threads/claims.js'
 import type { ThreadPort } from '../world.js'
+import type { Execution } from './execution.js'
 import { Slots, Window } from './places.js'
 
 /**
@@ -62,6 +63,13 @@ export class LaneThread {
   /** Whether an execution runs whose end still counts. */
   get hasRunning(): boolean {
     return this.places.values().some((execution) => execution.phase === 'running')
+  }
+
+  /** A cpu thread's job that it took last: it runs that one, whatever it has not reported yet. */
+  get atWork(): Execution | undefined {
+    if (this.window === undefined || this.claims === undefined) return undefined
+    const taken = this.claims.takenSince(this.window.oldest)
+    return taken === 0 ? undefined : this.window.find(this.window.oldest + taken - 1)
   }
 
   get isIdle(): boolean {

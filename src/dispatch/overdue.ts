@@ -76,17 +76,24 @@ export class Overdue {
   }
 
   #timeOut(thread: LaneThread, execution: Execution, job: Job, now: number): void {
-    const timeoutMs = job.details?.policy?.timeoutMs ?? job.task.policy.timeoutMs
-    const message = `Attempt ${job.attempt} of task '${job.task.name}' ran longer than its timeout of ${timeoutMs} ms.`
+    const { atWork = execution } = thread
+    if (atWork === execution || atWork.job === undefined) return this.#tooLong(job, timeoutOf(job))
+    // The thread has gone on. Either the report is there, or its loop does not turn: it reports within a millisecond
+    // of work otherwise, so it took the job it is at just after it began this one.
+    thread.port.drain()
+    if (execution.job !== job || execution.phase !== 'running') return
+    const timeoutMs = timeoutOf(atWork.job)
+    if (job.startedAt + timeoutMs > now) execution.deadlineAt = job.startedAt + timeoutMs
+    else {
+      execution.deadlineAt = Infinity
+      this.#tooLong(atWork.job, timeoutMs)
+    }
+  }
+
+  #tooLong(job: Job, timeoutMs: number): void {
+    const message = `An attempt of task '${job.task.name}' ran longer than its timeout of ${timeoutMs} ms.`
     const error = serializeError(new SideworkError('ERR_SIDEWORK_TIMEOUT', message))
-    this.stop(
-      thread,
-      execution,
-      job,
-      { kind: 'timed-out', error },
-      { code: 'ERR_SIDEWORK_TIMEOUT', message },
-      now,
-    )
+    this.#dispatcher.stop(job, { kind: 'timed-out', error }, 'ERR_SIDEWORK_TIMEOUT', message)
   }
 
   #force(thread: LaneThread, execution: Execution, job: Job, now: number): void {
@@ -111,4 +118,8 @@ export class Overdue {
     execution.deadlineAt = now + retiredForMs
     this.#dispatcher.staffing.callIn(this.#dispatcher.lanes.io)
   }
+}
+
+function timeoutOf(job: Job): number {
+  return job.details?.policy?.timeoutMs ?? job.task.policy.timeoutMs
 }

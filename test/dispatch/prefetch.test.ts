@@ -136,3 +136,43 @@ describe('prefetch', () => {
     expect(sim.began).toHaveLength(1000)
   })
 })
+
+describe('a job that spins right after others of its batch', () => {
+  it('is the one that times out: those before it are not charged', () => {
+    const sim = makeSim()
+    const task = sim.task(
+      'regex',
+      ({ payload }: Run) => (payload === 'evil' ? { takesMs: Infinity, spins: true } : {}),
+      { attempts: 1, timeout: 100, killAfter: 50 },
+    )
+    for (let n = 0; n < 40; n++) {
+      sim.scheduler.defer(task, 'good')
+      sim.advance(0)
+    }
+    const [good, evil, behind] = ['good', 'evil', 'good'].map((payload) => sim.scheduler.defer(task, payload))
+    sim.advance(5000)
+    expect(evil?.snapshot()).toMatchObject({ state: 'failed', error: { code: 'ERR_SIDEWORK_TIMEOUT' } })
+    expect([good?.state, behind?.state]).toEqual(['completed', 'completed'])
+    expect(sim.watch.names(good?.id)).not.toContain('retrying')
+  })
+
+  it('is judged by its own timeout, not by that of the job before it', () => {
+    const sim = makeSim()
+    const quick = sim.task('quick', {}, { timeout: 50 })
+    const slow = sim.task(
+      'slow',
+      ({ payload }: Run) => (payload === 'long' ? { takesMs: 900, spins: true } : {}),
+      { timeout: 1000 },
+    )
+    for (let n = 0; n < 40; n++) {
+      sim.scheduler.defer(quick)
+      sim.scheduler.defer(slow)
+      sim.advance(0)
+    }
+    const jobs = [sim.scheduler.defer(quick), sim.scheduler.defer(slow, 'long')]
+    sim.advance(2000)
+    expect(jobs.map(({ id }) => sim.watch.names(id))).toEqual(
+      jobs.map(() => ['accepted', 'started', 'completed']),
+    )
+  })
+})

@@ -209,6 +209,7 @@ export class FakeThread implements ThreadPort {
     for (const callOff of live.callOff) callOff()
     const error = { name: 'SideworkError', message, code }
     const { onAbort } = live.behaviour
+    if (typeof onAbort === 'function') return this.#end(live.run, onAbort(code))
     this.#end(live.run, onAbort === undefined ? { kind: 'threw', error, permanent: false } : onAbort)
   }
 

@@ -27,8 +27,8 @@ export interface Behaviour {
   readonly spins?: boolean
   /** Otherwise an abort ends it at once. */
   readonly ignoresAbort?: boolean
-  /** How it ends when it is aborted. Default: it throws the reason. */
-  readonly onAbort?: Ending
+  /** How it ends when it is aborted, perhaps by the code of the reason. Default: it throws the reason. */
+  readonly onAbort?: Ending | ((code: string) => Ending)
   readonly says?: readonly { readonly afterMs?: number; readonly message: (token: number) => FromThread }[]
 }
 

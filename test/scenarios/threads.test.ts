@@ -1,0 +1,212 @@
+import { execFile } from 'node:child_process'
+import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
+import { promisify } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import { packageRoot } from '../fixtures/loader/project.js'
+import '../fixtures/tasks/rough.mjs'
+import { end, next, rough, withThreads } from './with-threads.js'
+
+const run = promisify(execFile)
+
+/** Runs a program in a process of its own, which must exit by itself. */
+async function inChild(source: string): Promise<string> {
+  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', source], {
+    cwd: packageRoot,
+    timeout: 15_000,
+  })
+  return stdout.trim()
+}
+
+describe('a real thread', () => {
+  it('B8: that exits mid-job loses nothing: the job is retried on a new one', async () => {
+    const scheduler = withThreads()
+    const exited = next(scheduler, 'thread:exited')
+    const jobs = [
+      scheduler.defer('exits-once'),
+      ...Array.from({ length: 20 }, (_, n) => scheduler.defer('value', n)),
+    ]
+    expect(await Promise.all(jobs.map(end))).toEqual([2, ...Array.from({ length: 20 }, (_, n) => n)])
+    expect(await exited).toMatchObject({ reason: 'crashed', exitCode: 7 })
+    expect(jobs[0]?.snapshot().errors[0]?.error).toMatchObject({ code: 'ERR_SIDEWORK_THREAD_EXITED' })
+  })
+
+  it.each(['spins', 'atomics-wait'])(
+    'B10: that is stuck (%s) is stopped within timeout + killAfter + 150 ms and replaced',
+    async (task) => {
+      const scheduler = withThreads()
+      await scheduler.ready()
+      const exited = next(scheduler, 'thread:exited')
+      const start = performance.now()
+      const job = scheduler.defer(task)
+      const canary = scheduler.defer('value', 'alive')
+      expect(await end(job)).toEqual(['ERR_SIDEWORK_FAILED', 'ERR_SIDEWORK_TIMEOUT'])
+      expect(await exited).toMatchObject({ reason: 'timeout' })
+      expect(performance.now() - start).toBeLessThan(100 + 50 + 150)
+      expect(await end(canary)).toBe('alive')
+    },
+  )
+
+  it.each([
+    ['timer-throw', 'in a timer'],
+    ['rejects', 'nobody cares'],
+  ])('B4: with an error nobody caught (%s) fails that attempt and is replaced', async (task, message) => {
+    const scheduler = withThreads()
+    const job = scheduler.defer(task)
+    expect(await end(job)).toEqual(['ERR_SIDEWORK_FAILED', 'ERR_SIDEWORK_THREAD_EXITED'])
+    expect(job.snapshot().error?.cause?.message).toContain(message)
+    expect(await end(scheduler.defer('value', 1))).toBe(1)
+  })
+
+  it('B12: that runs out of memory fails the job after one retry; the next job runs', async () => {
+    const scheduler = withThreads({ threads: { cpu: 1, resourceLimits: { maxOldGenerationSizeMb: 16 } } })
+    const job = scheduler.defer('heap')
+    expect(await end(job)).toEqual(['ERR_SIDEWORK_FAILED', 'ERR_SIDEWORK_OUT_OF_MEMORY'])
+    expect(job.snapshot().attempt).toBe(2)
+    expect(await end(scheduler.defer('value', 1))).toBe(1)
+  })
+
+  it('B6: whose result is not JSON completes the job, and result() says why there is none', async () => {
+    const scheduler = withThreads()
+    const job = scheduler.defer('not-json')
+    expect((await end(job)) as string[]).toEqual(['ERR_SIDEWORK_RESULT', undefined])
+    expect(job.state).toBe('completed')
+    expect(job.snapshot().attempt).toBe(1)
+  })
+
+  it('I28: gives every attempt the payload that was accepted, bytes included', async () => {
+    const scheduler = withThreads()
+    const payload = { list: [1, 2], bytes: new Uint8Array([1, 2, 3]) }
+    const job = scheduler.defer('mutates', payload)
+    payload.list.push(7)
+    payload.bytes[1] = 7
+    const seen = '[[1,2],[1,2,3]]'
+    expect(await end(job)).toEqual({ seen, bytes: new Uint8Array([99, 2, 3]) })
+    expect(job.snapshot().errors.map(({ error }) => error.message)).toEqual([seen, seen])
+    const bytes = Buffer.from('bytes all the way')
+    expect(await end(scheduler.defer('value', bytes))).toEqual(new Uint8Array(bytes))
+    expect(await end(scheduler.defer('io-value', { bytes }))).toEqual({ bytes: new Uint8Array(bytes) })
+  })
+
+  it('tells progress, logs and defers children', async () => {
+    const lines: unknown[] = []
+    const line = (level: string) => (fields: object, message: string) =>
+      void lines.push([level, message, fields])
+    const logger = { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error'), isLevelEnabled: () => true, child: () => logger } // prettier-ignore
+    const scheduler = withThreads({ logger: logger as never })
+    const values: unknown[] = []
+    scheduler.on('progress', ({ value }) => void values.push(value))
+    const job = scheduler.defer('talks')
+    const child = (await end(job)) as { id: string; deduplicated: boolean }
+    expect(values).toEqual([0.5, { ratio: 1, message: 'done' }])
+    expect(lines).toContainEqual(['info', 'half way', { n: 1, job: job.id, task: 'talks', attempt: 1 }])
+    await scheduler.idle()
+    expect(scheduler.job(child.id)).toMatchObject({ state: 'completed', result: 'from the child' })
+  })
+
+  it.each(['waits', 'io-waits'])('B25: hears of a cancel through its signal (%s)', async (task) => {
+    const scheduler = withThreads()
+    const job = scheduler.defer(task)
+    await next(scheduler, 'progress', ({ id }) => id === job.id)
+    const ended = end(job)
+    expect(job.cancel('enough')).toBe(true)
+    expect(await ended).toEqual(['ERR_SIDEWORK_CANCELLED', 'ERR_SIDEWORK_CANCELLED'])
+    expect(await end(scheduler.defer(task === 'waits' ? 'value' : 'io-value', 1))).toBe(1)
+    expect(scheduler.stats().lanes[task === 'waits' ? 'cpu' : 'io'].threads).toBe(1)
+  })
+})
+
+describe('under load', () => {
+  it('10,000 jobs in one burst all run, and the event loop stays free', async () => {
+    const scheduler = withThreads({ threads: { cpu: 2 } })
+    await scheduler.ready()
+    const delay = monitorEventLoopDelay({ resolution: 5 })
+    delay.enable()
+    for (let n = 0; n < 10_000; n++) scheduler.defer('noop')
+    await scheduler.idle()
+    delay.disable()
+    expect(scheduler.stats()).toMatchObject({ completed: 10_000, failed: 0 })
+    expect(delay.percentile(99) / 1e6).toBeLessThan(50)
+  })
+
+  it('I1: every job settles exactly once while threads keep dying', async () => {
+    const scheduler = withThreads({ threads: { cpu: 3 } })
+    const settled = new Map<string, number>()
+    for (const name of ['completed', 'failed'] as const) {
+      scheduler.on(name, ({ id }) => void settled.set(id, (settled.get(id) ?? 0) + 1))
+    }
+    let deaths = 0
+    scheduler.on('thread:exited', () => void deaths++)
+    const jobs = Array.from({ length: 300 }, () => scheduler.defer('random-death'))
+    await Promise.all(jobs.map(end))
+    await scheduler.idle()
+    expect(deaths).toBeGreaterThanOrEqual(20)
+    expect([...settled.values()].filter((count) => count !== 1)).toEqual([])
+    expect(settled.size).toBe(300)
+    expect(scheduler.stats()).toMatchObject({ completed: 300, failed: 0 })
+  })
+
+  it('E11: two schedulers in one process do not know of each other', async () => {
+    const [first, second] = [withThreads(), withThreads()]
+    const [a, b] = [first.defer('value', 'a'), second.defer('value', 'b')]
+    expect([first.job(b.id), second.job(a.id)]).toEqual([undefined, undefined])
+    const results = Promise.all([end(a), end(b)])
+    expect(await results).toEqual(['a', 'b'])
+    await first.close()
+    expect(await end(second.defer('value', 'c'))).toBe('c')
+  })
+})
+
+describe('the process', () => {
+  it('E8: exits at once after importing the package: no timer, thread or handler', async () => {
+    const source = `
+      const handlers = process.eventNames().length
+      await import('sidework')
+      await import('sidework/express')
+      // CloseReq: the files of the modules are being closed.
+      const left = process.getActiveResourcesInfo().filter((name) => name !== 'CloseReq')
+      console.log(left.length, process.eventNames().length - handlers)`
+    const [resources, handlers] = (await inChild(source)).split(' ').map(Number)
+    expect(handlers).toBe(0)
+    expect(resources).toBe(0)
+  })
+
+  it('exits by itself after close(), and with work done but not closed', async () => {
+    const source = (close: string) => `
+      import { createScheduler } from 'sidework'
+      import ${JSON.stringify(rough.href)}
+      const scheduler = createScheduler({ tasks: ${JSON.stringify(rough.href)}, threads: 2, logger: false })
+      await scheduler.ready()
+      console.log(await scheduler.defer('value', 'done').result())
+      scheduler.defer('value').result()
+      scheduler.defer('io-value').result()
+      ${close}`
+    expect(await inChild(source('await scheduler.close()'))).toBe('done')
+    expect(await inChild(source(''))).toBe('done')
+  })
+
+  it('is kept alive exactly while a job is unsettled', async () => {
+    const source = `
+      import { createScheduler } from 'sidework'
+      import ${JSON.stringify(rough.href)}
+      const scheduler = createScheduler({ tasks: ${JSON.stringify(rough.href)}, threads: 1, logger: false })
+      scheduler.on('completed', () => console.log('completed'))
+      scheduler.defer('noop', undefined, { delay: 300 })`
+    expect(await inChild(source)).toBe('completed')
+  })
+
+  it('E5: that makes and closes many schedulers keeps no handle', async () => {
+    const source = `
+      import { createScheduler } from 'sidework'
+      import ${JSON.stringify(rough.href)}
+      const count = () => process.getActiveResourcesInfo().length
+      let before
+      for (let n = 0; n < 15; n++) {
+        const scheduler = createScheduler({ tasks: ${JSON.stringify(rough.href)}, threads: 1, logger: false })
+        await scheduler.defer('noop').result()
+        await scheduler.close()
+        if (n === 4) before = count()
+      }
+      console.log(count() - before)`
+    expect(Number(await inChild(source))).toBeLessThanOrEqual(0)
+  })
+})

@@ -3,7 +3,7 @@ import { failsWith, returns, type Behaviour, type Run, type ThreadScript } from 
 import { VirtualWorld } from '../simulation/world.js'
 import { threadContract, type ThreadRig } from './thread-contract.js'
 
-const says = (value: number): Behaviour => ({
+const says = (value: string): Behaviour => ({
   says: [{ message: (token) => ({ kind: 'progress', token, value }) }],
 })
 
@@ -11,8 +11,8 @@ const skills: Record<string, (run: Run) => Behaviour> = {
   nothing: () => ({}),
   value: ({ payload }) => returns(payload),
   throws: () => failsWith('broken', 'E_BROKEN'),
-  progress: () => says(0.5),
-  waits: () => ({ ...says(0), takesMs: Infinity, onAbort: (code) => JSON.stringify(code) }),
+  progress: () => says('0.5'),
+  waits: () => ({ ...says('0'), takesMs: Infinity, onAbort: (code) => JSON.stringify(code) }),
   spins: () => ({ takesMs: Infinity, spins: true }),
   exits: () => ({ crashes: { exitCode: 7 } }),
 }

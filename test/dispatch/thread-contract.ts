@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Lane } from '../../src/job/snapshot.js'
 import { Claims } from '../../src/threads/claims.js'
-import type { Ending, FromThread, RunMessage } from '../../src/threads/protocol.js'
+import { idSeparator, type Ending, type FromThread, type RunMessage } from '../../src/threads/protocol.js'
 import type { ThreadExit, ThreadListener, ThreadPort } from '../../src/world.js'
 
 /** How the threads under test are started. */
@@ -41,7 +41,7 @@ class Contact implements ThreadListener {
     const tokens = jobs.map((_, index) => first + index)
     const message: RunMessage = {
       kind: 'run', first, generation: this.claims?.generation ?? 0, tasks: names.map((name) => [name, 5]),
-      which: jobs.map(([task]) => names.indexOf(task)), ids: tokens.map((token) => `id-${token}`),
+      which: jobs.map(([task]) => names.indexOf(task)), ids: tokens.map((token) => `id-${token}`).join(idSeparator),
       payloads: JSON.stringify(jobs.map(([, payload]) => payload ?? null)),
       ...(this.claims === undefined ? { tokens } : undefined),
     } // prettier-ignore
@@ -149,7 +149,7 @@ export function threadContract(name: string, makeRig: () => ThreadRig): void {
       const said = contact.messages.findIndex(
         (message) => typeof message === 'object' && message.kind === 'progress',
       )
-      expect(contact.messages[said]).toEqual({ kind: 'progress', token: 2, value: 0.5 })
+      expect(contact.messages[said]).toEqual({ kind: 'progress', token: 2, value: '0.5' })
       const before = contact.messages.slice(0, said)
       const late = new Contact(makeRig())
       late.messages.push(...before)

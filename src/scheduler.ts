@@ -22,12 +22,12 @@ import { LogBook } from './events/log-book.js'
 import type { Job as JobRecord } from './job/job.js'
 import { JobTable } from './job/job-table.js'
 import { Journal } from './job/journal.js'
-import { isSettled, type JobState } from './job/lifecycle.js'
+import { isSettled, transitions, type JobState } from './job/lifecycle.js'
 import { encodedSizeBytes } from './job/payload.js'
 import { serializeError, type SerializedError } from './job/serialized-error.js'
 import type { JobSnapshot, Lane, RequestContext } from './job/snapshot.js'
 import { takeSnapshot, type SnapshotForm, type SnapshotView } from './job/take-snapshot.js'
-import { durationMs, integer, ownOptions, show, type Duration } from './options.js'
+import { durationMs, integer, key as readKey, ownOptions, show, type Duration } from './options.js'
 import { Agenda } from './queue/agenda.js'
 import { Queue } from './queue/queue.js'
 import { realWorld, type WorldNeeds } from './real-world.js'
@@ -196,17 +196,19 @@ export class Scheduler {
     return job === undefined ? undefined : this.#snapshot(job, 'plain')
   }
 
-  /** Jobs, newest first. @throws OptionError for an unknown filter or a bad limit; UnknownTaskError */
+  /** Jobs, newest first. @throws OptionError for an unknown filter or a bad state, key or limit; UnknownTaskError */
   jobs(filter: JobFilter = {}): JobSnapshot[] {
     const own = ownOptions('jobs', filter, filterNames)
     const limit = integer('limit', own['limit'] ?? 100, 1, 1000)
+    const state = own['state'] === undefined ? undefined : jobState(own['state'])
+    const orderingKey = own['key'] === undefined ? undefined : readKey('key', own['key'])
     const task = own['task'] === undefined ? undefined : this.#book.find(own['task']).name
     const before = own['before'] === undefined ? Infinity : (this.#find(own['before'])?.seq ?? -1)
     const found: JobRecord[] = []
     for (const job of this.#table.values()) {
-      if (job.seq >= before || (own['state'] !== undefined && job.state !== own['state'])) continue
+      if (job.seq >= before || (state !== undefined && job.state !== state)) continue
       if (task !== undefined && job.task.name !== task) continue
-      if (own['key'] !== undefined && job.details?.orderingKey !== own['key']) continue
+      if (orderingKey !== undefined && job.details?.orderingKey !== orderingKey) continue
       if (!isSettled(job.state) || this.#history.has(job)) found.push(job)
     }
     found.sort((a, b) => b.seq - a.seq)
@@ -605,6 +607,11 @@ export class Scheduler {
       lost: Object.freeze(this.#lost),
     })
   }
+}
+
+function jobState(value: unknown): JobState {
+  if (typeof value === 'string' && Object.hasOwn(transitions, value)) return value as JobState // looked up just now
+  throw new OptionError(`state is ${show(value)}. Give one of: ${Object.keys(transitions).join(', ')}.`)
 }
 
 /**

@@ -76,7 +76,8 @@ export class Emitter {
     for (const { listener, isOnce } of this.#listeners.get(event) ?? []) {
       if (isOnce) this.remove(event, listener)
       try {
-        ;(listener as (data: object) => void)(data) // registered for this event, so it takes its data
+        const tell = listener as (data: object) => void // registered for this event, so it takes its data
+        tell(data)
       } catch (error) {
         this.#onError(event, error)
       }

@@ -11,7 +11,7 @@ import { isSettled, transitions, type JobState } from './job/lifecycle.js'
 import { encodedSizeBytes } from './job/payload.js'
 import type { SerializedError } from './job/serialized-error.js'
 import { OptionError } from './errors.js'
-import { integer, ownOptions, priorityLevel, show } from './options.js'
+import { integer, key, ownOptions, priorityLevel, show } from './options.js'
 import type { Queue } from './queue/queue.js'
 import type { Settler } from './settle/settler.js'
 import type { Task } from './task/define-task.js'
@@ -64,17 +64,15 @@ export class Operations {
   list(filter: unknown): Job[] {
     const own = ownOptions('jobs', filter, filterNames)
     const limit = integer('limit', own['limit'] ?? 100, 1, 1000)
-    const state = own['state']
-    if (state !== undefined && !(typeof state === 'string' && Object.hasOwn(transitions, state))) {
-      throw new OptionError(`state is ${show(state)}. Give one of ${Object.keys(transitions).join(', ')}.`)
-    }
+    const state = own['state'] === undefined ? undefined : jobState(own['state'])
+    const orderingKey = own['key'] === undefined ? undefined : key('key', own['key'])
     const task = own['task'] === undefined ? undefined : this.#rooms.book.find(own['task']).name
     const before = own['before'] === undefined ? Infinity : (this.find(own['before'])?.seq ?? -1)
     const matches = (job: Job): boolean =>
       job.seq < before &&
       (state === undefined || job.state === state) &&
       (task === undefined || job.task.name === task) &&
-      (own['key'] === undefined || job.details?.orderingKey === own['key']) &&
+      (orderingKey === undefined || job.details?.orderingKey === orderingKey) &&
       this.#isKept(job)
     return newest(this.#rooms.table.values(), limit, matches)
   }
@@ -183,6 +181,11 @@ export class Operations {
   #isKept(job: Job): boolean {
     return !isSettled(job.state) || this.#rooms.history.has(job)
   }
+}
+
+function jobState(value: unknown): JobState {
+  if (typeof value === 'string' && Object.hasOwn(transitions, value)) return value as JobState // looked up just now
+  throw new OptionError(`state is ${show(value)}. Give one of ${Object.keys(transitions).join(', ')}.`)
 }
 
 /** The `limit` jobs with the highest acceptance numbers, newest first, in one pass with a bounded list. */

@@ -687,6 +687,8 @@ export class Scheduler {
     const now = this.#world.clock.now()
     for (const job of left) {
       if (isSettled(job.state)) continue
+      // A thread may have taken a job that was sent ahead and not said so yet: it stands in no queue.
+      if (job.state === 'ready' && job.token !== 0) this.#journal.start(job, now)
       if (job.state === 'running') this.#settler.endedEarly(job, { kind: 'cancelled', error }, now)
       else this.#settler.cancelWaiting(job, error, now)
     }

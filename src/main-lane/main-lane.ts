@@ -4,7 +4,7 @@
  */
 import type { TaskDefinition } from '../task/define-task.js'
 import type { Attempt } from '../threads/attempt.js'
-import type { Ending, FromThread, RunMessage, ToThread } from '../threads/protocol.js'
+import type { AbortMessage, Ending, FromThread, RunMessage, ToThread } from '../threads/protocol.js'
 import { ThreadHost } from '../threads/thread-host.js'
 import { OpenBatch } from '../threads/unpack.js'
 import type { ThreadListener, ThreadPort } from '../world.js'
@@ -53,7 +53,7 @@ export class MainLane implements ThreadPort {
       case 'run':
         return this.#receive(message)
       case 'abort':
-        return this.#attempts.get(message.token)?.abort(message.code, message.message)
+        return this.#abort(message)
       case 'deferred':
         return this.#host.answer(message)
       case 'close':
@@ -70,6 +70,14 @@ export class MainLane implements ThreadPort {
     this.#isClosed = true
     this.#waiting = []
     this.#ports.soon(() => this.#listener.exited({ exitCode: 0 }))
+  }
+
+  /** A handler that has not started does not start any more. */
+  #abort({ token, code, message }: AbortMessage): void {
+    const waiting = this.#waiting.findIndex(({ batch, index }) => batch.tokenAt(index) === token)
+    if (waiting < 0) return this.#attempts.get(token)?.abort(code, message)
+    this.#waiting.splice(waiting, 1)
+    this.#keep(token, { kind: 'interrupted' })
   }
 
   #yieldNow(): Promise<void> {

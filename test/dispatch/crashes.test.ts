@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { neverEnds } from '../simulation/script.js'
+import { neverEnds, type Run } from '../simulation/script.js'
 import { makeSim } from '../simulation/sim.js'
 
 const outOfMemory = Object.assign(new Error('heap'), { code: 'ERR_WORKER_OUT_OF_MEMORY' })
@@ -53,6 +53,22 @@ describe('a cpu thread that exits', () => {
       names.map((name) => (name === 'bomb' ? 'failed' : 'completed')),
     )
     expect(jobs.every((job) => job.snapshot().attempt === 1)).toBe(true)
+  })
+
+  it('charges the job it was at, not one before it whose end was not reported', () => {
+    const sim = makeSim()
+    const behave = ({ payload }: Run) =>
+      payload === 'bomb' ? { takesMs: 1, crashes: { error: outOfMemory } } : {}
+    const task = sim.task('t', behave, { attempts: 1 })
+    for (let n = 0; n < 30; n++) {
+      sim.scheduler.defer(task, n)
+      sim.advance(0)
+    }
+    const jobs = ['good', 'bomb', 'good'].map((payload) => sim.scheduler.defer(task, payload))
+    sim.advance(100)
+    expect(jobs.map(({ state }) => state)).toEqual(['completed', 'failed', 'completed'])
+    expect(jobs[1]?.snapshot().error?.code).toBe('ERR_SIDEWORK_OUT_OF_MEMORY')
+    expect(jobs.map((job) => job.snapshot().attempt)).toEqual([1, 1, 1])
   })
 
   it('B12: after running out of memory is retried once at most', () => {

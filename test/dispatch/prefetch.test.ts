@@ -57,6 +57,21 @@ describe('prefetch', () => {
     expect(sim.began.filter(({ payload }) => payload === null)).toHaveLength(5)
   })
 
+  it('begins again once the long job has ended', () => {
+    const sim = warmSim()
+    sim.scheduler.defer('short', { takes: 100 })
+    sim.scheduler.defer('short', null)
+    sim.advance(200)
+    for (let n = 0; n < 20; n++) {
+      sim.scheduler.defer('short', null)
+      sim.advance(0)
+    }
+    const before = batchesOf(sim).length
+    for (let n = 0; n < 100; n++) sim.scheduler.defer('short', null)
+    sim.advance(10)
+    expect(batchesOf(sim).length - before).toBeLessThan(20)
+  })
+
   it('sends nothing with a key or an expiry ahead', () => {
     const sim = warmSim()
     sim.scheduler.defer('short', { takes: 3 })

@@ -304,3 +304,30 @@ describe('restore()', () => {
     expect(sim.scheduler.job('a')).toBeUndefined()
   })
 })
+
+describe('close() while a thread holds jobs it has taken but not reported', () => {
+  it('lists them as ready and counts each once', async () => {
+    const sim = makeSim()
+    const task = sim.task(
+      't',
+      ({ payload }: Run) => (payload === 'spin' ? { takesMs: Infinity, spins: true } : {}),
+      {
+        timeout: false,
+      },
+    )
+    for (let n = 0; n < 40; n++) {
+      sim.scheduler.defer(task)
+      sim.advance(0)
+    }
+    for (const payload of ['quick', 'spin', 'behind']) sim.scheduler.defer(task, payload)
+    sim.advance(3)
+    expect(sim.scheduler.stats()).toMatchObject({ running: 1, ready: 2 })
+    const report = await sim.close({ timeout: 10 }, 1000)
+    expect(report.lost.map(({ payload, state }) => [payload, state])).toEqual([
+      ['quick', 'running'],
+      ['spin', 'ready'],
+      ['behind', 'ready'],
+    ])
+    expect(sim.scheduler.stats().lanes.cpu.ready).toBe(0)
+  })
+})

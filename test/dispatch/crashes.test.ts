@@ -58,7 +58,7 @@ describe('a cpu thread that exits', () => {
   it('charges the job it was at, not one before it whose end was not reported', () => {
     const sim = makeSim()
     const behave = ({ payload }: Run) =>
-      payload === 'bomb' ? { takesMs: 1, crashes: { error: outOfMemory } } : {}
+      payload === 'bomb' ? { takesMs: 1, spins: true, crashes: { error: outOfMemory } } : {}
     const task = sim.task('t', behave, { attempts: 1 })
     for (let n = 0; n < 30; n++) {
       sim.scheduler.defer(task, n)

@@ -53,10 +53,10 @@ describe('a concurrency limit', () => {
 
   it('shared between tasks and lanes holds over all of them', () => {
     const sim = makeSim({ scheduler: { threads: { cpu: 4 }, limits: { disk: { concurrency: 2 } } } })
-    const tasks = (['cpu', 'io', 'main'] as const).map((lane) =>
-      sim.task(lane, { takesMs: 10 }, { lane, limits: 'disk' }),
-    )
-    for (let n = 0; n < 12; n++) sim.scheduler.defer(tasks[n % 3] ?? '', n)
+    for (let n = 0; n < 4; n++) {
+      for (const lane of ['cpu', 'io', 'main'] as const)
+        sim.scheduler.defer(sim.task(lane, { takesMs: 10 }, { lane, limits: 'disk' }), n)
+    }
     sim.advance(1000)
     expect(sim.began).toHaveLength(12)
     expect(mostAtOnce(sim.began, 10)).toBe(2)
@@ -103,11 +103,11 @@ describe('a concurrency limit', () => {
   it('lets the best of all that wait for it start, whatever task it is of', () => {
     const sim = makeSim({ scheduler: { limits: { one: { concurrency: 1 } } } })
     const options = { ...io, limits: 'one' }
-    const [blocker, a, b] = ['blocker', 'a', 'b'].map((name) => sim.task(name, { takesMs: 10 }, options))
-    sim.scheduler.defer(blocker ?? '')
+    for (const name of ['a', 'b']) sim.task(name, { takesMs: 10 }, options)
+    sim.scheduler.defer(sim.task('blocker', { takesMs: 10 }, options))
     sim.advance(1)
-    for (const [task, payload, priority] of [[a, 'a2', 2], [b, 'b5', 5], [a, 'a9', 9], [b, 'b8', 8], [a, 'a5', 5]] as const)
-      sim.scheduler.defer(task ?? '', payload, { priority }) // prettier-ignore
+    for (const [task, payload, priority] of [['a', 'a2', 2], ['b', 'b5', 5], ['a', 'a9', 9], ['b', 'b8', 8], ['a', 'a5', 5]] as const)
+      sim.scheduler.defer(task, payload, { priority }) // prettier-ignore
     sim.advance(100)
     expect(sim.payloads.slice(1)).toEqual(['a9', 'b8', 'b5', 'a5', 'a2'])
   })
@@ -115,17 +115,16 @@ describe('a concurrency limit', () => {
   it('lets the best of all start also when the first of an open group was cancelled', () => {
     const sim = makeSim({ scheduler: { limits: { one: { concurrency: 1 } } } })
     const blocker = sim.task('blocker', { takesMs: 1000 }, { limits: 'one' })
-    const [a, b, free] = ['a', 'b', 'free'].map((name) =>
-      sim.task(name, { takesMs: 10 }, name === 'free' ? {} : { limits: 'one' }),
-    )
+    for (const name of ['a', 'b']) sim.task(name, { takesMs: 10 }, { limits: 'one' })
+    sim.task('free', { takesMs: 10 })
     const held = sim.scheduler.defer(blocker, undefined, { priority: 9 })
     sim.advance(1)
-    const best = sim.scheduler.defer(a ?? '', 'a9', { priority: 9 })
-    sim.scheduler.defer(a ?? '', 'a0', { priority: 0 })
-    sim.scheduler.defer(b ?? '', 'b5', { priority: 5 })
+    const best = sim.scheduler.defer('a', 'a9', { priority: 9 })
+    sim.scheduler.defer('a', 'a0', { priority: 0 })
+    sim.scheduler.defer('b', 'b5', { priority: 5 })
     sim.advance(1)
     // An unlimited job takes the only place, so that the limit is free and nobody of its groups starts.
-    sim.scheduler.defer(free ?? '', 'free', { priority: 9, runAt: 1 })
+    sim.scheduler.defer('free', 'free', { priority: 9, runAt: 1 })
     held.cancel()
     sim.scheduler.setPriority(best.id, 8)
     sim.advance(2)

@@ -70,7 +70,8 @@ export class Settler {
       case 'stay':
         return
       case 'go-on':
-        return this.#queue.due(job, now)
+        // Ready: a halted head of a new generation, which stands at the head still.
+        return job.state === 'ready' ? this.#queue.giveBack(job) : this.#queue.due(job, now)
       case 'join-again':
         this.#queue.leaveLine(job, now)
         return this.#queue.enterAgain(job)

@@ -11,7 +11,7 @@ import { DedupeIndex } from './defer/dedupe-index.js'
 import { Drafts } from './defer/draft.js'
 import { Admission } from './defer/admission.js'
 import { JobHandle, type Job } from './defer/job-handle.js'
-import { TaskBook } from './defer/task-book.js'
+import { inlineTaskName, TaskBook } from './defer/task-book.js'
 import { Closing } from './closing.js'
 import { Dispatcher } from './dispatch/dispatcher.js'
 import { LaneRoom } from './dispatch/lane-room.js'
@@ -458,7 +458,8 @@ export class Scheduler {
   }
 
   /**
-   * Takes back the jobs that a CloseReport listed as lost, keeping id, attempt, due time and order.
+   * Takes back the jobs that a CloseReport listed as lost, keeping id, attempt, due time, expiry and order. Deferred
+   * closures are left out, with one warning: a function does not travel.
    * @throws OptionError for a snapshot that is none, or an id in use; UnknownTaskError; QueueFullError. All or nothing.
    */
   restore(jobs: readonly JobSnapshot[]): Job[] {
@@ -466,10 +467,14 @@ export class Scheduler {
     if (!Array.isArray(jobs))
       throw new OptionError(`restore got ${show(jobs)}. Give the \`lost\` list of a CloseReport.`)
     const { clock } = this.#world
-    const read = jobs.map((snapshot: unknown) =>
-      restoreJob(snapshot, (name) => this.#book.find(name), this.#payloadLimits, clock),
-    )
+    const closures = jobs.filter(isInline)
+    const read = jobs
+      .filter((snapshot) => !isInline(snapshot))
+      .map((snapshot: unknown) =>
+        restoreJob(snapshot, (name) => this.#book.find(name), this.#payloadLimits, clock),
+      )
     const accepted = this.#acceptance.readmit(read, clock.now())
+    this.#log.leftOut(closures)
     this.#keepAlive()
     return accepted.map((job) => this.#handle(job))
   }
@@ -625,7 +630,7 @@ export class Scheduler {
         this.#announce.progress(job, value)
       },
       log: (job, message) => this.#log.fromHandler(job, message),
-      defer: (_job, message, thread) => this.#deferChild(message, thread),
+      defer: (job, message, thread) => this.#deferChild(job, message, thread),
       threadStarted: ({ lane, number }) => {
         this.#log.threadStarted(lane, number)
         this.#emitter.emit('thread:started', { lane, thread: number, at: clock.wall() })
@@ -639,20 +644,22 @@ export class Scheduler {
     }
   }
 
-  /** A handler defers a child: accepted also while closing, until the deadline. */
-  #deferChild(message: DeferMessage, thread: LaneThread): void {
+  /** A handler defers a child, of the same request: accepted also while closing, until the deadline. */
+  #deferChild(parent: JobRecord, message: DeferMessage, thread: LaneThread): void {
     try {
       if (this.#closing?.acceptsChildren === false) throw new ClosedError()
       const record = this.#book.find(message.task)
       // Its own schema, keys and limits apply as to any other job, so the value is looked at once more.
-      const draft = this.#drafts.draft(record, decodePayload(message.payload), message.options, undefined)
+      const request = parent.details?.request
+      const draft = this.#drafts.draft(record, decodePayload(message.payload), message.options, request)
       const accepted = this.#acceptance.accept(draft)
       this.#keepAlive()
       const deduplicated = accepted instanceof Duplicate
       const id = this.#table.idOf(deduplicated ? accepted.of : accepted)
       thread.port.post({ kind: 'deferred', call: message.call, id, deduplicated })
     } catch (error) {
-      thread.port.post({ kind: 'deferred', call: message.call, error: serializeError(error) })
+      const refusal = this.#refused(message.task, error)
+      thread.port.post({ kind: 'deferred', call: message.call, error: serializeError(refusal) })
     }
   }
 
@@ -712,6 +719,11 @@ export class Scheduler {
       lost: Object.freeze(this.#lost),
     })
   }
+}
+
+/** A deferred closure, among lost jobs. */
+function isInline(snapshot: unknown): snapshot is JobSnapshot {
+  return (snapshot as { task?: unknown } | null)?.task === inlineTaskName
 }
 
 /**

@@ -122,6 +122,7 @@ export class Acceptance {
         dedupe.claim(job)
         this.#store(job, now, id)
       }
+      this.#watchExpiry(job)
     }
     return jobs.map(({ job }) => job)
   }
@@ -234,10 +235,17 @@ export class Acceptance {
 
   #armExpiry(job: Job, now: number): void {
     const { details } = job
-    const expiresInMs = details?.wanted?.expiresInMs ?? Infinity
-    if (details === undefined || expiresInMs === Infinity) return
+    if (details === undefined) return
+    // A job that was restored has its task's.
+    const expiresInMs = details.wanted?.expiresInMs ?? job.task.policy.expiresInMs
+    details.expiresAt = expiresInMs === Infinity ? undefined : (details.runAt ?? now) + Math.ceil(expiresInMs)
+    this.#watchExpiry(job)
+  }
+
+  #watchExpiry(job: Job): void {
+    const { details } = job
+    if (details?.expiresAt === undefined) return
     details.expiry?.disarm()
-    details.expiresAt = (details.runAt ?? now) + Math.ceil(expiresInMs)
     details.expiry = this.#rooms.agenda.alarm(details.expiresAt, (at) => this.#rooms.expire(job, at))
   }
 

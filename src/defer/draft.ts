@@ -1,5 +1,5 @@
 /** Makes a job out of what a defer says, checking everything that can be refused. Nothing is stored yet. */
-import { OptionError } from '../errors.js'
+import { OptionError, UnknownTaskError } from '../errors.js'
 import { Job, type LimitKeys } from '../job/job.js'
 import { encodePayload, type EncodedPayload } from '../job/payload.js'
 import type { PayloadLimits } from '../job/payload-limits.js'
@@ -7,6 +7,7 @@ import type { RequestContext } from '../job/snapshot.js'
 import type { TaskRecord } from '../job/task-record.js'
 import { key } from '../options.js'
 import type { Clock } from '../world.js'
+import { inlineTaskName } from './task-book.js'
 import { validateInput } from './validate-input.js'
 import { readDeferOptions } from './read-defer-options.js'
 
@@ -36,6 +37,7 @@ export class Drafts {
   /** @throws OptionError, PayloadError, PayloadTooLargeError */
   draft(task: TaskRecord, payload: unknown, options: unknown, request: RequestContext | undefined): Job {
     const { policy } = task
+    if (task.name === inlineTaskName) throw onlyClosures()
     if (!this.#rooms.hasTaskModules && policy.lane !== 'main') throw noModules(task)
     if (policy.limits !== undefined) this.#checkShared(task, policy.limits.shared)
     const input = validateInput(task, payload)
@@ -109,6 +111,12 @@ function keyFrom(
 ): string | undefined {
   const answered = keyOf?.(payload as never) // this task's own payload
   return answered === undefined ? undefined : key(`Task '${task.name}': the answer of ${option}`, answered)
+}
+
+function onlyClosures(): UnknownTaskError {
+  return new UnknownTaskError(
+    `'${inlineTaskName}' is the name under which deferred closures run. Give defer the function itself.`,
+  )
 }
 
 function noModules(task: TaskRecord): OptionError {

@@ -1,0 +1,105 @@
+/** Rows about scheduling, under virtual time. Rows that are not here stand beside what they are about. */
+import { afterEach, describe, expect, it } from 'vitest'
+import { failsForGood, failsWith, type Run } from '../simulation/script.js'
+import { makeSim, type Sim, type SimOptions } from '../simulation/sim.js'
+
+let sim: Sim
+
+function start(options: SimOptions = {}): Sim {
+  sim = makeSim(options)
+  return sim
+}
+
+afterEach(() => {
+  const canary = sim.scheduler.defer(sim.task('canary'), undefined, { priority: 9 })
+  sim.advance(1000)
+  expect(canary.state).toBe('completed')
+})
+
+const line = { orderingKey: 'k' } as const
+
+it("C1: a poisoned head keeps its own line waiting through its retries, then onExhausted; another line isn't slowed", () => {
+  start({ scheduler: { threads: { cpu: 2 } } })
+  sim.task('bad', failsWith('no'), { attempts: 3, backoff: { type: 'fixed', delay: 100 } })
+  sim.task('good', { takesMs: 10 })
+  sim.scheduler.defer('bad', undefined, line)
+  const second = sim.scheduler.defer('good', 'A2', line)
+  const others = Array.from({ length: 10 }, () => sim.scheduler.defer('good', 'B', { orderingKey: 'B' }))
+  sim.advance(100)
+  expect(others.every(({ state }) => state === 'completed')).toBe(true)
+  sim.advance(99)
+  expect(second.state).toBe('blocked')
+  sim.advance(1)
+  expect(second.state).toBe('running')
+})
+
+it('C2: a head in backoff is not overtaken, not even by a job of higher priority', () => {
+  start()
+  sim.task('t', ({ attempt, payload }: Run) => (payload === 1 && attempt < 4 ? failsWith('no') : {}), {
+    backoff: { type: 'fixed', delay: 100 },
+  })
+  sim.scheduler.defer('t', 1, line)
+  sim.scheduler.defer('t', 2, { ...line, priority: 9 })
+  sim.advance(1000)
+  expect(sim.began.map(({ payload, at }) => [payload, at])).toEqual([[1, 0], [1, 100], [1, 200], [1, 300], [2, 300]]) // prettier-ignore
+})
+
+describe('C4: the next of a key starts when the head', () => {
+  it.each([
+    ['is cancelled while it waits', (id: string) => sim.scheduler.cancel(id), { delayed: true }],
+    ['is cancelled while it runs', (id: string) => sim.scheduler.cancel(id), { takesMs: 60_000 }],
+    ['is cancelled while it retries', (id: string) => sim.scheduler.cancel(id), failsWith('no')],
+    ['fails', () => undefined, failsForGood('no')],
+    ['expires while it retries', () => undefined, failsWith('no'), 50],
+    ['expires while it waits', () => undefined, { delayed: true }, 50],
+    ['crashes its thread', () => undefined, { takesMs: 5, crashes: { exitCode: 1 } }, undefined, 1],
+  ] as const)('%s', (_way, act, behaves, expiresIn?: number, attempts?: number) => {
+    start({ scheduler: { threads: { cpu: 1 } } })
+    const isDelayed = 'delayed' in behaves
+    sim.task('head', isDelayed ? {} : behaves)
+    if (isDelayed) sim.scheduler.defer(sim.task('blocker', { takesMs: 200 }))
+    sim.advance(1)
+    const head = sim.scheduler.defer('head', undefined, { ...line, expiresIn, attempts })
+    const next = sim.scheduler.defer(sim.task('next'), undefined, line)
+    sim.advance(10)
+    act(head.id)
+    sim.advance(500)
+    expect(['cancelled', 'failed', 'expired']).toContain(head.state)
+    expect(next.state).toBe('completed')
+    expect(sim.scheduler.defer('next', undefined, line).state).toBe('ready')
+  })
+})
+
+it('C11: running jobs finish while paused; pausing twice is once; resuming what is empty or runs does nothing', () => {
+  start()
+  sim.task('t', { takesMs: 10 })
+  sim.scheduler.resume()
+  const running = sim.scheduler.defer('t')
+  sim.advance(1)
+  sim.scheduler.pause()
+  sim.scheduler.pause()
+  const waiting = sim.scheduler.defer('t')
+  sim.advance(100)
+  expect([running.state, waiting.state]).toEqual(['completed', 'ready'])
+  sim.scheduler.resume()
+  sim.advance(20)
+  expect(waiting.state).toBe('completed')
+  sim.scheduler.pause()
+  sim.scheduler.resume()
+  sim.scheduler.resume()
+  sim.advance(20)
+  expect(sim.began).toHaveLength(2)
+})
+
+it('C16: a job that is over before it is due to be retried expires at that moment, in its line too', () => {
+  start()
+  sim.task('bad', failsWith('no'), { backoff: { type: 'fixed', delay: 1000 } })
+  const job = sim.scheduler.defer('bad', undefined, { ...line, expiresIn: 300 })
+  const blocked = sim.scheduler.defer('bad', undefined, { ...line, expiresIn: 200 })
+  sim.advance(199)
+  expect([job.state, blocked.state]).toEqual(['retrying', 'blocked'])
+  sim.advance(1)
+  expect(blocked.state).toBe('expired')
+  sim.advance(100)
+  expect(job.state).toBe('expired')
+})

@@ -11,7 +11,7 @@ import { isSettled, transitions, type JobState } from './job/lifecycle.js'
 import { encodedSizeBytes } from './job/payload.js'
 import type { SerializedError } from './job/serialized-error.js'
 import { OptionError } from './errors.js'
-import { integer, key, ownOptions, priorityLevel, show } from './options.js'
+import { integer, key, orDefault, ownOptions, priorityLevel, show } from './options.js'
 import type { Queue } from './queue/queue.js'
 import type { Settler } from './settle/settler.js'
 import type { Task } from './task/define-task.js'
@@ -63,7 +63,7 @@ export class Operations {
   /** Newest first. @throws OptionError, UnknownTaskError */
   list(filter: unknown): Job[] {
     const own = ownOptions('jobs', filter, filterNames)
-    const limit = integer('limit', own['limit'] ?? 100, 1, 1000)
+    const limit = integer('limit', orDefault(own['limit'], 100), 1, 1000)
     const state = own['state'] === undefined ? undefined : jobState(own['state'])
     const orderingKey = own['key'] === undefined ? undefined : key('key', own['key'])
     const task = own['task'] === undefined ? undefined : this.#rooms.book.find(own['task']).name

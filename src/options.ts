@@ -43,6 +43,17 @@ function parseDuration(text: string): number | undefined {
   return typeof parsed === 'number' ? parsed : undefined
 }
 
+/** What was given, or the default. `null` was given. */
+export function orDefault(value: unknown, fallback: unknown): unknown {
+  return value === undefined ? fallback : value
+}
+
+/** @throws OptionError unless true or false */
+export function flag(name: string, value: unknown): boolean {
+  if (typeof value === 'boolean') return value
+  throw new OptionError(`${name} is ${show(value)}. Give true or false.`)
+}
+
 /** @throws OptionError unless an integer from `min` to `max` */
 export function integer(name: string, value: unknown, min: number, max = Number.MAX_SAFE_INTEGER): number {
   if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value

@@ -7,7 +7,7 @@ import { OptionError } from './errors.js'
 import type { HistorySettings } from './events/history.js'
 import type { Lane } from './job/snapshot.js'
 import type { LimitRule } from './job/task-record.js'
-import { durationMs, integer, key, ownOptions, show, type Duration } from './options.js'
+import { durationMs, integer, key, orDefault, ownOptions, show, type Duration } from './options.js'
 import { readDefaults, readRate } from './task/task-policy.js'
 import type { TaskOptions } from './task/task-options.js'
 import { taskModuleUrls } from './threads/task-modules.js'
@@ -102,6 +102,12 @@ const known = {
     'execArgv',
     'entry',
   ]),
+  resourceLimits: new Set([
+    'maxYoungGenerationSizeMb',
+    'maxOldGenerationSizeMb',
+    'codeRangeSizeMb',
+    'stackSizeMb',
+  ]),
   main: new Set(['concurrency', 'budget']),
   keep: new Set(['completed', 'failed', 'bytes', 'for']),
 } as const
@@ -112,25 +118,25 @@ const mostQueued = 8_000_000
 
 /** @throws OptionError naming what is wrong */
 export function readSettings(options: unknown): Settings {
-  const own = ownOptions('createScheduler', options ?? {}, known.scheduler)
+  const own = ownOptions('createScheduler', options, known.scheduler)
   const threads = readThreads(own['threads'])
   const tasks = taskModuleUrls(readTasks(own['tasks']))
   const main = ownOptions('main', own['main'], known.main)
   return {
     threads: {
       tasks,
-      nice: integer('threads.nice', threads['nice'] ?? 10, 0, 19),
-      resourceLimits: threads['resourceLimits'] as ResourceLimits | undefined, // Node checks it when a thread starts
-      execArgv: threads['execArgv'] as readonly string[] | undefined, // likewise
+      nice: integer('threads.nice', orDefault(threads['nice'], 10), 0, 19),
+      resourceLimits: readResourceLimits(threads['resourceLimits']),
+      execArgv: readExecArgv(threads['execArgv']),
       entry: readEntry(threads['entry']),
     },
     hasTaskModules: tasks.length > 0,
     lanes: readLanes(threads, main),
-    mainBudgetMs: durationMs('main.budget', main['budget'] ?? '5ms'),
-    maxQueued: integer('maxQueued', own['maxQueued'] ?? 100_000, 1, mostQueued),
-    maxQueuedBytes: integer('maxQueuedBytes', own['maxQueuedBytes'] ?? 256 * 2 ** 20, 1),
-    maxPayloadBytes: integer('maxPayloadBytes', own['maxPayloadBytes'] ?? 256 * 2 ** 10, 1, 2 ** 29),
-    agingMs: own['aging'] === false ? false : durationMs('aging', own['aging'] ?? '30s'),
+    mainBudgetMs: durationMs('main.budget', orDefault(main['budget'], '5ms')),
+    maxQueued: integer('maxQueued', orDefault(own['maxQueued'], 100_000), 1, mostQueued),
+    maxQueuedBytes: integer('maxQueuedBytes', orDefault(own['maxQueuedBytes'], 256 * 2 ** 20), 1),
+    maxPayloadBytes: integer('maxPayloadBytes', orDefault(own['maxPayloadBytes'], 256 * 2 ** 10), 1, 2 ** 29),
+    agingMs: own['aging'] === false ? false : durationMs('aging', orDefault(own['aging'], '30s')),
     keep: readKeep(ownOptions('keep', own['keep'], known.keep)),
     limits: readLimits(own['limits']),
     defaults: readDefaults(own['defaults']),
@@ -143,9 +149,9 @@ function readThreads(threads: unknown): Record<string, unknown> {
 }
 
 function readLanes(threads: Record<string, unknown>, main: Record<string, unknown>): Settings['lanes'] {
-  const minIdle = integer('threads.minIdle', threads['minIdle'] ?? 0, 0, mostThreads)
-  const idleTimeoutMs = durationMs('threads.idleTimeout', threads['idleTimeout'] ?? '30s')
-  const cpu = threads['cpu'] ?? Math.max(1, os.availableParallelism() - 1)
+  const minIdle = integer('threads.minIdle', orDefault(threads['minIdle'], 0), 0, mostThreads)
+  const idleTimeoutMs = durationMs('threads.idleTimeout', orDefault(threads['idleTimeout'], '30s'))
+  const cpu = orDefault(threads['cpu'], Math.max(1, os.availableParallelism() - 1))
   return {
     cpu: {
       maxThreads: integer('threads.cpu', cpu, 1, mostThreads),
@@ -154,14 +160,14 @@ function readLanes(threads: Record<string, unknown>, main: Record<string, unknow
       idleTimeoutMs,
     },
     io: {
-      maxThreads: integer('threads.io', threads['io'] ?? 1, 1, mostThreads),
-      placesPerThread: integer('threads.ioConcurrency', threads['ioConcurrency'] ?? 32, 1, 10_000),
+      maxThreads: integer('threads.io', orDefault(threads['io'], 1), 1, mostThreads),
+      placesPerThread: integer('threads.ioConcurrency', orDefault(threads['ioConcurrency'], 32), 1, 10_000),
       minIdle,
       idleTimeoutMs,
     },
     main: {
       maxThreads: 1,
-      placesPerThread: integer('main.concurrency', main['concurrency'] ?? 8, 1, 10_000),
+      placesPerThread: integer('main.concurrency', orDefault(main['concurrency'], 8), 1, 10_000),
       minIdle: 1,
       idleTimeoutMs: Infinity,
     },
@@ -170,10 +176,10 @@ function readLanes(threads: Record<string, unknown>, main: Record<string, unknow
 
 function readKeep(keep: Record<string, unknown>): HistorySettings {
   return {
-    completed: integer('keep.completed', keep['completed'] ?? 1_000, 0, mostQueued),
-    failed: integer('keep.failed', keep['failed'] ?? 10_000, 0, mostQueued),
-    bytes: integer('keep.bytes', keep['bytes'] ?? 64 * 2 ** 20, 0),
-    forMs: durationMs('keep.for', keep['for'] ?? '24h'),
+    completed: integer('keep.completed', orDefault(keep['completed'], 1_000), 0, mostQueued),
+    failed: integer('keep.failed', orDefault(keep['failed'], 10_000), 0, mostQueued),
+    bytes: integer('keep.bytes', orDefault(keep['bytes'], 64 * 2 ** 20), 0),
+    forMs: durationMs('keep.for', orDefault(keep['for'], '24h')),
   }
 }
 
@@ -204,6 +210,23 @@ function readTasks(tasks: unknown): SchedulerOptions['tasks'] {
   throw new OptionError(
     `tasks is ${show(tasks)}. Give the module that defines them: new URL('./tasks.js', import.meta.url), a path, or an array.`,
   )
+}
+
+function readResourceLimits(given: unknown): ResourceLimits | undefined {
+  if (given === undefined) return undefined
+  const own = ownOptions('threads.resourceLimits', given, known.resourceLimits)
+  for (const [name, value] of Object.entries(own)) {
+    if (typeof value === 'number' && value > 0) continue
+    throw new OptionError(`threads.resourceLimits.${name} is ${show(value)}. Give a number above 0.`)
+  }
+  return own
+}
+
+/** Node looks at the flags themselves when a thread starts. */
+function readExecArgv(flags: unknown): readonly string[] | undefined {
+  if (flags === undefined) return undefined
+  if (Array.isArray(flags) && flags.every((one) => typeof one === 'string')) return flags
+  throw new OptionError(`threads.execArgv is ${show(flags)}. Give an array of Node flags.`)
 }
 
 function readEntry(entry: unknown): URL | undefined {

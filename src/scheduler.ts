@@ -31,7 +31,16 @@ import { takeSnapshot, type SnapshotForm, type SnapshotView } from './job/take-s
 import { payloadLimits, type PayloadLimits } from './job/payload-limits.js'
 import { decodePayload, toPlain } from './job/payload.js'
 import { Operations, type JobFilter } from './operations.js'
-import { durationMs, key, ownOptions, show, type Duration, type Priority } from './options.js'
+import {
+  durationMs,
+  flag,
+  key,
+  orDefault,
+  ownOptions,
+  show,
+  type Duration,
+  type Priority,
+} from './options.js'
 import { Agenda } from './queue/agenda.js'
 import { LimitBook } from './queue/limit-book.js'
 import { Queue } from './queue/queue.js'
@@ -365,9 +374,10 @@ export class Scheduler {
    */
   releaseKey(key: string, options: { retry?: boolean } = {}): boolean {
     const own = ownOptions('releaseKey', options, new Set(['retry']))
+    const retries = flag('retry', orDefault(own['retry'], false))
     const id = this.#queue.lines.halted.get(key)
     if (id === undefined) return false
-    const head = own['retry'] === true ? this.#operations.find(id) : undefined
+    const head = retries ? this.#operations.find(id) : undefined
     const revived = head?.state === 'failed' && this.#operations.revive(head) ? head : undefined
     // While its last execution is still ending it stands at the head of the line and goes on from there.
     const isEnding = revived?.details?.isLingering === true
@@ -437,7 +447,8 @@ export class Scheduler {
   close(options: { timeout?: Duration; drain?: boolean } = {}): Promise<CloseReport> {
     if (this.#closed !== undefined) return this.#closed
     const own = ownOptions('close', options, closeNames)
-    const timeoutMs = durationMs('timeout', own['timeout'] ?? '25s', { zero: true })
+    const timeoutMs = durationMs('timeout', orDefault(own['timeout'], '25s'), { zero: true })
+    const drains = flag('drain', orDefault(own['drain'], true))
     const before = { ...this.#journal.counts }
     this.#waits++
     this.#keepAlive()
@@ -446,7 +457,7 @@ export class Scheduler {
       this.#closing = new Closing(
         this.#closingPort(() => resolve(this.#report(before))),
         timeoutMs,
-        own['drain'] !== false,
+        drains,
       )
       this.#closing.moved()
     })

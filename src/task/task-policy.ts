@@ -1,7 +1,7 @@
 /** Reads a task's options into the numbers the scheduler works with, defaults applied. */
 import { OptionError } from '../errors.js'
 import type { DedupeRule, RateRule, TaskLimits, TaskPolicy } from '../job/task-record.js'
-import { durationMs, integer, ownOptions, priorityLevel, show } from '../options.js'
+import { durationMs, flag, integer, ownOptions, priorityLevel, show } from '../options.js'
 import { readBackoff } from './backoff-options.js'
 
 const taskOptionNames = [
@@ -93,11 +93,6 @@ function oneOf<T extends string>(name: string, value: unknown, allowed: readonly
   throw new OptionError(
     `${name} is ${show(value)}. Give one of ${allowed.map((one) => `'${one}'`).join(', ')}.`,
   )
-}
-
-function flag(name: string, value: unknown): boolean {
-  if (typeof value === 'boolean') return value
-  throw new OptionError(`${name} is ${show(value)}. Give true or false.`)
 }
 
 function readLimits(where: string, options: Record<string, unknown>): TaskLimits | undefined {

@@ -1,0 +1,260 @@
+/**
+ * Every public option: what it may be, and how it is refused. A refusal has a code, names the option, shows the value
+ * it had and says what is allowed, and leaves nothing behind.
+ */
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { createScheduler, defineTask, type DeferOptions, type Scheduler } from '../src/index.js'
+import { readSettings } from '../src/scheduler-options.js'
+import { readTaskPolicy } from '../src/task/task-policy.js'
+
+interface Rule {
+  /** Values that are taken: the bounds. */
+  readonly good: readonly unknown[]
+  readonly bad: readonly unknown[]
+  /** What the refusal says is allowed. */
+  readonly allowed: RegExp
+  readonly code?: string
+}
+
+const integerFrom = (min: number, max = Number.MAX_SAFE_INTEGER): Rule => ({
+  good: [min, max],
+  bad: [min - 1, ...(max < Number.MAX_SAFE_INTEGER ? [max + 1] : []), min + 0.5, NaN, Infinity, String(min), null, {}, true], // prettier-ignore
+  allowed:
+    max < Number.MAX_SAFE_INTEGER ? new RegExp(`integer from ${min} to ${max}`) : /integer of at least/,
+})
+const tenYears = 3652.5 * 86_400_000
+const badDurations = [-1, NaN, Infinity, tenYears + 1, '5', '', 'soon', '-1s', '11y', null, {}, [], true]
+const duration: Rule = {
+  good: [1, 0.5, '90s', '1.5h', '10y', tenYears],
+  bad: [0, '0s', ...badDurations],
+  allowed: /'90s'|above 0/,
+}
+const durationOr0: Rule = { good: [0, '0s', ...duration.good], bad: badDurations, allowed: /'90s'/ }
+const orFalse = (rule: Rule): Rule => ({ ...rule, good: [...rule.good, false] })
+const oneOf = (...names: string[]): Rule => ({
+  good: names,
+  bad: ['other', '', names[0]?.toUpperCase(), 1, null, {}, true],
+  allowed: new RegExp(names.map((name) => `'${name}'`).join(', ')),
+})
+const keyFunction: Rule = {
+  good: [() => 'k'],
+  bad: ['k', 1, null, {}, true],
+  allowed: /function \(payload\)/,
+}
+const anObject: Rule = { good: [{}], bad: [null, 1, 'x', [], { unknown: 1 }, true], allowed: /Give an object|Known are/ } // prettier-ignore
+const priority: Rule = {
+  good: ['low', 'normal', 'high', 0, 9],
+  bad: [-1, 10, 1.5, NaN, Infinity, '5', 'urgent', null, {}, true],
+  allowed: /'low', 'normal', 'high' or an integer from 0 to 9/,
+}
+const backoff: Rule = {
+  good: [() => 1, { type: 'fixed', delay: 0 }, { type: 'exponential' }, { type: 'exponential', delay: '1s', factor: 1, max: '1s', jitter: 1 }], // prettier-ignore
+  bad: [5, 'fixed', null, {}, { type: 'linear' }, { type: 'fixed' }, { type: 'fixed', delay: -1 }, { type: 'fixed', delay: 1, max: 2 }, { type: 'exponential', factor: 0.5 }, { type: 'exponential', jitter: 2 }, { type: 'exponential', delay: '2h', max: '1h' }], // prettier-ignore
+  allowed: /Give|Known are|Raise/,
+}
+const key: Rule = {
+  good: ['k', 'x'.repeat(256), '../'],
+  bad: ['', 0, null, 'x'.repeat(257), 'a\0', '\ud800', true],
+  allowed: /1 to 256 bytes/,
+  code: 'ERR_SIDEWORK_KEY',
+}
+const dedupe: Rule = {
+  good: [{ key: () => 'k' }, { key: () => 'k', mode: 'last', ttl: '1s' }, () => 'k'],
+  bad: ['k', 1, null, {}, { key: 'k' }, { key: () => 'k', mode: 'both' }, { key: () => 'k', ttl: 0 }, { key: () => 'k', other: 1 }], // prettier-ignore
+  allowed: /Give|Known are/,
+}
+const rates = [1, null, {}, { limit: 1 }, { per: 1 }, { limit: 0, per: 1 }, { limit: 1_000_001, per: 1 }, { limit: 1, per: 0 }, { limit: 1, per: '1s', each: 1 }] // prettier-ignore
+
+const schedulerOptions: Readonly<Record<string, Rule>> = {
+  tasks: { good: ['./tasks.js', new URL('file:///t.js'), [], ['./a.js', new URL('file:///b.js')]], bad: [1, null, {}, [1], true], allowed: /new URL\('.\/tasks.js', import.meta.url\)/ }, // prettier-ignore
+  threads: { ...anObject, good: [1, 256, {}], bad: [0, 257, 1.5, NaN, null, 'x', [], { unknown: 1 }], allowed: /Give|Known are/ }, // prettier-ignore
+  'threads.cpu': integerFrom(1, 256),
+  'threads.io': integerFrom(1, 256),
+  'threads.ioConcurrency': integerFrom(1, 10_000),
+  'threads.minIdle': integerFrom(0, 256),
+  'threads.idleTimeout': duration,
+  'threads.nice': integerFrom(0, 19),
+  'threads.entry': {
+    good: [new URL('file:///entry.js')],
+    bad: ['./entry.js', 1, null],
+    allowed: /Give a URL/,
+  },
+  'threads.resourceLimits': { good: [{ maxOldGenerationSizeMb: 64 }], bad: [1, null, 'x', [], { maxHeap: 64 }, { maxOldGenerationSizeMb: 'x' }], allowed: /Give|Known are/ }, // prettier-ignore
+  'threads.execArgv': { good: [[], ['--no-warnings']], bad: [1, null, '--no-warnings', [1], {}], allowed: /Give an array/ }, // prettier-ignore
+  main: anObject,
+  'main.concurrency': integerFrom(1, 10_000),
+  'main.budget': duration,
+  maxQueued: integerFrom(1, 8_000_000),
+  maxQueuedBytes: integerFrom(1),
+  maxPayloadBytes: integerFrom(1, 2 ** 29),
+  aging: orFalse(duration),
+  keep: anObject,
+  'keep.completed': integerFrom(0, 8_000_000),
+  'keep.failed': integerFrom(0, 8_000_000),
+  'keep.bytes': integerFrom(0),
+  'keep.for': duration,
+  limits: { good: [{}, { smtp: {} }], bad: [null, 1, [], 'smtp', { smtp: 1 }, { smtp: { rate: 1 } }], allowed: /Give|Known are/ }, // prettier-ignore
+  'limits.smtp': { ...anObject, bad: [null, 1, 'x', [], { unknown: 1 }] },
+  'limits.smtp.concurrency': integerFrom(1),
+  'limits.smtp.rateLimit': { good: [{ limit: 1, per: 1 }, { limit: 1_000_000, per: '10y' }], bad: [...rates, { limit: 1, per: 1, key: () => 'k' }], allowed: /Give|Known are/ }, // prettier-ignore
+  defaults: { ...anObject, bad: [...anObject.bad, { orderingKey: () => 'k' }, { dedupe: () => 'k' }, { concurrency: 1 }, { rateLimit: { limit: 1, per: 1 } }, { limits: 'x' }, { attempts: 0 }] , allowed: /Give|Known are/ }, // prettier-ignore
+  logger: { good: [false], bad: [true, null, 1, 'info', {}], allowed: /pino logger, or false/ },
+}
+
+const taskOptions: Readonly<Record<string, Rule>> = {
+  lane: oneOf('cpu', 'io', 'main'),
+  attempts: integerFrom(1, 100),
+  backoff,
+  timeout: orFalse(duration),
+  killAfter: durationOr0,
+  priority,
+  concurrency: { good: [1, { limit: 1 }, { limit: 1, key: () => 'k' }], bad: [0, -1, 1.5, NaN, '1', null, {}, { limit: 0 }, { limit: 1, key: 'k' }, { limit: 1, per: 1 }], allowed: /Give|Known are/ }, // prettier-ignore
+  rateLimit: { good: [{ limit: 1, per: 1 }, { limit: 1, per: 1, key: () => 'k' }], bad: [...rates, { limit: 1, per: 1, key: 'k' }], allowed: /Give|Known are/ }, // prettier-ignore
+  limits: { good: ['smtp', ['smtp', 'disk']], bad: [1, [], null, {}, [1], ['smtp', null]], allowed: /names, of limits/ }, // prettier-ignore
+  orderingKey: keyFunction,
+  onExhausted: oneOf('skip', 'halt'),
+  dedupe,
+  expiresIn: duration,
+  sensitive: { good: [true, false], bad: [1, 'yes', null, {}], allowed: /true or false/ },
+  input: { good: [{ '~standard': { version: 1, vendor: 'x', validate: () => ({ value: 1 }) } }], bad: [1, null, {}, 'zod'], allowed: /Standard Schema/ }, // prettier-ignore
+}
+
+const deferOptions: Readonly<Record<keyof DeferOptions, Rule>> = {
+  priority,
+  delay: durationOr0,
+  runAt: { good: [0, new Date(), -5], bad: [NaN, Infinity, 'now', null, {}, new Date(NaN), Date.now() + 2 * tenYears], allowed: /Date or milliseconds/ }, // prettier-ignore
+  orderingKey: key,
+  dedupe: { good: ['k', { key: 'k', mode: 'first', ttl: 1 }], bad: ['', 0, null, {}, { key: '' }, { key: 'k', mode: 'both' }, { key: 'k', ttl: 0 }, { key: 'k', other: 1 }, () => 'k'], allowed: /Give|Known are/ }, // prettier-ignore
+  attempts: integerFrom(1, 100),
+  backoff,
+  timeout: orFalse(duration),
+  expiresIn: duration,
+  signal: { good: [new AbortController().signal], bad: [true, null, {}, 'x', new AbortController()], allowed: /AbortSignal/ }, // prettier-ignore
+  id: key,
+}
+
+const cases = (rules: Readonly<Record<string, Rule>>) => Object.entries(rules)
+
+/** `a.b.c` with a value as `{ a: { b: { c: value } } }`. */
+function nested(path: string, value: unknown): Record<string, unknown> {
+  return path.split('.').reduceRight<unknown>((inner, name) => ({ [name]: inner }), value) as Record<
+    string,
+    unknown
+  >
+}
+
+/** Each bad value gives the coded error that names option, value and what is allowed. */
+function refuses(name: string, rule: Rule, give: (value: unknown) => unknown): void {
+  for (const value of rule.bad) {
+    let error: { code?: string; message?: string } | undefined
+    try {
+      give(value)
+    } catch (thrown) {
+      error = thrown as typeof error
+    }
+    const what = `${name}: ${typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : String(value)}`
+    expect(error?.code, what).toMatch(/^ERR_SIDEWORK_(OPTION|KEY)$/)
+    if (rule.code !== undefined) expect(error?.code, what).toBe(rule.code)
+    expect(error?.message, what).toContain(name.split('.').at(-1))
+    expect(error?.message, what).toMatch(rule.allowed)
+    if (typeof value === 'number') expect(error?.message, what).toMatch(new RegExp(`is ${value}|unknown|limit`)) // prettier-ignore
+  }
+}
+
+describe('an option of createScheduler', () => {
+  it.each(cases(schedulerOptions))('%s', (name, rule) => {
+    for (const value of rule.good) readSettings({ logger: false, ...nested(name, value) })
+    refuses(name, rule, (value) => createScheduler({ logger: false, ...nested(name, value) }))
+  })
+
+  it.each([null, 1, 'x', [], { unknown: 1 }])('refused in the place of all: %j', (options) => {
+    expect(() => createScheduler(options as never)).toThrow(
+      expect.objectContaining({ code: 'ERR_SIDEWORK_OPTION' }),
+    )
+  })
+
+  it('that is inherited is not read', () => {
+    expect(readSettings(Object.create({ maxQueued: 5, unknown: 1 })).maxQueued).toBe(100_000)
+  })
+})
+
+describe('an option of defineTask', () => {
+  it.each(cases(taskOptions))('%s', (name, rule) => {
+    for (const value of rule.good) readTaskPolicy('t', { [name]: value }, {})
+    const scheduler = makeScheduler()
+    refuses(name, rule, (value) =>
+      scheduler.defer({ name: 't', run: () => undefined, options: { lane: 'main', [name]: value } } as never),
+    )
+    expect(scheduler.stats().accepted).toBe(0)
+  })
+
+  it('that is not its own is refused or, inherited, not read', () => {
+    expect(() => readTaskPolicy('t', { retries: 1 }, {})).toThrow(/'retries'[^]*Known are: lane/)
+    expect(readTaskPolicy('t', Object.create({ attempts: 1 }), {}).maxAttempts).toBe(5)
+  })
+
+  it.each(['', 'a b', 'é', 'x'.repeat(129), '(inline)', null, 1])('the name %j is refused', (name) => {
+    expect(() => defineTask(name as never, () => undefined)).toThrow(
+      expect.objectContaining({ code: 'ERR_SIDEWORK_TASK_NAME', message: expect.stringContaining('A-Z') }),
+    )
+  })
+
+  it.each([null, 'run', {}, undefined])('the handler %j is refused', (run) => {
+    expect(() => defineTask('options.run', run as never)).toThrow(
+      expect.objectContaining({ code: 'ERR_SIDEWORK_OPTION' }),
+    )
+  })
+})
+
+describe('an option of defer', () => {
+  it.each(cases(deferOptions))('%s', (name, rule) => {
+    const scheduler = makeScheduler()
+    refuses(name, rule, (value) => scheduler.defer(() => undefined, { [name]: value }))
+    expect(scheduler.stats().accepted).toBe(0)
+    scheduler.pause()
+    for (const value of rule.good) scheduler.defer(() => undefined, { [name]: value })
+    expect(scheduler.stats().accepted).toBeGreaterThan(0)
+  })
+
+  it('that contradicts another is refused', () => {
+    expect(() => makeScheduler().defer(() => undefined, { delay: 1, runAt: 1 })).toThrow(
+      /both delay and runAt/,
+    )
+  })
+})
+
+describe('an option of', () => {
+  const calls: readonly (readonly [
+    string,
+    string,
+    Rule,
+    (scheduler: Scheduler, value: unknown) => unknown,
+  ])[] = [
+    ['close', 'timeout', { ...durationOr0, good: [] }, (s, timeout) => s.close({ timeout } as never)],
+    ['close', 'drain', { good: [], bad: [1, 'yes', null], allowed: /true or false/ }, (s, drain) => s.close({ drain } as never)], // prettier-ignore
+    ['close', 'close', { ...anObject, good: [] }, (s, options) => s.close(options as never)],
+    ['result', 'timeout', duration, (s, timeout) => void s.defer(() => 1, { delay: '1h' }).result({ timeout } as never).catch(() => 1)], // prettier-ignore
+    ['jobs', 'limit', integerFrom(1, 1000), (s, limit) => s.jobs({ limit } as never)],
+    ['jobs', 'state', { good: ['ready', 'held'], bad: ['redy', null, 1, 'toString'], allowed: /held, scheduled/ }, (s, state) => s.jobs({ state } as never)], // prettier-ignore
+    ['jobs', 'key', key, (s, value) => s.jobs({ key: value } as never)],
+    ['jobs', 'jobs', anObject, (s, filter) => s.jobs(filter as never)],
+    ['cancelAll', 'cancelAll', anObject, (s, filter) => s.cancelAll(filter as never)],
+    ['retryAll', 'retryAll', anObject, (s, filter) => s.retryAll(filter as never)],
+    ['releaseKey', 'releaseKey', anObject, (s, options) => s.releaseKey('k', options as never)],
+    ['releaseKey', 'retry', { good: [true, false], bad: [1, 'yes', null], allowed: /true or false/ }, (s, retry) => s.releaseKey('k', { retry } as never)], // prettier-ignore
+    ['pauseLimit', 'delay', durationOr0, (s, delay) => s.pauseLimit('smtp', delay as never)],
+  ]
+  it.each(calls)('%s: %s', (_call, name, rule, give) => {
+    const scheduler = makeScheduler({ limits: { smtp: { concurrency: 1 } } })
+    for (const value of rule.good) give(scheduler, value)
+    refuses(name, rule, (value) => give(scheduler, value))
+    // Nothing was closed by a refused call.
+    expect(scheduler.defer(() => undefined).state).toBe('ready')
+  })
+})
+
+function makeScheduler(options: Parameters<typeof createScheduler>[0] = {}): Scheduler {
+  const scheduler = createScheduler({ logger: false, ...options })
+  onTestFinished(() => void scheduler.close({ timeout: 0 }))
+  return scheduler
+}

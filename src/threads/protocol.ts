@@ -51,7 +51,7 @@ export interface RunMessage {
   readonly which?: readonly number[]
   /** The jobs' ids, `idSeparator` between them: one string crosses cheaper than many. */
   readonly ids: string
-  /** All payloads as one JSON array. */
+  /** All payloads as the elements of a JSON array, without its brackets. */
   readonly payloads: string
   readonly extras?: readonly RunExtra[]
 }

@@ -37,6 +37,9 @@ import type { DeferMessage } from './threads/protocol.js'
 import type { LaneThread } from './dispatch/lane-thread.js'
 import type { World } from './world.js'
 
+/** Jobs that are due together are let go in slices of about this long, so that no turn is held. */
+const sliceMs = 2
+
 /** Everything a scheduler consists of. Its public methods are in scheduler.ts. */
 export class Rooms {
   readonly settings: Settings
@@ -167,9 +170,16 @@ export class Rooms {
 
   /** The one timer fired: everything due is done, jobs first in order, then the timer is set anew. */
   #tick(): void {
-    const now = this.world.clock.now()
+    const { clock } = this.world
+    const now = clock.now()
+    const start = clock.precise()
+    let count = 0
     for (let job = this.agenda.takeDueJob(now); job !== undefined; job = this.agenda.takeDueJob(now)) {
       this.settler.due(job, now)
+      if (++count % 128 === 0 && clock.precise() - start > sliceMs) {
+        this.world.nextTurn(() => this.#tick())
+        return
+      }
     }
     this.agenda.rearm()
   }

@@ -173,7 +173,7 @@ function readKeep(keep: Record<string, unknown>): HistorySettings {
     completed: integer('keep.completed', keep['completed'] ?? 1_000, 0, mostQueued),
     failed: integer('keep.failed', keep['failed'] ?? 10_000, 0, mostQueued),
     bytes: integer('keep.bytes', keep['bytes'] ?? 64 * 2 ** 20, 0),
-    forMs: durationMs('keep.for', keep['for'] ?? '24h'),
+    forMs: Math.ceil(durationMs('keep.for', keep['for'] ?? '24h')),
   }
 }
 

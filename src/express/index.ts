@@ -4,8 +4,10 @@ export {
   type ConnectHandler,
   type Next,
   type RequestDefer,
+  type RequestDeferOptions,
   type SideworkOptions,
 } from './middleware.js'
+export type { DeferMoment } from './held-jobs.js'
 export type { Accepted, AcceptedJob, JobFields } from './accepted.js'
 export { jobsRouter, type AuthorizedRequest, type JobsRouterOptions } from './jobs-router.js'
 export type { JobStatus } from './job-status.js'

@@ -66,6 +66,8 @@ export class Rooms {
   isKeptAlive = false
   /** Calls of `ready()` and `close()` under way. */
   waits = 0
+  /** How late the one timer last fired. */
+  eventLoopDelayMs = 0
   #willCheckRest = false
   #idlers: (() => void)[] = []
   /** Set by `close()`. */
@@ -85,7 +87,7 @@ export class Rooms {
     this.history = new History(settings.keep, world.clock, (job) => this.table.remove(job))
     this.admission = new Admission(settings.maxQueued, settings.maxQueuedBytes)
     this.journal = new Journal(this.announce, world.clock)
-    this.agenda = new Agenda(world, () => this.#tick())
+    this.agenda = new Agenda(world, () => this.#timerFired())
     this.limits = new LimitBook(settings.limits, this.agenda, world.clock)
     this.queue = new Queue(
       { agenda: this.agenda, journal: this.journal, limits: this.limits, clock: world.clock },
@@ -166,6 +168,12 @@ export class Rooms {
   #expire(job: JobRecord, now: number): void {
     if (isSettled(job.state) || job.state === 'running' || job.token !== 0) return
     this.settler.expireWaiting(job, now)
+  }
+
+  #timerFired(): void {
+    const { clock } = this.world
+    this.eventLoopDelayMs = Math.max(0, clock.now() - this.agenda.nextAt - clock.resolutionMs)
+    this.#tick()
   }
 
   /** The one timer fired: everything due is done, jobs first in order, then the timer is set anew. */
@@ -278,6 +286,9 @@ export class Rooms {
       },
       log: (job, message) => this.log.fromHandler(job, message),
       defer: (_job, message, thread) => this.#deferChild(message, thread),
+      pauseLimit: (job, name, delayMs) => {
+        if (!this.limits.pauseShared(name, delayMs)) this.log.unknownLimit(job, name)
+      },
       threadStarted: ({ lane, number }) => {
         this.log.threadStarted(lane, number)
         this.emitter.emit('thread:started', { lane, thread: number, at: clock.wall() })

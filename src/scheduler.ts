@@ -289,6 +289,7 @@ export class Scheduler {
       dispatcher: this.#rooms.dispatcher,
       admission: this.#rooms.admission,
       now: this.#rooms.world.clock.now(),
+      eventLoopDelayMs: this.#rooms.eventLoopDelayMs,
     })
   }
 

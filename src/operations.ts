@@ -143,7 +143,8 @@ export class Operations {
     const level = priorityLevel(priority)
     const isWaiting = this.reclaim(job)
     if (isSettled(job.state)) return false
-    if (job.state !== 'ready' || !isWaiting) {
+    const isQueued = job.state === 'ready' && isWaiting && job.details?.isLingering !== true
+    if (!isQueued) {
       job.priority = level
       return true
     }

@@ -285,7 +285,7 @@ export class Rooms {
         this.announce.progress(job, value)
       },
       log: (job, message) => this.log.fromHandler(job, message),
-      defer: (_job, message, thread) => this.#deferChild(message, thread),
+      defer: (job, message, thread) => this.#deferChild(job, message, thread),
       pauseLimit: (job, name, delayMs) => {
         if (!this.limits.pauseShared(name, delayMs)) this.log.unknownLimit(job, name)
       },
@@ -302,20 +302,22 @@ export class Rooms {
     }
   }
 
-  /** A handler defers a child: accepted also while closing, until the deadline. */
-  #deferChild(message: DeferMessage, thread: LaneThread): void {
+  /** A handler defers a child, of the same request: accepted also while closing, until the deadline. */
+  #deferChild(parent: JobRecord, message: DeferMessage, thread: LaneThread): void {
     try {
       if (this.closing?.acceptsChildren === false) throw new ClosedError()
       const record = this.book.find(message.task)
       // Its own schema, keys and limits apply as to any other job, so the value is looked at once more.
-      const draft = this.drafts.draft(record, decodePayload(message.payload), message.options, undefined)
+      const request = parent.details?.request
+      const draft = this.drafts.draft(record, decodePayload(message.payload), message.options, request)
       const accepted = this.acceptance.accept(draft)
       this.keepAlive()
       const deduplicated = accepted instanceof Duplicate
       const id = this.table.idOf(deduplicated ? accepted.of : accepted)
       thread.port.post({ kind: 'deferred', call: message.call, id, deduplicated })
     } catch (error) {
-      thread.port.post({ kind: 'deferred', call: message.call, error: serializeError(error) })
+      const refusal = this.refused(message.task, error)
+      thread.port.post({ kind: 'deferred', call: message.call, error: serializeError(refusal) })
     }
   }
 

@@ -15,6 +15,7 @@ import type { JobSnapshot, RequestContext } from './job/snapshot.js'
 import { type JobFilter } from './operations.js'
 import { durationMs, key, ownOptions, show, type Duration, type Priority } from './options.js'
 import { realWorld, type WorldNeeds } from './real-world.js'
+import { inlineTaskName } from './defer/task-book.js'
 import { restoreJob } from './defer/restore.js'
 import { Rooms } from './rooms.js'
 import { readSettings, type SchedulerOptions, type Settings } from './scheduler-options.js'
@@ -345,7 +346,8 @@ export class Scheduler {
   }
 
   /**
-   * Takes back the jobs that a CloseReport listed as lost, keeping id, attempt, due time and order.
+   * Takes back the jobs that a CloseReport listed as lost, keeping id, attempt, due time, expiry and order. Deferred
+   * closures are left out, with one warning: a function does not travel.
    * @throws OptionError for a snapshot that is none, or an id in use; UnknownTaskError; QueueFullError. All or nothing.
    */
   restore(jobs: readonly JobSnapshot[]): Job[] {
@@ -353,10 +355,14 @@ export class Scheduler {
     if (!Array.isArray(jobs))
       throw new OptionError(`restore got ${show(jobs)}. Give the \`lost\` list of a CloseReport.`)
     const { clock } = this.#rooms.world
-    const read = jobs.map((snapshot: unknown) =>
-      restoreJob(snapshot, (name) => this.#rooms.book.find(name), this.#rooms.payloadLimits, clock),
-    )
+    const closures = jobs.filter(isInline)
+    const read = jobs
+      .filter((snapshot) => !isInline(snapshot))
+      .map((snapshot: unknown) =>
+        restoreJob(snapshot, (name) => this.#rooms.book.find(name), this.#rooms.payloadLimits, clock),
+      )
     const accepted = this.#rooms.acceptance.readmit(read, clock.now())
+    this.#rooms.log.leftOut(closures)
     this.#rooms.keepAlive()
     return accepted.map((job) => this.#rooms.handle(job))
   }
@@ -431,6 +437,11 @@ export class Scheduler {
       lost: Object.freeze(this.#lost),
     })
   }
+}
+
+/** A deferred closure, among lost jobs. */
+function isInline(snapshot: unknown): snapshot is JobSnapshot {
+  return (snapshot as { task?: unknown } | null)?.task === inlineTaskName
 }
 
 /**

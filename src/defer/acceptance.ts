@@ -13,7 +13,7 @@ import type { Agenda } from '../queue/agenda.js'
 import type { Queue } from '../queue/queue.js'
 import type { Clock } from '../world.js'
 import type { Admission } from './admission.js'
-import type { DedupeIndex } from './dedupe-index.js'
+import type { DedupeIndex, Standing } from './dedupe-index.js'
 import type { RestoredJob } from './restore.js'
 
 /** The rooms an acceptance works with. */
@@ -73,9 +73,11 @@ export class Acceptance {
     const { admission } = this.#rooms
     const bytes = jobs.reduce((sum, job) => sum + encodedSizeBytes(job.payload), 0)
     admission.admit(jobs.length, bytes)
-    // There is room for all: each is counted again by itself, since a duplicate takes none.
-    for (const job of jobs) admission.withdraw(job.payload)
-    return jobs.map((job) => this.accept(job))
+    return jobs.map((job) => {
+      // There is room for all: each is counted again by itself, since a duplicate takes none.
+      admission.withdraw(job.payload)
+      return this.accept(job)
+    })
   }
 
   /** The job waits for `release` or `discard`. It counts from here on. @throws like `accept` */
@@ -120,6 +122,7 @@ export class Acceptance {
         dedupe.claim(job)
         this.#store(job, now, id)
       }
+      this.#watchExpiry(job)
     }
     return jobs.map(({ job }) => job)
   }
@@ -138,9 +141,10 @@ export class Acceptance {
   #acceptDeduplicated(job: Job): Job | Duplicate {
     const { admission, dedupe } = this.#rooms
     const now = job.acceptedAt
-    const found = dedupe.find(job)
-    const twin = found === undefined ? undefined : this.#meet(job, found, now)
+    const found = this.#find(job)
+    const twin = found === undefined ? undefined : twinOf(job, found)
     if (twin !== undefined) {
+      this.#takeOver(twin, job, now)
       this.#rooms.deduplicated(twin)
       return new Duplicate(twin)
     }
@@ -150,44 +154,55 @@ export class Acceptance {
       this.#store(job, now)
     } else {
       this.#storeFollower(job)
-      this.#listen(job)
       this.#armExpiry(job, now)
+      this.#listen(job)
     }
     return job
   }
 
-  /** The job that takes the newcomer's place, if one does; in mode `last` with the newcomer's payload. */
-  #meet(newcomer: Job, found: { job: Job; follower: Job | undefined }, now: number): Job | undefined {
-    const { job, follower } = found
-    if (newcomer.details?.dedupe?.mode !== 'last') return job
-    const isWaiting = this.#rooms.reclaim(job)
-    if (isSettled(job.state)) return job.state === 'completed' ? job : undefined
-    const hasStarted = job.attempt > 0 || !isWaiting
-    if (!hasStarted) return this.#replace(job, newcomer, now)
-    return follower === undefined ? undefined : this.#replace(follower, newcomer, now)
+  /** Who stands for the newcomer's key. In mode `last`, once the reports that wait have been read. */
+  #find(newcomer: Job): Standing | undefined {
+    const { dedupe } = this.#rooms
+    const found = dedupe.find(newcomer)
+    if (found === undefined || newcomer.details?.dedupe?.mode !== 'last') return found
+    this.#rooms.reclaim(found.job)
+    return dedupe.find(newcomer)
   }
 
-  /** A held job that finds another of its key is cancelled. @returns whether it was */
+  /** A held job that finds another of its key is cancelled, or follows it. @returns whether it found one */
   #meetHeld(job: Job, now: number): boolean {
-    const { dedupe, table } = this.#rooms
-    const found = dedupe.find(job)
+    const { dedupe, journal, table } = this.#rooms
+    const found = this.#find(job)
     if (found === undefined) {
       dedupe.claim(job)
       return false
     }
-    const twin = this.#meet(job, found, now) ?? found.job
+    const twin = twinOf(job, found)
+    if (twin === undefined) {
+      journal.block(job)
+      dedupe.follow(job)
+      this.#armExpiry(job, now)
+      return true
+    }
     const message = `The job is a duplicate of job ${table.idOf(twin)}.`
     this.#rooms.cancelHeld(job, { name: 'JobError', message, code: 'ERR_SIDEWORK_DEDUPLICATED' })
+    this.#takeOver(twin, job, now) // its bytes are free, so there is room
     return true
   }
 
+  #takeOver(twin: Job, newcomer: Job, now: number): void {
+    if (newcomer.details?.dedupe?.mode === 'last' && !isSettled(twin.state))
+      this.#replace(twin, newcomer, now)
+  }
+
   /** Debounce: the job takes the newcomer's payload and starts its delay again. */
-  #replace(job: Job, newcomer: Job, now: number): Job {
+  #replace(job: Job, newcomer: Job, now: number): void {
     this.#rooms.admission.swap(job.payload, newcomer.payload)
     job.payload = newcomer.payload
     const runAt = newcomer.details?.runAt
-    if (runAt !== undefined) this.#rooms.queue.postpone(job, runAt, now)
-    return job
+    if (runAt === undefined) return
+    this.#rooms.queue.postpone(job, runAt, now)
+    this.#armExpiry(job, now)
   }
 
   #store(job: Job, now: number, id?: string): void {
@@ -220,9 +235,17 @@ export class Acceptance {
 
   #armExpiry(job: Job, now: number): void {
     const { details } = job
-    const expiresInMs = details?.wanted?.expiresInMs ?? Infinity
-    if (details === undefined || expiresInMs === Infinity) return
-    details.expiresAt = (details.runAt ?? now) + Math.ceil(expiresInMs)
+    if (details === undefined) return
+    // A job that was restored has its task's.
+    const expiresInMs = details.wanted?.expiresInMs ?? job.task.policy.expiresInMs
+    details.expiresAt = expiresInMs === Infinity ? undefined : (details.runAt ?? now) + Math.ceil(expiresInMs)
+    this.#watchExpiry(job)
+  }
+
+  #watchExpiry(job: Job): void {
+    const { details } = job
+    if (details?.expiresAt === undefined) return
+    details.expiry?.disarm()
     details.expiry = this.#rooms.agenda.alarm(details.expiresAt, (at) => this.#rooms.expire(job, at))
   }
 
@@ -239,6 +262,14 @@ export class Acceptance {
     const id = job.details?.wanted?.id
     if (id !== undefined && this.#rooms.table.find(id) !== undefined) throw taken(id)
   }
+}
+
+/** Whom the newcomer is a duplicate of; undefined when it is to follow the job that is there. */
+function twinOf(newcomer: Job, { job, follower }: Standing): Job | undefined {
+  // A settled one is kept by its ttl.
+  if (newcomer.details?.dedupe?.mode !== 'last' || isSettled(job.state)) return job
+  const hasStarted = job.attempt > 0 || job.token !== 0
+  return hasStarted ? follower : job
 }
 
 function taken(id: string): OptionError {

@@ -2,7 +2,7 @@
  * Which job stands for a dedupe key. One job per task and key at a time; in mode `last` also one follower. A completed
  * job keeps its key until its `ttl`; any other end frees it at once, and a job only ever frees its own.
  */
-import type { Job } from '../job/job.js'
+import type { Disarmable, Job } from '../job/job.js'
 import type { Agenda } from '../queue/agenda.js'
 
 interface Entry {
@@ -10,7 +10,12 @@ interface Entry {
   job: Job
   /** Mode `last`: accepted, and starts after `job` has settled. */
   follower: Job | undefined
+  /** Forgets a completed job at the end of its ttl. */
+  ending?: Disarmable
 }
+
+/** Who stands for a key at the moment. */
+export type Standing = Readonly<Pick<Entry, 'job' | 'follower'>>
 
 /** Stands between task and key; neither can hold a control character. */
 const separator = '\n'
@@ -38,7 +43,7 @@ export class DedupeIndex {
   }
 
   /** The job that stands for the newcomer's key, if there is one. */
-  find(newcomer: Job): { readonly job: Job; readonly follower: Job | undefined } | undefined {
+  find(newcomer: Job): Standing | undefined {
     const name = nameOf(newcomer)
     return name === undefined ? undefined : this.#entries.get(name)
   }
@@ -79,7 +84,7 @@ export class DedupeIndex {
 
   #keep(name: string, entry: Entry, until: number): void {
     this.#kept.add(name)
-    this.#agenda.alarm(until, () => this.#forget(name, entry))
+    entry.ending = this.#agenda.alarm(until, () => this.#forget(name, entry))
     const [oldest] = this.#kept
     const oldestEntry = oldest === undefined ? undefined : this.#entries.get(oldest)
     if (this.#kept.size > this.#mostKept && oldest !== undefined && oldestEntry !== undefined) {
@@ -89,6 +94,7 @@ export class DedupeIndex {
 
   #forget(name: string, entry: Entry): void {
     if (this.#entries.get(name) !== entry) return
+    entry.ending?.disarm()
     this.#kept.delete(name)
     this.#entries.delete(name)
   }

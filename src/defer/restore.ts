@@ -47,7 +47,9 @@ export function restoreJob(
   const generation = integer('restore: generation', given.generation, 1)
   const errors = readErrors(given.errors)
   const isAttemptCharged = attempt > 0 && repeatsAttempt(given.state, attempt, errors)
-  const waitMs = Math.ceil(integer('restore: runAt', Math.ceil(given.runAt), 0) - clock.wall())
+  const expiresInMs =
+    given.expiresAt === undefined ? undefined : instant('expiresAt', given.expiresAt) - clock.wall()
+  const waitMs = Math.ceil(instant('runAt', given.runAt) - clock.wall())
   return {
     id,
     payload,
@@ -65,6 +67,7 @@ export function restoreJob(
       details.errors = errors
       details.generation = generation
       if (waitMs > 0) details.runAt = now + waitMs
+      if (expiresInMs !== undefined) details.expiresAt = now + Math.ceil(expiresInMs)
       if (maxAttempts !== task.policy.maxAttempts) details.policy = { maxAttempts }
       if (given.request !== undefined) details.request = { ...given.request } satisfies RequestContext
       return job
@@ -108,6 +111,11 @@ function asSnapshot(snapshot: unknown): JobSnapshot {
     )
   }
   return given as JobSnapshot // what else is read of it is checked where it is read
+}
+
+/** Ms since the epoch. */
+function instant(name: string, at: unknown): number {
+  return integer(`restore: ${name}`, typeof at === 'number' ? Math.ceil(at) : at, 0)
 }
 
 function readErrors(errors: unknown): readonly AttemptError[] {

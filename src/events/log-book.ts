@@ -86,6 +86,13 @@ export class LogBook {
     this.logger?.error({ lane, err: error }, 'a thread could not be started; it will be tried again')
   }
 
+  /** Lost closures that `restore` was given. */
+  leftOut(jobs: readonly JobSnapshot[]): void {
+    if (jobs.length === 0) return
+    const ids = jobs.slice(0, shownIds).map(({ id }) => id)
+    this.logger?.warn({ count: jobs.length, ids }, 'deferred closures cannot be restored: they were left out')
+  }
+
   lost(jobs: readonly JobSnapshot[]): void {
     if (jobs.length === 0) return
     const ids = jobs.slice(0, shownIds).map(({ id }) => id)

@@ -4,7 +4,7 @@
  */
 import type { Job } from './job.js'
 import type { JobState, SettledState } from './lifecycle.js'
-import { isSettled } from './lifecycle.js'
+import { isSettled, transitions } from './lifecycle.js'
 import type { EncodedPayload } from './payload.js'
 import type { SerializedError } from './serialized-error.js'
 import { zeroCounts } from './task-record.js'
@@ -68,6 +68,7 @@ export class Journal {
 
   /** A place is given to it: an attempt is charged, unless this execution repeats one that was. */
   start(job: Job, now: number): void {
+    if (job.state !== 'ready') throw impossible(job, 'running')
     const { counts } = this
     counts.ready--
     counts.running++
@@ -81,6 +82,7 @@ export class Journal {
   }
 
   complete(job: Job, result: EncodedPayload, now: number): void {
+    if (job.state !== 'running') throw impossible(job, 'completed')
     const { counts } = this
     counts.running--
     counts.completed++
@@ -155,7 +157,7 @@ export class Journal {
 
   #move(job: Job, to: JobState): void {
     const from = job.state
-    if (isSettled(from)) throw new Error(`A ${from} job cannot become ${to}.`) // the callers' checks make this impossible
+    if (isSettled(from) || !transitions[from].includes(to)) throw impossible(job, to)
     this.counts[from]--
     this.counts[to]++
     job.task.counts[from]--
@@ -171,4 +173,9 @@ export class Journal {
     const failure = Object.freeze({ attempt: job.attempt, at, error })
     details.errors = Object.freeze([...details.errors, failure].slice(-keptErrors))
   }
+}
+
+/** A transition that lifecycle.ts does not have. The callers' checks exclude it; done, it would falsify the counts. */
+function impossible({ state }: Job, to: JobState): Error {
+  return new Error(`A ${state} job cannot become ${to}. This is a bug in sidework: please report it.`)
 }

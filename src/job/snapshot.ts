@@ -46,6 +46,8 @@ export interface JobSnapshot {
   readonly errors: readonly AttemptError[]
   readonly acceptedAt: number
   readonly runAt: number
+  /** No attempt starts after it. */
+  readonly expiresAt?: number
   readonly startedAt?: number
   readonly settledAt?: number
   /** 1, and one more after each `retry(id)`. */

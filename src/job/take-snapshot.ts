@@ -39,6 +39,7 @@ export function takeSnapshot(job: Job, view: SnapshotView, form: SnapshotForm): 
     errors: details?.errors ?? noErrors,
     acceptedAt: view.clock.wallAt(job.acceptedAt),
     runAt: view.clock.wallAt(details?.runAt ?? job.acceptedAt),
+    ...(details?.expiresAt === undefined ? undefined : { expiresAt: view.clock.wallAt(details.expiresAt) }),
     ...(job.startedAt < 0 ? undefined : { startedAt: view.clock.wallAt(job.startedAt) }),
     ...(job.endedAt < 0 ? undefined : { settledAt: view.clock.wallAt(job.endedAt) }),
     generation: details?.generation ?? 1,

@@ -76,9 +76,14 @@ export class LaneQueue {
     if (gates === undefined) return this.#free.remove(job)
     const group = this.#groups.get(gates.name)
     if (group === undefined) return
+    const wasFirst = group.ready.peek() === job
     group.ready.remove(job)
     if (group.ready.size === 0) this.#close(group)
-    else if (group.shutBy === undefined) this.#list(group)
+    else if (group.shutBy === undefined) {
+      this.#list(group)
+      // A shut group may have the better first job then.
+      if (wasFirst) this.#yieldOthers(group, undefined, this.#port.now())
+    }
   }
 
   /** When the job that is longest ready became so, or Infinity. */

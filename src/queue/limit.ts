@@ -58,7 +58,10 @@ export class Limit {
   /** A job that passes this gate starts. */
   took(now: number): void {
     this.#running++
-    if (this.#rate !== undefined) this.#starts.push(now)
+    if (this.#rate === undefined) return
+    this.#starts.push(now)
+    // Whoever still waits was not looked at since the window last opened.
+    if (this.#shut.cpu.size + this.#shut.io.size + this.#shut.main.size > 0) this.#awaitOpening(now)
   }
 
   /** Its execution has really ended. */

@@ -92,7 +92,8 @@ export class Queue {
     if (job.state === 'held' || waitsForOther || runAt <= now) return
     this.take(job)
     if (job.state !== 'scheduled') this.#journal.schedule(job)
-    this.leaveLine(job, now)
+    // An execution that is still ending keeps the key.
+    if (job.details?.isLingering !== true) this.leaveLine(job, now)
     this.#agenda.addJob(job, runAt)
   }
 
@@ -106,7 +107,7 @@ export class Queue {
   due(job: Job, now: number): void {
     const readyAt = Math.min(now, job.details?.runAt ?? now)
     if (this.#mayRun(job)) this.makeReady(job, readyAt)
-    else this.#journal.block(job)
+    else if (job.state !== 'blocked') this.#journal.block(job)
   }
 
   makeReady(job: Job, readyAt: number): void {
@@ -122,7 +123,10 @@ export class Queue {
 
   /** Takes a waiting job out of wherever it stands, its line excepted. */
   take(job: Job): void {
-    if (job.state === 'ready') this.ready[job.task.policy.lane].remove(job)
+    const { details } = job
+    // It waits for its old execution to end, and stands nowhere.
+    if (details !== undefined && details.afterLingering !== 'stay') details.afterLingering = 'stay'
+    else if (job.state === 'ready') this.ready[job.task.policy.lane].remove(job)
     else if (job.state === 'scheduled' || job.state === 'retrying') this.#agenda.removeJob(job)
   }
 

@@ -70,7 +70,8 @@ export class Settler {
       case 'stay':
         return
       case 'go-on':
-        return this.#queue.due(job, now)
+        // Ready: a halted head of a new generation, which stands at the head still.
+        return job.state === 'ready' ? this.#queue.giveBack(job) : this.#queue.due(job, now)
       case 'join-again':
         this.#queue.leaveLine(job, now)
         return this.#queue.enterAgain(job)
@@ -85,21 +86,15 @@ export class Settler {
 
   /** Cancels a job that waits. */
   cancelWaiting(job: Job, error: SerializedError, now: number): void {
-    this.#takeFromQueue(job)
+    this.#queue.take(job)
     this.#journal.cancel(job, error, now)
     this.#finish(job, now)
   }
 
   /** The job waited longer than it may. A running attempt goes on. */
   expireWaiting(job: Job, now: number): void {
-    this.#takeFromQueue(job)
+    this.#queue.take(job)
     this.#expire(job, now)
-  }
-
-  #takeFromQueue(job: Job): void {
-    const { details } = job
-    if (details !== undefined && details.afterLingering !== 'stay') details.afterLingering = 'stay'
-    else this.#queue.take(job)
   }
 
   #verdict(job: Job, outcome: Outcome, now: number): Verdict {

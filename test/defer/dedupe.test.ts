@@ -1,0 +1,401 @@
+import { describe, expect, it } from 'vitest'
+import { DedupeIndex } from '../../src/defer/dedupe-index.js'
+import { Job, type Disarmable } from '../../src/job/job.js'
+import { TaskRecord } from '../../src/job/task-record.js'
+import type { Agenda } from '../../src/queue/agenda.js'
+import { readTaskPolicy } from '../../src/task/task-policy.js'
+import { failsForGood, failsWith, neverEnds, type Behaviour, type Run } from '../simulation/script.js'
+import { makeSim, type Sim } from '../simulation/sim.js'
+
+const key = { dedupe: 'k' } as const
+const last = { dedupe: { key: 'k', mode: 'last' } } as const
+const states = (jobs: readonly { state: string }[]): string[] => jobs.map(({ state }) => state)
+const codeOf = (error: { code: string; cause?: { code?: string; message?: string } }) => error
+
+/** A thread that is busy until `sim.scheduler.cancel('blocker')`. */
+function busySim(behaves: Behaviour | ((run: Run) => Behaviour) = {}, scheduler: object = {}): Sim {
+  const sim = makeSim({ scheduler })
+  sim.task('t', behaves)
+  sim.scheduler.defer(sim.task('blocker', { takesMs: Infinity }, { timeout: false }), undefined, {
+    id: 'blocker',
+  })
+  sim.advance(1)
+  return sim
+}
+
+describe("dedupe, mode 'first'", () => {
+  it('C5: answers the job that is there while it waits, runs or retries, and tells so in an event', () => {
+    const sim = makeSim()
+    const told: unknown[] = []
+    sim.scheduler.on('deduplicated', ({ id, task }) => void told.push([id, task]))
+    const behaves = ({ attempt }: Run) => ({ ...(attempt === 1 ? failsWith('no') : {}), takesMs: 10 })
+    const task = sim.task('t', behaves, { backoff: { type: 'fixed', delay: 10 } })
+    const job = sim.scheduler.defer(task, 1, { ...key, delay: 10 })
+    for (const state of ['scheduled', 'running', 'retrying', 'running'] as const) {
+      expect(job.state).toBe(state)
+      const again = sim.scheduler.defer(task, 2, key)
+      expect([again.id, again.deduplicated]).toEqual([job.id, true])
+      sim.advance(10)
+    }
+    expect([job.state, job.deduplicated]).toEqual(['completed', false])
+    expect(sim.payloads).toEqual([1, 1])
+    expect(told).toEqual(Array.from({ length: 4 }, () => [job.id, 't']))
+    const next = sim.scheduler.defer(task, 3, key)
+    expect([next.deduplicated, next.id === job.id]).toEqual([false, false])
+  })
+
+  it('C5: with ttl answers the completed job until then, and a new one after', async () => {
+    const sim = makeSim()
+    const options = { dedupe: { key: 'k', ttl: '1s' } } as const
+    const job = sim.scheduler.defer(sim.task('t', { ends: '"once"' }), 1, options)
+    sim.advance(999)
+    const again = sim.scheduler.defer('t', 2, options)
+    expect([again.id, again.deduplicated, await again.result()]).toEqual([job.id, true, 'once'])
+    sim.advance(1)
+    expect(sim.scheduler.defer('t', 3, options).deduplicated).toBe(false)
+    sim.advance(10)
+    expect(sim.payloads).toEqual([1, 3])
+  })
+
+  it.each(['failed', 'cancelled', 'expired'])(
+    'C5: a job that %s frees its key at once, ttl or not',
+    (how) => {
+      const sim = busySim(failsForGood('no'))
+      const options = { dedupe: { key: 'k', ttl: '1h' }, expiresIn: 100 } as const
+      const job = sim.scheduler.defer('t', 1, options)
+      if (how === 'cancelled') job.cancel()
+      if (how === 'failed') sim.scheduler.cancel('blocker')
+      sim.advance(100)
+      expect(job.state).toBe(how)
+      expect(sim.scheduler.defer('t', 2, options).deduplicated).toBe(false)
+    },
+  )
+
+  it('is by task and key: other tasks and other keys are others', () => {
+    const sim = busySim()
+    sim.task('other')
+    sim.scheduler.defer('t', 1, key)
+    expect(sim.scheduler.defer('other', 1, key).deduplicated).toBe(false)
+    expect(sim.scheduler.defer('t', 1, { dedupe: 'K' }).deduplicated).toBe(false)
+    expect(sim.scheduler.defer('t', 1).deduplicated).toBe(false)
+  })
+
+  it('takes the key from the payload, unless the defer names one; undefined is none', () => {
+    const sim = makeSim()
+    sim.scheduler.pause()
+    const dedupe = ({ id }: { id?: string }): string => id as string
+    const task = sim.task('t', {}, { dedupe })
+    const job = sim.scheduler.defer(task, { id: 'a' })
+    expect(sim.scheduler.defer(task, { id: 'a', more: 1 }).id).toBe(job.id)
+    expect(sim.scheduler.defer(task, { id: 'b' }, { dedupe: 'a' }).id).toBe(job.id)
+    expect(sim.scheduler.defer(task, {}).deduplicated).toBe(false)
+    expect(sim.scheduler.defer(task, {}).deduplicated).toBe(false)
+    expect(job.snapshot().dedupeKey).toBe('a')
+  })
+
+  it('a job that settles frees its own key only', () => {
+    const sim = busySim()
+    const first = sim.scheduler.defer('t', 1, key)
+    first.cancel()
+    const second = sim.scheduler.defer('t', 2, key)
+    expect(sim.scheduler.retry(first.id)).toBe(false)
+    expect(first.cancel()).toBe(false)
+    expect(sim.scheduler.defer('t', 3, key).id).toBe(second.id)
+    second.cancel()
+    expect(sim.scheduler.retry(first.id)).toBe(true)
+    expect(sim.scheduler.retry(second.id)).toBe(false)
+    expect(sim.scheduler.defer('t', 4, key).id).toBe(first.id)
+  })
+
+  it('a duplicate takes no room, so a full queue does not refuse it', () => {
+    const sim = busySim({}, { maxQueued: 2 })
+    const job = sim.scheduler.defer('t', 1, key)
+    const before = sim.scheduler.stats()
+    expect(sim.scheduler.defer('t', 2, key).id).toBe(job.id)
+    expect(sim.scheduler.stats()).toEqual(before)
+  })
+
+  it('does not keep more completed keys than maxQueued, however long their ttl, nor a timer for each', () => {
+    const sim = makeSim({ scheduler: { maxQueued: 10 } })
+    const task = sim.task('t')
+    for (let n = 0; n < 100; n++) {
+      sim.scheduler.defer(task, n, { dedupe: { key: `k${n}`, ttl: '1d' } })
+      sim.advance(1)
+    }
+    const isKnown = (n: number): boolean => {
+      const job = sim.scheduler.defer(task, n, { dedupe: { key: `k${n}`, ttl: 1 } })
+      sim.advance(5)
+      return job.deduplicated
+    }
+    expect([99, 95, 90].map(isKnown)).toEqual([true, true, true])
+    expect([89, 0].map(isKnown)).toEqual([false, false])
+  })
+})
+
+it('the index of keys has one alarm per key that it keeps, and none when it keeps none', () => {
+  const alarms = new Set<object>()
+  const alarm = (): Disarmable => {
+    const made = { disarm: () => void alarms.delete(made) }
+    alarms.add(made)
+    return made
+  }
+  const index = new DedupeIndex({ alarm } as unknown as Agenda, 3)
+  const task = new TaskRecord('t', readTaskPolicy('t', {}, {}))
+  for (let n = 0; n < 10; n++) {
+    const job = new Job(task, n, 'completed', 5, 0, undefined)
+    job.more().dedupe = { key: `k${n}`, mode: 'first', ttlMs: 1000 }
+    index.claim(job)
+    index.settled(job, 1)
+  }
+  expect([index.size, alarms.size]).toEqual([3, 3])
+})
+
+describe("dedupe, mode 'last'", () => {
+  it('is a debounce: each defer brings its payload and starts the delay again', () => {
+    const sim = makeSim()
+    sim.task('t')
+    const job = sim.scheduler.defer('t', 0, { ...last, delay: 100 })
+    for (let n = 1; n <= 5; n++) {
+      sim.advance(80)
+      const again = sim.scheduler.defer('t', n, { ...last, delay: 100 })
+      expect([again.id, again.deduplicated]).toEqual([job.id, true])
+    }
+    sim.advance(99)
+    expect(sim.began).toEqual([])
+    sim.advance(1)
+    expect(sim.began.map(({ at, payload }) => [at, payload])).toEqual([[500, 5]])
+    expect(sim.scheduler.stats()).toMatchObject({ accepted: 1, completed: 1 })
+  })
+
+  it('begins the delay of a job again that was ready already, but not started', () => {
+    const sim = busySim()
+    const job = sim.scheduler.defer('t', 1, last)
+    expect(job.state).toBe('ready')
+    sim.scheduler.defer('t', 2, { ...last, delay: 100 })
+    expect(job.state).toBe('scheduled')
+    sim.scheduler.cancel('blocker')
+    sim.advance(99)
+    expect(sim.payloads).toEqual([undefined])
+    sim.advance(10)
+    expect(sim.payloads).toEqual([undefined, 2])
+  })
+
+  it('I28: replaces the payload before the first start only; later there is one follower with the latest', () => {
+    const sim = makeSim()
+    sim.task('t', { takesMs: 100 })
+    const first = sim.scheduler.defer('t', 'a', last)
+    sim.scheduler.defer('t', 'b', last)
+    sim.advance(10)
+    const follower = sim.scheduler.defer('t', 'c', last)
+    expect([follower.deduplicated, follower.state]).toEqual([false, 'blocked'])
+    for (const payload of ['d', 'e']) {
+      const again = sim.scheduler.defer('t', payload, last)
+      expect([again.id, again.deduplicated]).toEqual([follower.id, true])
+    }
+    expect(first.snapshot().payload).toBe('b')
+    sim.advance(300)
+    expect(sim.payloads).toEqual(['b', 'e'])
+    expect(sim.began[1]?.at).toBe(100)
+  })
+
+  it('a job that retries has started: its payload stays, and the follower waits for its end', () => {
+    const sim = makeSim()
+    sim.task('t', ({ attempt, payload }) => (payload === 'a' && attempt < 3 ? failsWith('no') : {}), {
+      backoff: { type: 'fixed', delay: 50 },
+    })
+    sim.scheduler.defer('t', 'a', last)
+    sim.advance(10)
+    sim.scheduler.defer('t', 'b', last)
+    sim.advance(89)
+    expect(sim.payloads).toEqual(['a', 'a'])
+    sim.advance(10)
+    expect(sim.payloads).toEqual(['a', 'a', 'a', 'b'])
+  })
+
+  it.each(['cancel', 'fail'])('a follower goes on when the job before it ends otherwise: %s', (how) => {
+    const sim = makeSim()
+    sim.task('t', ({ payload }) => (payload === 'a' ? { ...failsForGood('no'), takesMs: 100 } : {}))
+    const first = sim.scheduler.defer('t', 'a', last)
+    sim.advance(10)
+    const follower = sim.scheduler.defer('t', 'b', last)
+    if (how === 'cancel') first.cancel()
+    sim.advance(200)
+    expect(states([first, follower])).toEqual([how === 'cancel' ? 'cancelled' : 'failed', 'completed'])
+  })
+
+  it('a follower that is cancelled makes room for another', () => {
+    const sim = makeSim()
+    sim.task('t', { takesMs: 100 })
+    sim.scheduler.defer('t', 'a', last)
+    sim.advance(10)
+    const follower = sim.scheduler.defer('t', 'b', last)
+    follower.cancel()
+    const next = sim.scheduler.defer('t', 'c', last)
+    expect([next.deduplicated, next.id === follower.id]).toEqual([false, false])
+    sim.advance(300)
+    expect(sim.payloads).toEqual(['a', 'c'])
+  })
+
+  it('a follower with a delay starts no earlier than that', () => {
+    const sim = makeSim()
+    sim.task('t', { takesMs: 100 })
+    sim.scheduler.defer('t', 'a', last)
+    sim.advance(10)
+    sim.scheduler.defer('t', 'b', { ...last, delay: 500 })
+    sim.advance(1000)
+    expect(sim.began.map(({ at }) => at)).toEqual([0, 510])
+  })
+
+  it('a follower expires like any job that waits', () => {
+    const sim = makeSim()
+    sim.task('t', { takesMs: 100 })
+    sim.scheduler.defer('t', 'a', last)
+    sim.advance(10)
+    const follower = sim.scheduler.defer('t', 'b', { ...last, expiresIn: 50 })
+    sim.advance(50)
+    expect(follower.state).toBe('expired')
+    sim.advance(200)
+    expect(sim.payloads).toEqual(['a'])
+  })
+
+  it('a follower whose signal was aborted before is cancelled at once', () => {
+    const sim = makeSim()
+    sim.task('t', { takesMs: 100 })
+    sim.scheduler.defer('t', 'a', last)
+    sim.advance(10)
+    const options = { ...last, expiresIn: 5000, signal: AbortSignal.abort() }
+    expect(sim.scheduler.defer('t', 'b', options).state).toBe('cancelled')
+    sim.advance(200)
+    expect(sim.scheduler.defer('t', 'c', last).deduplicated).toBe(false)
+    sim.advance(200)
+    expect(sim.payloads).toEqual(['a', 'c'])
+  })
+
+  it('counts the time to expire anew with the delay', () => {
+    const sim = makeSim()
+    sim.task('t')
+    const options = { ...last, delay: 100, expiresIn: 150 } as const
+    const job = sim.scheduler.defer('t', 0, options)
+    for (let n = 1; n <= 5; n++) {
+      sim.advance(90)
+      sim.scheduler.defer('t', n, options)
+    }
+    sim.advance(1000)
+    expect(job.state).toBe('completed')
+    expect(sim.payloads).toEqual([5])
+  })
+
+  it('counts replaced payloads against maxQueuedBytes, both ways, and refuses one that is too much', () => {
+    const sim = makeSim({ scheduler: { maxQueuedBytes: 1000 } })
+    sim.task('t')
+    const options = { ...last, delay: 100 } as const
+    const sizes = [10, 900, 20]
+    for (const size of sizes) {
+      sim.scheduler.defer('t', 'x'.repeat(size), options)
+      expect(sim.scheduler.stats().queuedBytes).toBe(size + 2)
+    }
+    sim.advance(50)
+    expect(() => sim.scheduler.defer('t', 'x'.repeat(1000), options)).toThrow(
+      expect.objectContaining({ code: 'ERR_SIDEWORK_QUEUE_FULL' }),
+    )
+    expect(sim.scheduler.stats().queuedBytes).toBe(22)
+    sim.advance(50)
+    expect(sim.payloads).toEqual(['x'.repeat(20)])
+    expect(sim.scheduler.stats().queuedBytes).toBe(0)
+  })
+
+  it('with an ordering key joins its line anew when its delay begins again', () => {
+    const sim = busySim()
+    const options = { ...last, orderingKey: 'line' } as const
+    const job = sim.scheduler.defer('t', 'first', options)
+    const next = sim.scheduler.defer('t', 'second', { orderingKey: 'line' })
+    expect(states([job, next])).toEqual(['ready', 'blocked'])
+    sim.scheduler.defer('t', 'later', { ...options, delay: 100 })
+    expect(states([job, next])).toEqual(['scheduled', 'ready'])
+    sim.scheduler.cancel('blocker')
+    sim.advance(200)
+    expect(sim.payloads.slice(1)).toEqual(['second', 'later'])
+  })
+
+  it('and an ordering key: a follower stands in line like any other job', () => {
+    const sim = makeSim()
+    sim.task('t', { takesMs: 100 })
+    const options = { ...last, orderingKey: 'line' } as const
+    sim.scheduler.defer('t', 'a', options)
+    sim.advance(10)
+    const follower = sim.scheduler.defer('t', 'c', options)
+    const between = sim.scheduler.defer('t', 'b', { orderingKey: 'line' })
+    sim.advance(95)
+    expect(states([follower, between])).toEqual(['blocked', 'running'])
+    sim.advance(300)
+    expect(sim.payloads).toEqual(['a', 'b', 'c'])
+  })
+
+  it('meets a job that its thread has finished, but not reported, as one that is over', () => {
+    for (const ends of [null, failsForGood('no').ends]) {
+      const sim = makeSim()
+      const found: { deduplicated: boolean; state: string }[] = []
+      let isArmed = false
+      const task = sim.task('t', ({ payload }: Run) => {
+        if (payload === 'old' && isArmed)
+          sim.world.plan('test', 0, () => found.push(sim.scheduler.defer('t', 'new', last)))
+        return payload === 'old' ? { ends: ends ?? null } : {}
+      })
+      for (let n = 0; n < 60; n++) {
+        sim.scheduler.defer(task)
+        sim.advance(0)
+      }
+      isArmed = true
+      for (let n = 0; n < 5; n++) sim.scheduler.defer(task, n)
+      sim.scheduler.defer(task, 'old', last)
+      sim.advance(1000)
+      expect(found.map(({ deduplicated, state }) => [deduplicated, state])).toEqual([[false, 'completed']])
+      expect(sim.payloads.at(-1)).toBe('new')
+    }
+  })
+
+  it('replaces the payload of a job that is to run again while its old execution is still ending', () => {
+    const sim = makeSim()
+    const stubborn = { takesMs: 400, ignoresAbort: true }
+    sim.task('t', ({ payload }) => (payload === 'a' ? stubborn : {}))
+    const job = sim.scheduler.defer('t', 'a', last)
+    sim.advance(10)
+    job.cancel()
+    expect(sim.scheduler.retry(job.id)).toBe(true)
+    expect(sim.scheduler.defer('t', 'b', { ...last, delay: 1000 }).id).toBe(job.id)
+    sim.advance(999)
+    expect(sim.payloads).toEqual(['a'])
+    sim.advance(1)
+    expect(sim.payloads).toEqual(['a', 'b'])
+    expect(job.state).toBe('completed')
+  })
+
+  it('a follower that close() loses can be restored and runs', async () => {
+    const sim = makeSim()
+    sim.task('t', neverEnds)
+    sim.scheduler.defer('t', 'a', last)
+    sim.advance(10)
+    sim.scheduler.defer('t', 'b', last)
+    const { lost } = await sim.close({ timeout: 0 }, 1000)
+    expect(lost.map(({ payload, state }) => [payload, state])).toEqual([
+      ['a', 'running'],
+      ['b', 'blocked'],
+    ])
+    const after = makeSim({ seed: 2, wall: sim.world.clock.wall() })
+    after.task('t', {}, { dedupe: { key: () => 'k', mode: 'last' } })
+    after.scheduler.restore(JSON.parse(JSON.stringify(lost)) as typeof lost)
+    after.advance(10)
+    expect(after.payloads).toEqual(['a', 'b'])
+    expect(after.scheduler.stats().completed).toBe(2)
+  })
+})
+
+it('the result of a duplicate is that of the job that was there', async () => {
+  const sim = makeSim()
+  sim.task('t', { takesMs: 10, ...failsForGood('no') })
+  sim.scheduler.defer('t', 1, key)
+  const again = sim.scheduler.defer('t', 2, key)
+  const ended = again.result().catch(codeOf)
+  sim.advance(100)
+  expect(await ended).toMatchObject({ code: 'ERR_SIDEWORK_FAILED', job: again.id })
+})

@@ -1,0 +1,102 @@
+import { expect, it } from 'vitest'
+import type { RequestContext } from '../../src/index.js'
+import { failsWith } from '../simulation/script.js'
+import { makeSim } from '../simulation/sim.js'
+
+it('restore() leaves lost closures out, says so once, and takes back the others', async () => {
+  const before = makeSim()
+  before.scheduler.pause()
+  const closures = [1, 2].map(() => before.scheduler.defer(() => undefined))
+  const job = before.scheduler.defer(before.task('t'), 'kept')
+  const { lost } = await before.close({ timeout: 0 }, 1000)
+  expect(lost.map(({ task }) => task)).toEqual(['(inline)', '(inline)', 't'])
+
+  const after = makeSim({ seed: 2 })
+  after.task('t')
+  expect(after.scheduler.restore(lost).map(({ id }) => id)).toEqual([job.id])
+  after.advance(10)
+  expect(after.payloads).toEqual(['kept'])
+  expect(after.scheduler.job(closures[0]?.id ?? '')).toBeUndefined()
+  const warnings = after.logged.filter(({ level }) => level === 'warn')
+  expect(warnings.map(({ fields }) => fields)).toEqual([{ count: 2, ids: closures.map(({ id }) => id) }])
+})
+
+it('restore() keeps when a job expires, also when that was while nobody ran it', async () => {
+  const before = makeSim()
+  before.task('bad', failsWith('no'), { backoff: { type: 'fixed', delay: '1h' } })
+  before.scheduler.defer('bad', 'retrying', { id: 'retrying', expiresIn: 2000 })
+  before.scheduler.defer(before.task('t'), 'later', { id: 'later', delay: 500, expiresIn: 5000 })
+  before.scheduler.defer('t', 'over', { id: 'over', delay: 100, expiresIn: 100 })
+  before.scheduler.defer('t', 'never', { id: 'never', delay: 9000 })
+  before.advance(10)
+  const { lost } = await before.close({ timeout: 0 }, 1000)
+  const start = before.world.clock.wall() - before.now
+  const expiry = Object.fromEntries(lost.map(({ id, expiresAt }) => [id, expiresAt && expiresAt - start]))
+  expect(expiry).toEqual({ retrying: 2000, later: 5500, over: 200, never: undefined })
+
+  const after = makeSim({ seed: 2, wall: start + 1200 })
+  after.task('bad')
+  after.task('t')
+  after.scheduler.pause()
+  after.scheduler.restore(JSON.parse(JSON.stringify(lost)) as typeof lost)
+  const state = (id: string) => after.scheduler.job(id)?.state
+  after.advance(0)
+  expect(state('over')).toBe('expired')
+  after.advance(799)
+  expect(state('retrying')).toBe('scheduled')
+  after.advance(1)
+  expect(state('retrying')).toBe('expired')
+  after.advance(3499)
+  expect(state('later')).toBe('ready')
+  after.advance(1)
+  expect(state('later')).toBe('expired')
+  after.scheduler.resume()
+  expect(after.scheduler.retry('over')).toBe(true)
+  after.advance(10_000)
+  expect([state('over'), state('never')]).toEqual(['completed', 'completed'])
+})
+
+it('a restored job with a bad expiry is refused', () => {
+  const sim = makeSim()
+  const snapshot = sim.scheduler.defer(sim.task('t'), 1, { delay: 1000, expiresIn: 5000 }).snapshot()
+  for (const expiresAt of [NaN, 'soon', null, Infinity]) {
+    const bad = { ...snapshot, id: 'other', expiresAt } as never
+    expect(() => sim.scheduler.restore([bad])).toThrow(
+      expect.objectContaining({ code: 'ERR_SIDEWORK_OPTION', message: expect.stringContaining('expiresAt') }),
+    )
+  }
+  expect(sim.scheduler.stats().accepted).toBe(1)
+})
+
+it("a child has its parent's request, and so have its own children", async () => {
+  const sim = makeSim({ main: 'real' })
+  const seen: unknown[] = []
+  const task = (name: string, child?: string) =>
+    sim.mainTask(name, async (_payload: never, context: { defer: (task: string) => unknown; request: RequestContext }) => {
+      seen.push([name, context.request])
+      if (child !== undefined) await context.defer(child)
+    }) // prettier-ignore
+  const request = { id: 'req-1', traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' }
+  const [child, grandchild] = [task('child', 'grandchild'), task('grandchild')]
+  for (const known of [child, grandchild]) sim.scheduler.defer(known, undefined, { delay: 1 }).cancel()
+  sim.scheduler.deferWithRequest(request, task('parent', 'child'))
+  await sim.flow(10)
+  await sim.flow(10)
+  expect(seen).toEqual(['parent', 'child', 'grandchild'].map((name) => [name, request]))
+})
+
+it('a child that is refused is told in an event, as any other', () => {
+  const sim = makeSim()
+  const refused: unknown[] = []
+  sim.scheduler.on('refused', ({ task, code }) => void refused.push([task, code]))
+  const says = [
+    {
+      message: (token: number) => ({ kind: 'defer', token, call: 1, task: 'unknown', payload: '1' }) as const,
+    },
+  ]
+  sim.scheduler.defer(sim.task('parent', { takesMs: 10, says }))
+  sim.advance(20)
+  expect(refused).toEqual([['unknown', 'ERR_SIDEWORK_UNKNOWN_TASK']])
+  const answer = sim.thread(1).inbox.find(({ kind }) => kind === 'deferred')
+  expect(answer).toMatchObject({ error: { code: 'ERR_SIDEWORK_UNKNOWN_TASK' } })
+})

@@ -4,7 +4,7 @@ import { ownOptions } from '../options.js'
 import type { InlineHandler, Job, Scheduler } from '../scheduler.js'
 import type { DeferOptions } from '../task/defer-options.js'
 import type { Task } from '../task/define-task.js'
-import { answerAccepted, readJobsPath, type Accepted } from './accepted.js'
+import { answerAccepted, readJobsPath, type Accepted, type AcceptedPlace } from './accepted.js'
 import { HeldJobs, readMoment, type DeferMoment } from './held-jobs.js'
 import { withPort, type DeferArguments, type DeferPort } from './port.js'
 import { requestContext } from './request-context.js'
@@ -69,10 +69,13 @@ declare global {
 export function sidework(scheduler: Scheduler, options: SideworkOptions = {}): ConnectHandler {
   const port = withPort('sidework()', scheduler)
   const { jobsPath = '/jobs' } = ownOptions('sidework()', options, new Set(['jobsPath']))
-  const path = readJobsPath(jobsPath)
+  const place: AcceptedPlace = {
+    jobsPath: readJobsPath(jobsPath),
+    isSensitive: (id) => port.isSensitive(id),
+  }
   return (req, res, next) => {
     const defer = deferOf(req, res, port)
-    const accepted: Accepted = (job, body) => answerAccepted(res, path, job, body)
+    const accepted: Accepted = (job, body) => answerAccepted(res, place, job, body)
     Object.assign(req, { defer })
     Object.assign(res, { accepted })
     next()

@@ -89,7 +89,11 @@ const idLength = randomCharacters + 4
 const idsPerPool = 384
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 const codes = Buffer.from(alphabet, 'latin1')
-const pool = Buffer.alloc(idLength * idsPerPool)
+/** Node's buffers have this method for what `toString('latin1')` does after looking at its arguments; it is untyped. */
+interface Sliceable {
+  latin1Slice(start: number, end: number): string
+}
+const pool = Buffer.alloc(idLength * idsPerPool) as Buffer & Sliceable
 let offset = pool.length
 
 /**
@@ -103,12 +107,13 @@ export function randomId(cell: number): string {
   for (let at = offset - 1, left = cell; at >= start + randomCharacters; at--, left >>= 6) {
     pool[at] = codes[left & 63] ?? 0
   }
-  return pool.toString('latin1', start, offset)
+  return pool.latin1Slice(start, offset)
 }
 
 function refillPool(): void {
-  const random = randomFillSync(Buffer.allocUnsafe(pool.length))
-  for (let at = 0; at < pool.length; at++) pool[at] = codes[(random[at] ?? 0) & 63] ?? 0
+  // Three bytes make four characters; those where the cell goes are overwritten.
+  const random = randomFillSync(Buffer.allocUnsafe((pool.length / 4) * 3))
+  pool.write(random.toString('base64url'), 'latin1')
   offset = 0
 }
 

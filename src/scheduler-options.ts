@@ -179,7 +179,7 @@ function readKeep(keep: Record<string, unknown>): HistorySettings {
     completed: integer('keep.completed', orDefault(keep['completed'], 1_000), 0, mostQueued),
     failed: integer('keep.failed', orDefault(keep['failed'], 10_000), 0, mostQueued),
     bytes: integer('keep.bytes', orDefault(keep['bytes'], 64 * 2 ** 20), 0),
-    forMs: durationMs('keep.for', orDefault(keep['for'], '24h')),
+    forMs: Math.ceil(durationMs('keep.for', orDefault(keep['for'], '24h'))),
   }
 }
 

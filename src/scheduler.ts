@@ -1,36 +1,18 @@
 /**
- * The scheduler: builds the rooms, is the public surface, starts and closes. READ FIRST; wiring only, each method hands
- * on to the room that knows.
+ * The public surface. READ FIRST: each method hands on to the room that knows; rooms.ts builds and connects the rooms.
  *
  *      defer ──▶ acceptance ──▶ queue ──▶ dispatcher ──▶ threads | main lane
  *                                 ▲           │ how it ended
  *                                 └─ settler ◀┘ ──▶ journal ──▶ events, log, history
  */
-import { Acceptance, Duplicate } from './defer/acceptance.js'
-import { DedupeIndex } from './defer/dedupe-index.js'
-import { Drafts } from './defer/draft.js'
-import { Admission } from './defer/admission.js'
-import { JobHandle, type Job } from './defer/job-handle.js'
-import { inlineTaskName, TaskBook } from './defer/task-book.js'
+import { type Job } from './defer/job-handle.js'
 import { Closing } from './closing.js'
-import { Dispatcher } from './dispatch/dispatcher.js'
-import { LaneRoom } from './dispatch/lane-room.js'
-import { ClosedError, OptionError, SideworkError } from './errors.js'
-import { Announcements } from './events/announcements.js'
-import { Emitter } from './events/emitter.js'
+import { ClosedError, OptionError } from './errors.js'
 import type { EventName, SchedulerEvents } from './events/event-types.js'
-import { History } from './events/history.js'
-import { LogBook } from './events/log-book.js'
 import type { Job as JobRecord } from './job/job.js'
-import { JobTable } from './job/job-table.js'
-import { Journal } from './job/journal.js'
 import { isSettled, type JobState } from './job/lifecycle.js'
-import { serializeError, type SerializedError } from './job/serialized-error.js'
-import type { JobSnapshot, Lane, Progress, RequestContext } from './job/snapshot.js'
-import { takeSnapshot, type SnapshotForm, type SnapshotView } from './job/take-snapshot.js'
-import { payloadLimits, type PayloadLimits } from './job/payload-limits.js'
-import { decodePayload, toPlain } from './job/payload.js'
-import { Operations, type JobFilter } from './operations.js'
+import type { JobSnapshot, RequestContext } from './job/snapshot.js'
+import { type JobFilter } from './operations.js'
 import {
   durationMs,
   flag,
@@ -41,20 +23,16 @@ import {
   type Duration,
   type Priority,
 } from './options.js'
-import { Agenda } from './queue/agenda.js'
-import { LimitBook } from './queue/limit-book.js'
-import { Queue } from './queue/queue.js'
 import { realWorld, type WorldNeeds } from './real-world.js'
+import { inlineTaskName } from './defer/task-book.js'
 import { restoreJob } from './defer/restore.js'
+import { Rooms } from './rooms.js'
 import { readSettings, type SchedulerOptions, type Settings } from './scheduler-options.js'
-import { Settler } from './settle/settler.js'
 import { takeStats, type Stats } from './stats.js'
 import type { TaskContext } from './task/context.js'
 import type { DeferOptions } from './task/defer-options.js'
-import type { Task, TaskDefinition } from './task/define-task.js'
+import type { Task } from './task/define-task.js'
 import { isSchedulerThread } from './task/registry.js'
-import type { DeferMessage } from './threads/protocol.js'
-import type { LaneThread } from './dispatch/lane-thread.js'
 import { whenReady } from './ready.js'
 import type { World } from './world.js'
 
@@ -87,108 +65,13 @@ const taskNames: ReadonlySet<string> = new Set(['task'])
 
 /** Takes jobs and sees them through. Made by `createScheduler`. */
 export class Scheduler {
-  readonly #settings: Settings
-  readonly #payloadLimits: PayloadLimits
-  readonly #world: World
-  readonly #book: TaskBook
-  readonly #emitter: Emitter
-  readonly #log: LogBook
-  readonly #announce: Announcements
-  readonly #table: JobTable
-  readonly #history: History
-  readonly #admission: Admission
-  readonly #journal: Journal
-  readonly #agenda: Agenda
-  readonly #queue: Queue
-  readonly #settler: Settler
-  readonly #dispatcher: Dispatcher
-  readonly #drafts: Drafts
-  readonly #dedupe: DedupeIndex
-  readonly #limits: LimitBook
-  readonly #acceptance: Acceptance
-  readonly #operations: Operations
-  readonly #view: SnapshotView
-  #isKeptAlive = false
-  /** Calls of `ready()` and `close()` under way. */
-  #waits = 0
-  #willCheckRest = false
-  #idlers: (() => void)[] = []
-  #closing: Closing | undefined
+  readonly #rooms: Rooms
   #closed: Promise<CloseReport> | undefined
-  #lost: JobSnapshot[] = []
+  #lost: readonly JobSnapshot[] = []
 
   /** @internal Use `createScheduler`. */
   constructor(settings: Settings, makeWorld: (needs: WorldNeeds) => World) {
-    this.#settings = settings
-    this.#payloadLimits = payloadLimits(settings.maxPayloadBytes, settings.maxQueuedBytes)
-    this.#book = new TaskBook(settings.defaults)
-    this.#world = makeWorld({ settings, definitionOf: (task, id) => this.#definitionOf(task, id) })
-    const world = this.#world
-    const idOf = (job: JobRecord): string => this.#table.idOf(job)
-    this.#log = new LogBook(settings.logger, idOf)
-    this.#emitter = new Emitter(world, (event, error) => this.#log.listenerThrew(event, error))
-    this.#announce = new Announcements(this.#emitter, world.clock, this.#log, idOf)
-    this.#table = new JobTable(world.randomId)
-    this.#history = new History(settings.keep, world.clock, (job) => this.#table.remove(job))
-    this.#admission = new Admission(settings.maxQueued, settings.maxQueuedBytes)
-    this.#journal = new Journal(this.#announce, world.clock)
-    this.#agenda = new Agenda(world, () => this.#tick())
-    this.#limits = new LimitBook(settings.limits, this.#agenda, world.clock)
-    this.#queue = new Queue(
-      { agenda: this.#agenda, journal: this.#journal, limits: this.#limits, clock: world.clock },
-      settings.agingMs,
-      (lane) => this.#dispatcher.wake(lane),
-    )
-    this.#settler = new Settler(world, this.#journal, this.#queue, {
-      settled: (job) => this.#settled(job),
-      moved: () => this.#mayRest(),
-      backoffFault: (job, fault) => this.#log.backoffFault(job, fault),
-      resultRefused: (job, why) => this.#log.resultRefused(job, why),
-      keyHalted: (job, key) => this.#keyHalted(job, key),
-    })
-    this.#dispatcher = new Dispatcher(this.#makeLanes(), {
-      world,
-      agenda: this.#agenda,
-      queue: this.#queue,
-      journal: this.#journal,
-      settler: this.#settler,
-      idOf,
-      listener: this.#dispatchListener(),
-    })
-    this.#drafts = new Drafts({
-      clock: world.clock,
-      payloadLimits: this.#payloadLimits,
-      hasTaskModules: settings.hasTaskModules,
-      hasSharedLimit: (name) => this.#limits.hasShared(name),
-      sharedLimitNames: this.#limits.sharedNames,
-    })
-    this.#dedupe = new DedupeIndex(this.#agenda, settings.maxQueued)
-    const rooms = {
-      clock: world.clock,
-      table: this.#table,
-      history: this.#history,
-      journal: this.#journal,
-      queue: this.#queue,
-      agenda: this.#agenda,
-      admission: this.#admission,
-      dedupe: this.#dedupe,
-      settler: this.#settler,
-      dispatcher: this.#dispatcher,
-      book: this.#book,
-      renew: (job: JobRecord, now: number) => this.#acceptance.renew(job, now),
-    }
-    this.#operations = new Operations(rooms)
-    this.#acceptance = new Acceptance({
-      ...rooms,
-      nextSeq: () => this.#drafts.nextSeq(),
-      reclaim: (job) => this.#operations.reclaim(job),
-      cancelHeld: (job, error) => this.#operations.cancelWith(job, error),
-      deduplicated: (job) => this.#announce.deduplicated(job),
-      expire: (job, now) => this.#expire(job, now),
-      abort: (job, reason) =>
-        this.#operations.cancel(job, reason instanceof Error ? serializeError(reason).message : undefined),
-    })
-    this.#view = { idOf, clock: world.clock, startError: (job) => this.#startErrorOf(job) }
+    this.#rooms = new Rooms(settings, makeWorld)
   }
 
   /**
@@ -196,15 +79,15 @@ export class Scheduler {
    * @throws (rejects) ThreadStartError with the real import error, or naming a task that the modules do not define
    */
   async ready(): Promise<void> {
-    if (this.#closing !== undefined) throw new ClosedError()
-    if (!this.#settings.hasTaskModules) return
-    this.#waits++
-    this.#keepAlive()
+    if (this.#rooms.closing !== undefined) throw new ClosedError()
+    if (!this.#rooms.settings.hasTaskModules) return
+    this.#rooms.waits++
+    this.#rooms.keepAlive()
     try {
-      await whenReady(this.#dispatcher, this.#book)
+      await whenReady(this.#rooms.dispatcher, this.#rooms.book)
     } finally {
-      this.#waits--
-      this.#keepAlive()
+      this.#rooms.waits--
+      this.#rooms.keepAlive()
     }
   }
 
@@ -221,7 +104,7 @@ export class Scheduler {
   defer<R>(task: Task<undefined, R>): Job<R>
   defer<I, R>(task: Task<I, R>, payload: NoInfer<I>, options?: DeferOptions): Job<R>
   defer(task: unknown, payload?: unknown, options?: unknown): Job {
-    if (this.#closing !== undefined) throw this.#refused(task, new ClosedError())
+    if (this.#rooms.closing !== undefined) throw this.#rooms.refused(task, new ClosedError())
     return this.#defer(undefined, task, payload, options)
   }
 
@@ -232,7 +115,7 @@ export class Scheduler {
     payload?: unknown,
     options?: unknown,
   ): Job {
-    if (this.#closing?.acceptsChildren === false) throw this.#refused(task, new ClosedError())
+    if (this.#rooms.closing?.acceptsChildren === false) throw this.#rooms.refused(task, new ClosedError())
     return this.#defer(request, task, payload, options)
   }
 
@@ -241,67 +124,72 @@ export class Scheduler {
    * @throws like `defer`, for the first that is refused; then nothing was accepted
    */
   deferMany(items: readonly DeferItem[]): Job[] {
-    if (this.#closing !== undefined) throw this.#refused(undefined, new ClosedError())
+    if (this.#rooms.closing !== undefined) throw this.#rooms.refused(undefined, new ClosedError())
     if (!Array.isArray(items))
       throw new OptionError(`deferMany got ${show(items)}. Give an array of { task, payload, options }.`)
     const drafts = items.map((item: unknown) => {
       const own = ownOptions('An item of deferMany', item, itemNames)
-      return this.#drafts.draft(this.#book.find(own['task']), own['payload'], own['options'], undefined)
+      return this.#rooms.drafts.draft(
+        this.#rooms.book.find(own['task']),
+        own['payload'],
+        own['options'],
+        undefined,
+      )
     })
-    const accepted = this.#acceptance.acceptAll(drafts)
-    this.#keepAlive()
-    return accepted.map((one) => this.#handle(one))
+    const accepted = this.#rooms.acceptance.acceptAll(drafts)
+    this.#rooms.keepAlive()
+    return accepted.map((one) => this.#rooms.handle(one))
   }
 
   /** @internal A job that waits for its response: see `releaseHeld` and `discardHeld`. */
   hold(request: RequestContext | undefined, task: unknown, payload?: unknown, options?: unknown): Job {
-    if (this.#closing?.acceptsChildren === false) throw this.#refused(task, new ClosedError())
+    if (this.#rooms.closing?.acceptsChildren === false) throw this.#rooms.refused(task, new ClosedError())
     try {
       const draft = this.#draft(request, task, payload, options)
-      this.#acceptance.hold(draft)
-      this.#keepAlive()
-      return this.#handle(draft)
+      this.#rooms.acceptance.hold(draft)
+      this.#rooms.keepAlive()
+      return this.#rooms.handle(draft)
     } catch (error) {
-      throw this.#refused(task, error)
+      throw this.#rooms.refused(task, error)
     }
   }
 
   /** @internal Lets held jobs go on, all together. Others are left as they are. */
   releaseHeld(ids: readonly string[]): void {
     for (const id of ids) {
-      const job = this.#operations.find(id)
-      if (job?.state === 'held') this.#acceptance.release(job)
+      const job = this.#rooms.operations.find(id)
+      if (job?.state === 'held') this.#rooms.acceptance.release(job)
     }
   }
 
   /** @internal Cancels held jobs: they never were. */
   discardHeld(ids: readonly string[], reason: string): void {
     for (const id of ids) {
-      const job = this.#operations.find(id)
-      if (job?.state === 'held') this.#operations.cancel(job, reason)
+      const job = this.#rooms.operations.find(id)
+      if (job?.state === 'held') this.#rooms.operations.cancel(job, reason)
     }
   }
 
   /** The job as it is now, or undefined for an unknown id or one that is kept no longer. */
   job(id: string): JobSnapshot | undefined {
-    const job = this.#operations.find(id)
-    return job === undefined ? undefined : this.#snapshot(job, 'plain')
+    const job = this.#rooms.operations.find(id)
+    return job === undefined ? undefined : this.#rooms.snapshot(job, 'plain')
   }
 
   /** Jobs, newest first. @throws OptionError for an unknown filter, state or a bad limit; UnknownTaskError */
   jobs(filter: JobFilter = {}): JobSnapshot[] {
-    return this.#operations.list(filter).map((job) => this.#snapshot(job, 'plain'))
+    return this.#rooms.operations.list(filter).map((job) => this.#rooms.snapshot(job, 'plain'))
   }
 
   /** Cancels a job, whatever its state. @returns false when it is settled or unknown */
   cancel(id: string, reason?: string): boolean {
-    const job = this.#operations.find(id)
-    return job !== undefined && this.#operations.cancel(job, reason)
+    const job = this.#rooms.operations.find(id)
+    return job !== undefined && this.#rooms.operations.cancel(job, reason)
   }
 
   /** Cancels every unsettled job (of a task). @returns how many */
   cancelAll(filter: { task?: string | Task } = {}): number {
-    return this.#operations.cancelAll(ownOptions('cancelAll', filter, taskNames)['task'])
+    return this.#rooms.operations.cancelAll(ownOptions('cancelAll', filter, taskNames)['task'])
   }
 
   /**
@@ -311,60 +199,62 @@ export class Scheduler {
    * @throws QueueFullError, ClosedError
    */
   retry(id: string): boolean {
-    const job = this.#operations.find(id)
+    const job = this.#rooms.operations.find(id)
     if (job === undefined || !isSettled(job.state)) return false
-    if (this.#closing !== undefined) throw new ClosedError()
-    const isRetried = this.#operations.retry(job)
-    this.#keepAlive()
+    if (this.#rooms.closing !== undefined) throw new ClosedError()
+    const isRetried = this.#rooms.operations.retry(job)
+    this.#rooms.keepAlive()
     return isRetried
   }
 
   /** Retries every failed, cancelled or expired job (of a task) that is still kept. @returns how many */
   retryAll(filter: { task?: string | Task } = {}): number {
-    if (this.#closing !== undefined) throw new ClosedError()
-    const count = this.#operations.retryAll(ownOptions('retryAll', filter, taskNames)['task'])
-    this.#keepAlive()
+    if (this.#rooms.closing !== undefined) throw new ClosedError()
+    const count = this.#rooms.operations.retryAll(ownOptions('retryAll', filter, taskNames)['task'])
+    this.#rooms.keepAlive()
     return count
   }
 
   /** Lets a scheduled or retrying job run as soon as a place is free. @returns false when it waits for no time */
   runNow(id: string): boolean {
-    const job = this.#operations.find(id)
-    return job !== undefined && this.#operations.runNow(job)
+    const job = this.#rooms.operations.find(id)
+    return job !== undefined && this.#rooms.operations.runNow(job)
   }
 
   /** @returns false when the job is settled or unknown @throws OptionError for a bad priority */
   setPriority(id: string, priority: Priority): boolean {
-    const job = this.#operations.find(id)
-    return job !== undefined && this.#operations.setPriority(job, priority)
+    const job = this.#rooms.operations.find(id)
+    return job !== undefined && this.#rooms.operations.setPriority(job, priority)
   }
 
   /** No new starts (of the task, or at all); running jobs go on. */
   pause(task?: string | Task): void {
-    if (this.#closing !== undefined) return
-    const record = task === undefined ? undefined : this.#book.find(task)
-    const wasRunning = record === undefined ? !this.#dispatcher.isPaused : this.#limits.pauseTask(record.name)
+    if (this.#rooms.closing !== undefined) return
+    const record = task === undefined ? undefined : this.#rooms.book.find(task)
+    const wasRunning =
+      record === undefined ? !this.#rooms.dispatcher.isPaused : this.#rooms.limits.pauseTask(record.name)
     if (!wasRunning) return
-    if (record === undefined) this.#dispatcher.isPaused = true
-    this.#dispatcher.recallAll()
-    if (record !== undefined) this.#queue.regate(record)
+    if (record === undefined) this.#rooms.dispatcher.isPaused = true
+    this.#rooms.dispatcher.recallAll()
+    if (record !== undefined) this.#rooms.queue.regate(record)
     this.#tellPaused('paused', record?.name)
   }
 
   /** Starts go on after a `pause()` of the same. */
   resume(task?: string | Task): void {
-    if (this.#closing !== undefined) return
-    const record = task === undefined ? undefined : this.#book.find(task)
-    const wasPaused = record === undefined ? this.#dispatcher.isPaused : this.#limits.resumeTask(record.name)
+    if (this.#rooms.closing !== undefined) return
+    const record = task === undefined ? undefined : this.#rooms.book.find(task)
+    const wasPaused =
+      record === undefined ? this.#rooms.dispatcher.isPaused : this.#rooms.limits.resumeTask(record.name)
     if (!wasPaused) return
-    if (record === undefined) this.#dispatcher.isPaused = false
-    for (const room of Object.values(this.#dispatcher.lanes)) this.#dispatcher.dispatch(room)
+    if (record === undefined) this.#rooms.dispatcher.isPaused = false
+    for (const room of Object.values(this.#rooms.dispatcher.lanes)) this.#rooms.dispatcher.dispatch(room)
     this.#tellPaused('resumed', record?.name)
   }
 
   /** Keys whose line stands still after a final failure (`onExhausted: 'halt'`). */
   haltedKeys(): string[] {
-    return [...this.#queue.lines.halted.keys()]
+    return [...this.#rooms.queue.lines.halted.keys()]
   }
 
   /**
@@ -375,17 +265,17 @@ export class Scheduler {
   releaseKey(key: string, options: { retry?: boolean } = {}): boolean {
     const own = ownOptions('releaseKey', options, new Set(['retry']))
     const retries = flag('retry', orDefault(own['retry'], false))
-    const id = this.#queue.lines.halted.get(key)
+    const id = this.#rooms.queue.lines.halted.get(key)
     if (id === undefined) return false
-    const head = retries ? this.#operations.find(id) : undefined
-    const revived = head?.state === 'failed' && this.#operations.revive(head) ? head : undefined
+    const head = retries ? this.#rooms.operations.find(id) : undefined
+    const revived = head?.state === 'failed' && this.#rooms.operations.revive(head) ? head : undefined
     // While its last execution is still ending it stands at the head of the line and goes on from there.
     const isEnding = revived?.details?.isLingering === true
     if (isEnding) revived.more().afterLingering = 'go-on'
-    this.#queue.releaseKey(key, this.#world.clock.now(), isEnding ? undefined : revived)
-    this.#keepAlive()
-    if (this.#emitter.wants['key:released']) {
-      this.#emitter.emit('key:released', { key, at: this.#world.clock.wall() })
+    this.#rooms.queue.releaseKey(key, this.#rooms.world.clock.now(), isEnding ? undefined : revived)
+    this.#rooms.keepAlive()
+    if (this.#rooms.emitter.wants['key:released']) {
+      this.#rooms.emitter.emit('key:released', { key, at: this.#rooms.world.clock.wall() })
     }
     return true
   }
@@ -396,8 +286,8 @@ export class Scheduler {
    */
   pauseLimit(name: string, delay: Duration): void {
     const delayMs = durationMs('delay', delay, { zero: true })
-    if (!this.#limits.pauseShared(key('name', name), delayMs)) {
-      const known = this.#limits.sharedNames.join(', ') || 'none'
+    if (!this.#rooms.limits.pauseShared(key('name', name), delayMs)) {
+      const known = this.#rooms.limits.sharedNames.join(', ') || 'none'
       throw new OptionError(`No limit is named '${name}'. Known are: ${known}.`, 'ERR_SIDEWORK_UNKNOWN_LIMIT')
     }
   }
@@ -405,38 +295,36 @@ export class Scheduler {
   /** Figures of this moment. Costs O(number of tasks). */
   stats(): Stats {
     return takeStats({
-      journal: this.#journal,
-      book: this.#book,
-      dispatcher: this.#dispatcher,
-      admission: this.#admission,
-      now: this.#world.clock.now(),
+      journal: this.#rooms.journal,
+      book: this.#rooms.book,
+      dispatcher: this.#rooms.dispatcher,
+      admission: this.#rooms.admission,
+      now: this.#rooms.world.clock.now(),
+      eventLoopDelayMs: this.#rooms.eventLoopDelayMs,
     })
   }
 
   /** Calls `listener` at every such event, in order, after the call or message that caused it. */
   on<E extends EventName>(event: E, listener: (event: SchedulerEvents[E]) => void): this {
-    this.#emitter.add(event, listener, false)
+    this.#rooms.emitter.add(event, listener, false)
     return this
   }
 
   /** Calls `listener` at the next such event only. */
   once<E extends EventName>(event: E, listener: (event: SchedulerEvents[E]) => void): this {
-    this.#emitter.add(event, listener, true)
+    this.#rooms.emitter.add(event, listener, true)
     return this
   }
 
   /** Takes a listener off. */
   off<E extends EventName>(event: E, listener: (event: SchedulerEvents[E]) => void): this {
-    this.#emitter.remove(event, listener)
+    this.#rooms.emitter.remove(event, listener)
     return this
   }
 
   /** Resolves when no job is blocked, ready or running. */
   idle(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#idlers.push(resolve)
-      this.#mayRest()
-    })
+    return new Promise((resolve) => this.#rooms.whenIdle(resolve))
   }
 
   /**
@@ -449,17 +337,17 @@ export class Scheduler {
     const own = ownOptions('close', options, closeNames)
     const timeoutMs = durationMs('timeout', orDefault(own['timeout'], '25s'), { zero: true })
     const drains = flag('drain', orDefault(own['drain'], true))
-    const before = { ...this.#journal.counts }
-    this.#waits++
-    this.#keepAlive()
+    const before = { ...this.#rooms.journal.counts }
+    this.#rooms.waits++
+    this.#rooms.keepAlive()
     this.#closed = new Promise((resolve) => {
-      this.#emitter.emit('closing', { at: this.#world.clock.wall() })
-      this.#closing = new Closing(
+      this.#rooms.emitter.emit('closing', { at: this.#rooms.world.clock.wall() })
+      this.#rooms.closing = new Closing(
         this.#closingPort(() => resolve(this.#report(before))),
         timeoutMs,
         drains,
       )
-      this.#closing.moved()
+      this.#rooms.closing.moved()
     })
     return this.#closed
   }
@@ -474,30 +362,30 @@ export class Scheduler {
    * @throws OptionError for a snapshot that is none, or an id in use; UnknownTaskError; QueueFullError. All or nothing.
    */
   restore(jobs: readonly JobSnapshot[]): Job[] {
-    if (this.#closing !== undefined) throw new ClosedError()
+    if (this.#rooms.closing !== undefined) throw new ClosedError()
     if (!Array.isArray(jobs))
       throw new OptionError(`restore got ${show(jobs)}. Give the \`lost\` list of a CloseReport.`)
-    const { clock } = this.#world
+    const { clock } = this.#rooms.world
     const closures = jobs.filter(isInline)
     const read = jobs
       .filter((snapshot) => !isInline(snapshot))
       .map((snapshot: unknown) =>
-        restoreJob(snapshot, (name) => this.#book.find(name), this.#payloadLimits, clock),
+        restoreJob(snapshot, (name) => this.#rooms.book.find(name), this.#rooms.payloadLimits, clock),
       )
-    const accepted = this.#acceptance.readmit(read, clock.now())
-    this.#log.leftOut(closures)
-    this.#keepAlive()
-    return accepted.map((job) => this.#handle(job))
+    const accepted = this.#rooms.acceptance.readmit(read, clock.now())
+    this.#rooms.log.leftOut(closures)
+    this.#rooms.keepAlive()
+    return accepted.map((job) => this.#rooms.handle(job))
   }
 
   /** @internal Whether `close()` has been called. */
   get isClosing(): boolean {
-    return this.#closing !== undefined
+    return this.#rooms.closing !== undefined
   }
 
   /** @internal Whether payload and result of this job must not leave the process; true for an unknown id. */
   isSensitive(id: string): boolean {
-    return this.#operations.find(id)?.task.policy.sensitive ?? true
+    return this.#rooms.operations.find(id)?.task.policy.sensitive ?? true
   }
 
   #defer(request: RequestContext | undefined, task: unknown, payload: unknown, options: unknown): Job {
@@ -505,221 +393,51 @@ export class Scheduler {
       if (typeof task === 'function' && options !== undefined) {
         throw new OptionError('defer got three arguments for a closure. Give defer(fn, options).')
       }
-      const accepted = this.#acceptance.accept(this.#draft(request, task, payload, options))
-      if (!this.#isKeptAlive) this.#keepAlive()
-      return this.#handle(accepted)
+      const accepted = this.#rooms.acceptance.accept(this.#draft(request, task, payload, options))
+      if (!this.#rooms.isKeptAlive) this.#rooms.keepAlive()
+      return this.#rooms.handle(accepted)
     } catch (error) {
-      throw this.#refused(task, error)
+      throw this.#rooms.refused(task, error)
     }
   }
 
   #draft(request: RequestContext | undefined, task: unknown, payload: unknown, options: unknown): JobRecord {
     return typeof task === 'function'
-      ? this.#drafts.draftInline(this.#book.inline, task as InlineHandler, payload, request)
-      : this.#drafts.draft(this.#book.find(task), payload, options, request)
-  }
-
-  #handle(accepted: JobRecord | Duplicate): Job {
-    return accepted instanceof Duplicate
-      ? new JobHandle(accepted.of, this.#handlePort, true)
-      : new JobHandle(accepted, this.#handlePort)
+      ? this.#rooms.drafts.draftInline(this.#rooms.book.inline, task as InlineHandler, payload, request)
+      : this.#rooms.drafts.draft(this.#rooms.book.find(task), payload, options, request)
   }
 
   #tellPaused(event: 'paused' | 'resumed', task: string | undefined): void {
-    const at = this.#world.clock.wall()
-    this.#emitter.emit(event, task === undefined ? { at } : { task, at })
-  }
-
-  readonly #handlePort = {
-    idOf: (job: JobRecord): string => this.#table.idOf(job),
-    cancel: (job: JobRecord, reason: string | undefined): boolean => this.#operations.cancel(job, reason),
-    snapshot: (job: JobRecord): JobSnapshot => this.#snapshot(job, 'plain'),
-    alarm: (delayMs: number, run: () => void) => this.#agenda.alarm(this.#world.clock.now() + delayMs, run),
-  }
-
-  #snapshot(job: JobRecord, form: SnapshotForm): JobSnapshot {
-    return takeSnapshot(job, this.#view, form === 'plain' && job.task.policy.sensitive ? 'bare' : form)
-  }
-
-  #expire(job: JobRecord, now: number): void {
-    if (isSettled(job.state) || job.state === 'running' || job.token !== 0) return
-    this.#settler.expireWaiting(job, now)
-  }
-
-  /** The one timer fired: everything due is done, jobs first in order, then the timer is set anew. */
-  #tick(): void {
-    const now = this.#world.clock.now()
-    for (let job = this.#agenda.takeDueJob(now); job !== undefined; job = this.#agenda.takeDueJob(now)) {
-      this.#settler.due(job, now)
-    }
-    this.#agenda.rearm()
-  }
-
-  #settled(job: JobRecord): void {
-    this.#admission.release(job.payload, job.endedAt)
-    const { details } = job
-    const follower = details?.dedupe === undefined ? undefined : this.#dedupe.settled(job, job.endedAt)
-    const waiters = details?.waiters
-    this.#history.keep(job)
-    if (waiters !== undefined && details !== undefined) {
-      details.waiters = undefined
-      for (const waiter of waiters) waiter.settled()
-    }
-    if (follower !== undefined) this.#acceptance.releaseFollower(follower, job.endedAt)
-    this.#mayRest()
-  }
-
-  /** Perhaps nothing is left to do: looked at once, after the current call. */
-  #mayRest(): void {
-    if (this.#willCheckRest) return
-    this.#willCheckRest = true
-    this.#world.soon(this.#checkRest)
-  }
-
-  readonly #checkRest = (): void => {
-    this.#willCheckRest = false
-    const { blocked, ready, running } = this.#journal.counts
-    this.#closing?.moved()
-    if (this.#idlers.length > 0 && blocked + ready + running === 0) {
-      const idlers = this.#idlers
-      this.#idlers = []
-      for (const resolve of idlers) resolve()
-    }
-    this.#keepAlive()
-  }
-
-  /** The process stays alive exactly while a job is unsettled, or `ready()` or `close()` is under way. */
-  #keepAlive(): void {
-    const isNeeded = this.#journal.unsettled > 0 || this.#waits > 0
-    if (isNeeded === this.#isKeptAlive) return
-    this.#isKeptAlive = isNeeded
-    this.#world.keepAlive(isNeeded)
-  }
-
-  #refused(task: unknown, error: unknown): unknown {
-    if (this.#emitter.wants.refused && error instanceof SideworkError) {
-      const name: unknown =
-        typeof task === 'object' && task !== null ? (task as { name?: unknown }).name : task
-      const shown = typeof name === 'string' ? name.slice(0, 128) : typeof task
-      this.#emitter.emit('refused', { task: shown, code: error.code, at: this.#world.clock.wall() })
-    }
-    return error
-  }
-
-  #keyHalted(job: JobRecord, key: string): void {
-    const id = this.#table.idOf(job)
-    this.#queue.lines.halt(key, id)
-    this.#log.keyHalted(job, key)
-    if (this.#emitter.wants['key:halted'])
-      this.#emitter.emit('key:halted', { key, id, at: this.#world.clock.wall() })
-  }
-
-  #definitionOf(task: string, id: string): TaskDefinition | undefined {
-    const inline = this.#table.find(id)?.details?.inline
-    if (inline === undefined) return this.#book.definitionOf(task)
-    // Only the closure matters here; it was deferred as `(context) => result`.
-    return { name: task, options: {}, run: (_payload, context) => inline(context as never) }
-  }
-
-  #startErrorOf(job: JobRecord): SerializedError | undefined {
-    const error = this.#dispatcher.lanes[job.task.policy.lane].startError
-    return error === undefined ? undefined : serializeError(error)
-  }
-
-  #makeLanes(): Record<Lane, LaneRoom> {
-    const make = (lane: Lane): LaneRoom =>
-      new LaneRoom(lane, this.#settings.lanes[lane], this.#queue.ready[lane])
-    return { cpu: make('cpu'), io: make('io'), main: make('main') }
-  }
-
-  #dispatchListener(): ConstructorParameters<typeof Dispatcher>[1]['listener'] {
-    const { clock } = this.#world
-    return {
-      progress: (job, encoded) => {
-        const value = toPlain(encoded) as Progress // checked where it was reported (attempt.ts)
-        job.more().progress = value
-        this.#announce.progress(job, value)
-      },
-      log: (job, message) => this.#log.fromHandler(job, message),
-      defer: (job, message, thread) => this.#deferChild(job, message, thread),
-      threadStarted: ({ lane, number }) => {
-        this.#log.threadStarted(lane, number)
-        this.#emitter.emit('thread:started', { lane, thread: number, at: clock.wall() })
-      },
-      threadExited: ({ lane, number }, reason, exitCode) => {
-        this.#log.threadExited(lane, number, reason, exitCode)
-        this.#emitter.emit('thread:exited', { lane, thread: number, reason, exitCode, at: clock.wall() })
-        this.#mayRest()
-      },
-      startFailed: (lane, error) => this.#log.startFailed(lane, error),
-    }
-  }
-
-  /** A handler defers a child, of the same request: accepted also while closing, until the deadline. */
-  #deferChild(parent: JobRecord, message: DeferMessage, thread: LaneThread): void {
-    try {
-      if (this.#closing?.acceptsChildren === false) throw new ClosedError()
-      const record = this.#book.find(message.task)
-      // Its own schema, keys and limits apply as to any other job, so the value is looked at once more.
-      const request = parent.details?.request
-      const draft = this.#drafts.draft(record, decodePayload(message.payload), message.options, request)
-      const accepted = this.#acceptance.accept(draft)
-      this.#keepAlive()
-      const deduplicated = accepted instanceof Duplicate
-      const id = this.#table.idOf(deduplicated ? accepted.of : accepted)
-      thread.port.post({ kind: 'deferred', call: message.call, id, deduplicated })
-    } catch (error) {
-      const refusal = this.#refused(message.task, error)
-      thread.port.post({ kind: 'deferred', call: message.call, error: serializeError(refusal) })
-    }
+    const at = this.#rooms.world.clock.wall()
+    this.#rooms.emitter.emit(event, task === undefined ? { at } : { task, at })
   }
 
   #closingPort(finished: () => void): ConstructorParameters<typeof Closing>[0] {
-    const { counts } = this.#journal
+    const { counts } = this.#rooms.journal
     return {
-      clock: this.#world.clock,
-      agenda: this.#agenda,
-      dispatcher: this.#dispatcher,
+      clock: this.#rooms.world.clock,
+      agenda: this.#rooms.agenda,
+      dispatcher: this.#rooms.dispatcher,
       get busyJobs() {
         return counts.ready + counts.running
       },
       get runningJobs() {
         return counts.running
       },
-      abandonJobs: () => this.#abandonJobs(),
+      abandonJobs: () => {
+        this.#lost = this.#rooms.abandonJobs()
+      },
       finished,
     }
   }
 
-  /** Everything unsettled is lost: listed in the state it has, then settled as cancelled. */
-  #abandonJobs(): void {
-    const error: SerializedError = {
-      name: 'JobError',
-      message: 'The scheduler closed before the job had settled.',
-      code: 'ERR_SIDEWORK_CLOSED',
-    }
-    const left = [...this.#table.values()]
-      .filter((job) => !isSettled(job.state))
-      .sort((a, b) => a.seq - b.seq)
-    this.#lost = left.map((job) => this.#snapshot(job, 'portable'))
-    const now = this.#world.clock.now()
-    for (const job of left) {
-      if (isSettled(job.state)) continue
-      // A thread may have taken a job that was sent ahead and not said so yet: it stands in no queue.
-      if (job.state === 'ready' && job.token !== 0) this.#journal.start(job, now)
-      if (job.state === 'running') this.#settler.endedEarly(job, { kind: 'cancelled', error }, now)
-      else this.#settler.cancelWaiting(job, error, now)
-    }
-    this.#log.lost(this.#lost)
-  }
-
   #report(before: Readonly<Record<JobState, number>>): CloseReport {
-    const { counts } = this.#journal
+    const { counts } = this.#rooms.journal
     const settledSince = (state: 'completed' | 'failed' | 'cancelled' | 'expired'): number =>
       counts[state] - before[state]
-    this.#emitter.emit('closed', { at: this.#world.clock.wall(), lost: this.#lost.length })
-    this.#agenda.close()
-    this.#world.close()
+    this.#rooms.emitter.emit('closed', { at: this.#rooms.world.clock.wall(), lost: this.#lost.length })
+    this.#rooms.agenda.close()
+    this.#rooms.world.close()
     return Object.freeze({
       settled: Object.freeze({
         completed: settledSince('completed'),

@@ -29,6 +29,8 @@ export interface Stats extends StateCounts {
   readonly queuedBytes: number
   /** How long the longest ready job has waited, ms. */
   readonly oldestWaitMs: number
+  /** How late the scheduler's timer last fired, ms: what a blocked event loop costs. 0 until it has. */
+  readonly eventLoopDelayMs: number
 }
 
 export function takeStats(rooms: {
@@ -37,8 +39,9 @@ export function takeStats(rooms: {
   dispatcher: Dispatcher
   admission: Admission
   now: number
+  eventLoopDelayMs: number
 }): Stats {
-  const { journal, book, dispatcher, admission, now } = rooms
+  const { journal, book, dispatcher, admission, now, eventLoopDelayMs } = rooms
   const { lanes } = dispatcher
   const oldestAt = Math.min(lanes.cpu.ready.oldestAt, lanes.io.ready.oldestAt, lanes.main.ready.oldestAt)
   return Object.freeze({
@@ -49,6 +52,7 @@ export function takeStats(rooms: {
     lanes: { cpu: laneStats(lanes.cpu), io: laneStats(lanes.io), main: laneStats(lanes.main) },
     threads: lanes.cpu.threads.length + lanes.io.threads.length,
     queuedBytes: admission.bytes,
+    eventLoopDelayMs,
     oldestWaitMs: oldestAt === Infinity ? 0 : Math.max(0, now - oldestAt),
   })
 }

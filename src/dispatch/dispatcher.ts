@@ -24,6 +24,7 @@ import type {
   EndedMessage,
   FromThread,
   LogMessage,
+  PauseLimitMessage,
   ProgressMessage,
 } from '../threads/protocol.js'
 import type { ThreadExit, World } from '../world.js'
@@ -42,6 +43,7 @@ export interface DispatchListener {
   progress(job: Job, value: EncodedPayload): void
   log(job: Job, message: LogMessage): void
   defer(job: Job, message: DeferMessage, thread: LaneThread): void
+  pauseLimit(job: Job, name: string, delayMs: number): void
   threadStarted(thread: LaneThread): void
   threadExited(thread: LaneThread, reason: string, exitCode: number): void
   startFailed(lane: Lane, error: unknown): void
@@ -188,11 +190,12 @@ export class Dispatcher {
       case 'progress':
       case 'log':
       case 'defer':
+      case 'pause-limit':
         return this.#told(thread, message)
     }
   }
 
-  #told(thread: LaneThread, message: ProgressMessage | LogMessage | DeferMessage): void {
+  #told(thread: LaneThread, message: ProgressMessage | LogMessage | DeferMessage | PauseLimitMessage): void {
     const execution = thread.places.find(message.token)
     const job = execution?.job
     if (execution === undefined || job === undefined || !execution.isValid) {
@@ -206,6 +209,8 @@ export class Dispatcher {
         return this.rooms.listener.log(job, message)
       case 'defer':
         return this.rooms.listener.defer(job, message, thread)
+      case 'pause-limit':
+        return this.rooms.listener.pauseLimit(job, message.name, message.delayMs)
     }
   }
 

@@ -23,6 +23,8 @@ export class LaneRoom {
   readonly threads: LaneThread[] = []
   /** No place is free, or nothing may start: a new ready job need not wake the dispatcher. */
   isSaturated = false
+  /** Whether the last thread that was started has imported its task modules. */
+  hasOpened = false
   /** Starts that failed in a row. */
   failedStarts = 0
   /** Why threads cannot be started at the moment. */

@@ -49,7 +49,7 @@ export class Batch {
       generation: this.#generation,
       tasks: this.#tasks,
       ids: this.#ids.join(idSeparator),
-      payloads: `[${this.#payloads.join(',')}]`,
+      payloads: this.#payloads.join(','),
       ...(this.#tokens === undefined ? undefined : { tokens: this.#tokens }),
       ...(this.#which === undefined ? undefined : { which: this.#which }),
       ...(this.#extras === undefined ? undefined : { extras: this.#extras }),

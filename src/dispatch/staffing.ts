@@ -34,7 +34,8 @@ export class Staffing {
   /** Starts one thread. @returns whether one is starting */
   start(room: LaneRoom): boolean {
     if (room.retryStart?.isArmed === true) return false
-    if (room.failedStarts > 0 && room.threads.some((thread) => thread.phase === 'starting')) return false
+    // Until one thread has imported the modules nobody knows that they can be imported: one at a time.
+    if (!room.hasOpened && room.threads.some((thread) => thread.phase === 'starting')) return false
     const { world, agenda } = this.#dispatcher.rooms
     const now = world.clock.now()
     try {
@@ -62,6 +63,7 @@ export class Staffing {
     thread.patience?.disarm()
     room.failedStarts = 0
     room.startError = undefined
+    room.hasOpened = true
     this.#dispatcher.rooms.listener.threadStarted(thread)
     for (const { opened } of room.starters.splice(0)) opened()
     this.#dispatcher.dispatch(room)
@@ -133,6 +135,7 @@ export class Staffing {
   #pause(room: LaneRoom, error: unknown): void {
     const { agenda, listener, world } = this.#dispatcher.rooms
     room.startError = error
+    room.hasOpened = false
     const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** Math.min(room.failedStarts, 10))
     room.failedStarts++
     listener.startFailed(room.lane, error)

@@ -25,10 +25,14 @@ export class History {
   readonly #others: LRUCache<number, Job> | undefined
   readonly #dropped: (job: Job) => void
   readonly #setOptions = { size: 1 }
+  readonly #clock: Clock
+  /** What the caches take for now: one reading serves all jobs of a report. Above 0, which would mean "no age". */
+  #now = 1
 
   /** @param dropped told when a job is kept no longer */
   constructor(settings: HistorySettings, clock: Clock, dropped: (job: Job) => void) {
     this.#dropped = dropped
+    this.#clock = clock
     const cache = (max: number): LRUCache<number, Job> | undefined =>
       max === 0
         ? undefined
@@ -37,7 +41,7 @@ export class History {
             maxSize: Math.max(1, Math.floor(settings.bytes / 2)),
             ttl: settings.forMs,
             ttlResolution: 0,
-            perf: { now: () => clock.now() + 1 }, // 0 would mean "no age"
+            perf: { now: () => this.#now },
             dispose: (job, _slot, reason) => {
               if (reason !== 'delete') dropped(job)
             },
@@ -51,6 +55,7 @@ export class History {
     const size = sizeOf(job)
     if (cache === undefined || size > cache.maxSize) this.#dropped(job)
     else {
+      this.#now = job.endedAt + 1
       this.#setOptions.size = size
       cache.set(job.slot, job, this.#setOptions)
     }
@@ -58,6 +63,7 @@ export class History {
 
   /** Whether the settled job is still kept. */
   has(job: Job): boolean {
+    this.#now = this.#clock.now() + 1
     return this.#cacheOf(job)?.peek(job.slot) === job
   }
 

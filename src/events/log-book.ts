@@ -62,6 +62,13 @@ export class LogBook {
     this.logger?.warn({ ...this.fields(job), why }, 'job completed, but its result was dropped')
   }
 
+  unknownLimit(job: Job, limit: string): void {
+    this.logger?.error(
+      { ...this.fields(job), limit },
+      'pauseLimit named a limit that the scheduler does not have',
+    )
+  }
+
   keyHalted(job: Job, key: string): void {
     this.logger?.error({ ...this.fields(job), key }, 'ordering key halted: its jobs wait until releaseKey')
   }

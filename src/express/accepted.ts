@@ -4,9 +4,11 @@ import { OptionError } from '../errors.js'
 import { show } from '../options.js'
 import type { Job } from '../scheduler.js'
 import { answerJson } from './answer.js'
+import { jobStatus, statusJson } from './job-status.js'
+import { preferredWaitS, settlesWithin } from './prefer-wait.js'
 
-/** What `res.accepted` needs of a job. */
-export type AcceptedJob = Pick<Job, 'id' | 'state'>
+/** What `res.accepted` needs of a job; with `result` and `snapshot`, a client may wait for its end. */
+export type AcceptedJob = Pick<Job, 'id' | 'state'> & Partial<Pick<Job, 'result' | 'snapshot'>>
 
 /** What a body of your own may not name: `id`, `state` and `links` are the job's. */
 export interface JobFields {
@@ -17,7 +19,10 @@ export interface JobFields {
 
 /**
  * Answers 202 with `Location`, `Retry-After: 1`, `Cache-Control: no-store` and the JSON body
- * `{ id, state, links: { self, events }, ...body }`. The job's own three fields win over fields of `body`.
+ * `{ id, state, links: { self, events }, ...body }`. The job's own fields win over fields of `body`.
+ *
+ * A request with `Prefer: wait=n` (seconds, at most 30) whose job settles in that time is answered 200 with the job's
+ * status and result instead; not for a held job, and nothing of a `sensitive` task's result.
  * @throws OptionError when `body` is not an object; TypeError when it is not JSON; nothing is sent then
  */
 // The parameter lets an object literal have fields that JobFields does not name.
@@ -38,16 +43,66 @@ export function readJobsPath(value: unknown): string {
   )
 }
 
-/** Answers 202 for a job whose status is found under `jobsPath`; see `Accepted`. */
-export function answerAccepted(res: ServerResponse, jobsPath: string, job: AcceptedJob, body: unknown): void {
+/** What answering needs beside the response. */
+export interface AcceptedPlace {
+  readonly jobsPath: string
+  isSensitive(id: string): boolean
+}
+
+/** Answers for a job whose status is found under `jobsPath`; see `Accepted`. */
+export function answerAccepted(
+  res: ServerResponse,
+  place: AcceptedPlace,
+  job: AcceptedJob,
+  body: unknown,
+): void {
   if (body !== undefined && (typeof body !== 'object' || body === null || Array.isArray(body))) {
     throw new OptionError(
       `The body of res.accepted is ${show(body)}. Give an object; its fields are added to the answer.`,
     )
   }
-  const self = `${jobsPath}/${encodeURIComponent(job.id)}`
-  const own = { id: job.id, state: job.state, links: { self, events: `${self}/events` } }
+  const extra = JSON.parse(JSON.stringify(body ?? {})) as object // as it is now, and refused here when it is not JSON
+  const waitS = preferredWaitS(res.req)
+  if (waitS === undefined || !canBeAwaited(job)) return answerNow(res, place, job, extra)
+  void settlesWithin(job, waitS).then((hasSettled) => {
+    if (res.destroyed || res.headersSent) return
+    if (hasSettled) answerSettled(res, place, job, extra, waitS)
+    else answerNow(res, place, job, extra)
+  })
+}
+
+function answerNow(res: ServerResponse, { jobsPath }: AcceptedPlace, job: AcceptedJob, extra: object): void {
+  const links = linksOf(jobsPath, job.id)
+  const own = { id: job.id, state: job.state, links }
   // Spread twice: the first gives the order of the fields, the last the final word.
-  const json = JSON.stringify({ ...own, ...body, ...own })
-  answerJson(res, 202, json, { Location: self, 'Retry-After': '1', 'Cache-Control': 'no-store' })
+  const json = JSON.stringify({ ...own, ...extra, ...own })
+  answerJson(res, 202, json, { Location: links.self, 'Retry-After': '1', 'Cache-Control': 'no-store' })
+}
+
+function answerSettled(
+  res: ServerResponse,
+  place: AcceptedPlace,
+  job: AwaitableJob,
+  extra: object,
+  waitS: number,
+): void {
+  const links = linksOf(place.jobsPath, job.id)
+  const isShown = !place.isSensitive(job.id)
+  const own = { ...jobStatus(job.snapshot(), { result: isShown, errorMessage: isShown }), links }
+  answerJson(res, 200, statusJson({ ...own, ...extra, ...own }), {
+    Location: links.self,
+    'Preference-Applied': `wait=${waitS}`,
+    'Cache-Control': 'no-store',
+  })
+}
+
+function linksOf(jobsPath: string, id: string): { self: string; events: string } {
+  const self = `${jobsPath}/${encodeURIComponent(id)}`
+  return { self, events: `${self}/events` }
+}
+
+type AwaitableJob = AcceptedJob & Pick<Job, 'result' | 'snapshot'>
+
+function canBeAwaited(job: AcceptedJob): job is AwaitableJob {
+  return typeof job.result === 'function' && typeof job.snapshot === 'function'
 }

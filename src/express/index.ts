@@ -4,9 +4,12 @@ export {
   type ConnectHandler,
   type Next,
   type RequestDefer,
+  type RequestDeferOptions,
   type SideworkOptions,
 } from './middleware.js'
+export type { DeferMoment } from './held-jobs.js'
 export type { Accepted, AcceptedJob, JobFields } from './accepted.js'
+export { admit, type AdmitOptions } from './admit.js'
 export { jobsRouter, type AuthorizedRequest, type JobsRouterOptions } from './jobs-router.js'
 export type { JobStatus } from './job-status.js'
 export { closeOnSignal, type CloseOnSignalOptions } from './close-on-signal.js'

@@ -1,13 +1,34 @@
 /** `sidework(scheduler)`: gives every request `req.defer` and every response `res.accepted`. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { ownOptions } from '../options.js'
-import type { Scheduler } from '../scheduler.js'
-import { answerAccepted, readJobsPath, type Accepted } from './accepted.js'
+import type { InlineHandler, Job, Scheduler } from '../scheduler.js'
+import type { DeferOptions } from '../task/defer-options.js'
+import type { Task } from '../task/define-task.js'
+import { answerAccepted, readJobsPath, type Accepted, type AcceptedPlace } from './accepted.js'
+import { HeldJobs, readMoment, type DeferMoment } from './held-jobs.js'
 import { withPort, type DeferArguments, type DeferPort } from './port.js'
 import { requestContext } from './request-context.js'
 
+/** What `req.defer` takes beside what `scheduler.defer` does. */
+export interface RequestDeferOptions extends DeferOptions {
+  /**
+   * When the job is let go. `'now'` (default): at once. `'success'`: when the response has finished with a status below
+   * 400; discarded when it failed or the client went away before it was sent. `'finish'`: whatever the status.
+   * `'close'`: also when the client went away. Until then it is `held`: checked, copied and counted at the call; its
+   * delay, its place in its line and its expiry begin when it is let go.
+   */
+  on?: DeferMoment
+}
+
 /** `req.defer`: `scheduler.defer` for the job's request, whose id and `traceparent` travel with the job. */
-export type RequestDefer = Scheduler['defer']
+export interface RequestDefer {
+  (task: string, payload?: unknown, options?: RequestDeferOptions): Job
+  <R>(fn: InlineHandler<R>, options?: RequestDeferOptions): Job<Awaited<R>>
+  <R>(task: Task<undefined, R>): Job<R>
+  <I, R>(task: Task<I, R>, payload: NoInfer<I>, options?: RequestDeferOptions): Job<R>
+  /** Discards every job of this request that is still held. @returns how many */
+  discard(): number
+}
 
 /** How `sidework()` behaves. */
 export interface SideworkOptions {
@@ -48,10 +69,13 @@ declare global {
 export function sidework(scheduler: Scheduler, options: SideworkOptions = {}): ConnectHandler {
   const port = withPort('sidework()', scheduler)
   const { jobsPath = '/jobs' } = ownOptions('sidework()', options, new Set(['jobsPath']))
-  const path = readJobsPath(jobsPath)
+  const place: AcceptedPlace = {
+    jobsPath: readJobsPath(jobsPath),
+    isSensitive: (id) => port.isSensitive(id),
+  }
   return (req, res, next) => {
-    const defer = deferOf(req, port)
-    const accepted: Accepted = (job, body) => answerAccepted(res, path, job, body)
+    const defer = deferOf(req, res, port)
+    const accepted: Accepted = (job, body) => answerAccepted(res, place, job, body)
     Object.assign(req, { defer })
     Object.assign(res, { accepted })
     next()
@@ -59,11 +83,27 @@ export function sidework(scheduler: Scheduler, options: SideworkOptions = {}): C
 }
 
 /** A request that begins after `close()` is refused like everybody else; one that was there before may still defer. */
-function deferOf(req: IncomingMessage, port: Scheduler & DeferPort): RequestDefer {
+function deferOf(req: IncomingMessage, res: ServerResponse, port: Scheduler & DeferPort): RequestDefer {
   const isLate = port.isClosing
-  return (...args: DeferArguments) => {
-    const [task, ...rest] = args
-    if (isLate) return port.defer(task as string, ...rest) // one overload stands for all: they are one function
-    return port.deferWithRequest(requestContext(req), ...args)
+  let held: HeldJobs | undefined
+  const defer = (...args: DeferArguments): Job => {
+    const [moment, plain] = takeMoment(args)
+    if (isLate) return port.defer(...(plain as [string])) // one overload stands for all: they are one function
+    if (moment === 'now') return port.deferWithRequest(requestContext(req), ...plain)
+    const job = port.hold(requestContext(req), ...plain)
+    held ??= new HeldJobs(res, port)
+    held.add(job, moment)
+    return job
   }
+  return Object.assign(defer, { discard: () => held?.discard() ?? 0 })
+}
+
+/** Parts `on` from the other options, which the scheduler reads. */
+function takeMoment(args: DeferArguments): readonly [DeferMoment, DeferArguments] {
+  const at = typeof args[0] === 'function' ? 1 : 2
+  const options: unknown = args[at]
+  if (typeof options !== 'object' || options === null || !Object.hasOwn(options, 'on')) return ['now', args]
+  const { on, ...others } = options as RequestDeferOptions
+  const plain = at === 1 ? [args[0], others] : [args[0], args[1], others]
+  return [readMoment(on), plain as unknown as DeferArguments] // the arguments as they were, less `on`
 }

@@ -22,6 +22,12 @@ export interface DeferPort {
    * still accepts until the deadline. Refuses like `defer` otherwise.
    */
   deferWithRequest(request: RequestContext | undefined, ...args: DeferArguments): Job
+  /** Like `deferWithRequest`, but the job waits, counted, until it is released or discarded. */
+  hold(request: RequestContext | undefined, ...args: DeferArguments): Job
+  /** Lets held jobs go on, all together; others are left as they are. Never refused. */
+  releaseHeld(ids: readonly string[]): void
+  /** Cancels held jobs; others are left as they are. */
+  discardHeld(ids: readonly string[], reason: string): void
   /** Whether `close()` has been called. */
   readonly isClosing: boolean
   /** Whether payload and result of this job must not leave the process; true for an unknown id. */

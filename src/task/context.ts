@@ -1,3 +1,4 @@
+import type { Duration } from '../options.js'
 import type { Progress, RequestContext } from '../job/snapshot.js'
 import type { DeferOptions } from './defer-options.js'
 import type { Task } from './define-task.js'
@@ -51,6 +52,11 @@ export interface TaskContext {
   yieldNow(): Promise<void>
   /** Defers a child job. Accepted also while the scheduler closes. */
   readonly defer: DeferChild
+  /**
+   * Lets nothing that passes this shared limit start for a while: after a 429, say, which is about all jobs and not only
+   * this one. An unknown name is logged as an error.
+   */
+  pauseLimit(name: string, delay: Duration): void
   /** The HTTP request the job came from, as plain data. */
   readonly request: RequestContext | undefined
 }

@@ -8,7 +8,7 @@ import { progressLimits } from '../job/payload-limits.js'
 import type { Progress, RequestContext } from '../job/snapshot.js'
 import type { DeferredChild, TaskContext, TaskLog } from '../task/context.js'
 import type { DeferOptions } from '../task/defer-options.js'
-import { show } from '../options.js'
+import { durationMs, key, show } from '../options.js'
 import type { LogMessage } from './protocol.js'
 
 /** What an attempt needs of the thread (or main lane) it runs in. */
@@ -23,6 +23,7 @@ export interface AttemptHost {
     options: DeferOptions | undefined,
   ): Promise<DeferredChild>
   yieldNow(token: number): Promise<void>
+  pauseLimit(token: number, name: string, delayMs: number): void
   /** Runs `task` after `delayMs`; returns what calls it off. */
   after(delayMs: number, task: () => void): () => void
   /** Precise ms, for coalescing. */
@@ -87,6 +88,13 @@ export class Attempt implements TaskContext {
   get heartbeat(): () => void {
     return () => {
       if (!this.#hasEnded) this.#host.heartbeat(this.token)
+    }
+  }
+
+  get pauseLimit(): TaskContext['pauseLimit'] {
+    return (name, delay) => {
+      const delayMs = durationMs('pauseLimit delay', delay, { zero: true })
+      if (!this.#hasEnded) this.#host.pauseLimit(this.token, key('pauseLimit name', name), delayMs)
     }
   }
 

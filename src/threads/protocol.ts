@@ -7,7 +7,7 @@
  *          │── run (a batch of jobs) ─────────────────▶│  takes each job, runs its handler
  *          │ ◀──── 12 (that many ended well, in order) │
  *          │ ◀──── ended (tokens and how each ended) ──│
- *          │ ◀──── progress, heartbeat, log, defer ────│
+ *          │ ◀ progress, heartbeat, log, defer, pause ─│
  *          │── abort (one token) ─────────────────────▶│  aborts that attempt's signal
  *          │── deferred (answer to a defer) ──────────▶│
  *          │── close ─────────────────────────────────▶│  runs teardown(), then exits
@@ -51,7 +51,7 @@ export interface RunMessage {
   readonly which?: readonly number[]
   /** The jobs' ids, `idSeparator` between them: one string crosses cheaper than many. */
   readonly ids: string
-  /** All payloads as one JSON array. */
+  /** All payloads as the elements of a JSON array, without its brackets. */
   readonly payloads: string
   readonly extras?: readonly RunExtra[]
 }
@@ -90,6 +90,14 @@ export interface ProgressMessage {
   readonly value: EncodedPayload
 }
 
+/** Lets nothing that passes the shared limit start for a while. */
+export interface PauseLimitMessage {
+  readonly kind: 'pause-limit'
+  readonly token: number
+  readonly name: string
+  readonly delayMs: number
+}
+
 export interface LogMessage {
   readonly kind: 'log'
   readonly token: number
@@ -115,6 +123,7 @@ export type FromThread =
   | ProgressMessage
   | LogMessage
   | DeferMessage
+  | PauseLimitMessage
   | { readonly kind: 'heartbeat'; readonly token: number }
   | { readonly kind: 'ready'; readonly tasks: readonly string[] }
   | { readonly kind: 'start-failed'; readonly error: SerializedError }

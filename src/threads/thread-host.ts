@@ -46,6 +46,10 @@ export class ThreadHost implements AttemptHost {
     this.#send({ kind: 'heartbeat', token })
   }
 
+  pauseLimit(token: number, name: string, delayMs: number): void {
+    this.#send({ kind: 'pause-limit', token, name, delayMs })
+  }
+
   log(token: number, level: LogMessage['level'], fieldsOrMessage: object | string, message?: string): void {
     if (typeof fieldsOrMessage === 'string')
       this.#send({ kind: 'log', token, level, message: fieldsOrMessage })

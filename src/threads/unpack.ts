@@ -17,7 +17,7 @@ export class OpenBatch {
   constructor(run: RunMessage) {
     this.run = run
     this.#ids = run.ids.split(idSeparator)
-    this.#payloads = JSON.parse(run.payloads) as unknown[] // written by the scheduler: always an array
+    this.#payloads = JSON.parse(`[${run.payloads}]`) as unknown[] // written by the scheduler: always an array
     this.#extras = new Map(run.extras?.map((extra) => [extra.at, extra]))
   }
 

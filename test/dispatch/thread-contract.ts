@@ -42,7 +42,7 @@ class Contact implements ThreadListener {
     const message: RunMessage = {
       kind: 'run', first, generation: this.claims?.generation ?? 0, tasks: names.map((name) => [name, 5]),
       which: jobs.map(([task]) => names.indexOf(task)), ids: tokens.map((token) => `id-${token}`).join(idSeparator),
-      payloads: JSON.stringify(jobs.map(([, payload]) => payload ?? null)),
+      payloads: JSON.stringify(jobs.map(([, payload]) => payload ?? null)).slice(1, -1),
       ...(this.claims === undefined ? { tokens } : undefined),
     } // prettier-ignore
     this.port.post(message)

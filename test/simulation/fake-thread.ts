@@ -281,7 +281,7 @@ export class FakeThread implements ThreadPort {
 function readRun(message: RunMessage, index: number, thread: FakeThread): Run {
   const extra = message.extras?.find(({ at }) => at === index)
   const [task, maxAttempts] = message.tasks[message.which?.[index] ?? 0] ?? ['', 1]
-  const payloads = JSON.parse(message.payloads) as unknown[]
+  const payloads = JSON.parse(`[${message.payloads}]`) as unknown[]
   const payload = extra?.bytes === undefined ? payloads[index] : decodePayload(extra.bytes)
   return {
     thread,

@@ -1,5 +1,6 @@
 /** Compile-time checks of '.': every line below must compile, every marked one must not. */
 import type { StandardSchemaV1 } from '@standard-schema/spec'
+import type { RequestDefer } from '../../src/express/index.js'
 import { createScheduler, defineTask, type Job, type Scheduler, type Task } from '../../src/index.js'
 
 /** Compiles only where both types are the same. */
@@ -15,7 +16,9 @@ const maybe = defineTask('types.maybe', (at?: { at: number }) => at?.at ?? 0)
 const choice = defineTask('types.choice', ({ size }: { size: 'small' | 'large' }) => size)
 
 export function defer(scheduler: Scheduler, request: Express.Request) {
-  for (const { defer } of [scheduler, request]) {
+  // That the scheduler's own fits here shows that both take and answer the same.
+  const both: RequestDefer[] = [request.defer, Object.assign(scheduler.defer, { discard: () => 0 })]
+  for (const defer of both) {
     const resized = defer(resize, { file: 'a' }, { priority: 'high', delay: '5m' })
     exactly<Job<{ width: number }>>()(resized)
     const ticked = defer(tick)

@@ -1,0 +1,95 @@
+/**
+ * Jobs that wait for their response. All held jobs of one request are decided at one moment: when the response has
+ * finished, or when the connection closed before it could.
+ *
+ *      on           finished, status < 400    finished, status ≥ 400    closed before the end
+ *      'success'    released                  discarded                 discarded
+ *      'finish'     released                  released                  discarded
+ *      'close'      released                  released                  released
+ */
+import type { ServerResponse } from 'node:http'
+import { OptionError } from '../errors.js'
+import { show } from '../options.js'
+import type { Job } from '../scheduler.js'
+import type { DeferPort } from './port.js'
+
+/** When a deferred job is let go; see `RequestDeferOptions`. */
+export type DeferMoment = 'now' | 'success' | 'finish' | 'close'
+
+const moments: readonly unknown[] = ['now', 'success', 'finish', 'close'] satisfies DeferMoment[]
+
+/** @throws OptionError unless `on` is one of the four moments, or undefined for 'now' */
+export function readMoment(on: unknown): DeferMoment {
+  if (on === undefined) return 'now'
+  if (moments.includes(on)) return on as DeferMoment // it is in the list
+  throw new OptionError(`on is ${show(on)}. Give 'now', 'success', 'finish' or 'close'.`)
+}
+
+type End = 'succeeded' | 'failed' | 'aborted'
+
+/** The held jobs of one request. */
+export class HeldJobs {
+  readonly #response: ServerResponse
+  readonly #port: DeferPort
+  #jobs: { readonly id: string; readonly on: DeferMoment }[] = []
+  #isListening = false
+
+  constructor(response: ServerResponse, port: DeferPort) {
+    this.#response = response
+    this.#port = port
+  }
+
+  /** Holds the job until its moment; one whose moment is past is decided at once. */
+  add(job: Job, on: DeferMoment): void {
+    this.#jobs.push({ id: job.id, on })
+    const end = this.#end()
+    if (end !== undefined) this.#decide(end)
+    else if (!this.#isListening) this.#listen()
+  }
+
+  /** Discards every job that is held at the moment. @returns how many */
+  discard(): number {
+    const ids = this.#jobs.map(({ id }) => id)
+    this.#jobs = []
+    this.#port.discardHeld(ids, 'The request discarded the job.')
+    return ids.length
+  }
+
+  #listen(): void {
+    this.#isListening = true
+    const decide = (): void => {
+      const end = this.#end()
+      if (end !== undefined) this.#decide(end)
+    }
+    // 'finish' comes first when the response was handed over whole; only 'close' comes when it was not.
+    this.#response.once('finish', decide).once('close', decide)
+  }
+
+  /** How the response ended, if it has. */
+  #end(): End | undefined {
+    const { writableFinished, statusCode, closed, destroyed } = this.#response
+    if (writableFinished) return statusCode < 400 ? 'succeeded' : 'failed'
+    return closed || destroyed ? 'aborted' : undefined
+  }
+
+  #decide(end: End): void {
+    const jobs = this.#jobs
+    this.#jobs = []
+    const [released, discarded] = [true, false].map((wanted) =>
+      jobs.filter(({ on }) => isReleased(on, end) === wanted).map(({ id }) => id),
+    )
+    this.#port.discardHeld(discarded ?? [], reasons[end])
+    this.#port.releaseHeld(released ?? [])
+  }
+}
+
+function isReleased(on: DeferMoment, end: End): boolean {
+  if (on === 'success') return end === 'succeeded'
+  return on !== 'finish' || end !== 'aborted'
+}
+
+const reasons: Record<End, string> = {
+  succeeded: '',
+  failed: 'The response of its request failed.',
+  aborted: 'The client went away before the response of its request was sent.',
+}

@@ -1,0 +1,344 @@
+/**
+ * The rooms of one scheduler, built and connected; and what happens between them: a job has settled, the timer fired,
+ * nothing is left to do, a handler defers a child.
+ */
+import { Acceptance, Duplicate } from './defer/acceptance.js'
+import { DedupeIndex } from './defer/dedupe-index.js'
+import { Drafts } from './defer/draft.js'
+import { Admission } from './defer/admission.js'
+import { JobHandle, type Job } from './defer/job-handle.js'
+import { TaskBook } from './defer/task-book.js'
+import { Closing } from './closing.js'
+import { Dispatcher } from './dispatch/dispatcher.js'
+import { LaneRoom } from './dispatch/lane-room.js'
+import { ClosedError, SideworkError } from './errors.js'
+import { Announcements } from './events/announcements.js'
+import { Emitter } from './events/emitter.js'
+import { History } from './events/history.js'
+import { LogBook } from './events/log-book.js'
+import type { Job as JobRecord } from './job/job.js'
+import { JobTable } from './job/job-table.js'
+import { Journal } from './job/journal.js'
+import { isSettled } from './job/lifecycle.js'
+import { serializeError, type SerializedError } from './job/serialized-error.js'
+import type { JobSnapshot, Lane, Progress } from './job/snapshot.js'
+import { takeSnapshot, type SnapshotForm, type SnapshotView } from './job/take-snapshot.js'
+import { payloadLimits, type PayloadLimits } from './job/payload-limits.js'
+import { decodePayload, toPlain } from './job/payload.js'
+import { Operations } from './operations.js'
+import { Agenda } from './queue/agenda.js'
+import { LimitBook } from './queue/limit-book.js'
+import { Queue } from './queue/queue.js'
+import type { WorldNeeds } from './real-world.js'
+import type { Settings } from './scheduler-options.js'
+import { Settler } from './settle/settler.js'
+import type { TaskDefinition } from './task/define-task.js'
+import type { DeferMessage } from './threads/protocol.js'
+import type { LaneThread } from './dispatch/lane-thread.js'
+import type { World } from './world.js'
+
+/** Jobs that are due together are let go in slices of about this long, so that no turn is held. */
+const sliceMs = 2
+
+/** Everything a scheduler consists of. Its public methods are in scheduler.ts. */
+export class Rooms {
+  readonly settings: Settings
+  readonly payloadLimits: PayloadLimits
+  readonly world: World
+  readonly book: TaskBook
+  readonly emitter: Emitter
+  readonly log: LogBook
+  readonly announce: Announcements
+  readonly table: JobTable
+  readonly history: History
+  readonly admission: Admission
+  readonly journal: Journal
+  readonly agenda: Agenda
+  readonly queue: Queue
+  readonly settler: Settler
+  readonly dispatcher: Dispatcher
+  readonly drafts: Drafts
+  readonly dedupe: DedupeIndex
+  readonly limits: LimitBook
+  readonly acceptance: Acceptance
+  readonly operations: Operations
+  readonly #view: SnapshotView
+  isKeptAlive = false
+  /** Calls of `ready()` and `close()` under way. */
+  waits = 0
+  /** How late the one timer last fired. */
+  eventLoopDelayMs = 0
+  #willCheckRest = false
+  #idlers: (() => void)[] = []
+  /** Set by `close()`. */
+  closing: Closing | undefined
+
+  constructor(settings: Settings, makeWorld: (needs: WorldNeeds) => World) {
+    this.settings = settings
+    this.payloadLimits = payloadLimits(settings.maxPayloadBytes, settings.maxQueuedBytes)
+    this.book = new TaskBook(settings.defaults)
+    this.world = makeWorld({ settings, definitionOf: (task, id) => this.#definitionOf(task, id) })
+    const world = this.world
+    const idOf = (job: JobRecord): string => this.table.idOf(job)
+    this.log = new LogBook(settings.logger, idOf)
+    this.emitter = new Emitter(world, (event, error) => this.log.listenerThrew(event, error))
+    this.announce = new Announcements(this.emitter, world.clock, this.log, idOf)
+    this.table = new JobTable(world.randomId)
+    this.history = new History(settings.keep, world.clock, (job) => this.table.remove(job))
+    this.admission = new Admission(settings.maxQueued, settings.maxQueuedBytes)
+    this.journal = new Journal(this.announce, world.clock)
+    this.agenda = new Agenda(world, () => this.#timerFired())
+    this.limits = new LimitBook(settings.limits, this.agenda, world.clock)
+    this.queue = new Queue(
+      { agenda: this.agenda, journal: this.journal, limits: this.limits, clock: world.clock },
+      settings.agingMs,
+      (lane) => this.dispatcher.wake(lane),
+    )
+    this.settler = new Settler(world, this.journal, this.queue, {
+      settled: (job) => this.#settled(job),
+      moved: () => this.mayRest(),
+      backoffFault: (job, fault) => this.log.backoffFault(job, fault),
+      resultRefused: (job, why) => this.log.resultRefused(job, why),
+      keyHalted: (job, key) => this.#keyHalted(job, key),
+    })
+    this.dispatcher = new Dispatcher(this.#makeLanes(), {
+      world,
+      agenda: this.agenda,
+      queue: this.queue,
+      journal: this.journal,
+      settler: this.settler,
+      idOf,
+      listener: this.#dispatchListener(),
+    })
+    this.drafts = new Drafts({
+      clock: world.clock,
+      payloadLimits: this.payloadLimits,
+      hasTaskModules: settings.hasTaskModules,
+      hasSharedLimit: (name) => this.limits.hasShared(name),
+      sharedLimitNames: this.limits.sharedNames,
+    })
+    this.dedupe = new DedupeIndex(this.agenda, settings.maxQueued)
+    const rooms = {
+      clock: world.clock,
+      table: this.table,
+      history: this.history,
+      journal: this.journal,
+      queue: this.queue,
+      agenda: this.agenda,
+      admission: this.admission,
+      dedupe: this.dedupe,
+      settler: this.settler,
+      dispatcher: this.dispatcher,
+      book: this.book,
+      renew: (job: JobRecord, now: number) => this.acceptance.renew(job, now),
+    }
+    this.operations = new Operations(rooms)
+    this.acceptance = new Acceptance({
+      ...rooms,
+      nextSeq: () => this.drafts.nextSeq(),
+      reclaim: (job) => this.operations.reclaim(job),
+      cancelHeld: (job, error) => this.operations.cancelWith(job, error),
+      deduplicated: (job) => this.announce.deduplicated(job),
+      expire: (job, now) => this.#expire(job, now),
+      abort: (job, reason) =>
+        this.operations.cancel(job, reason instanceof Error ? serializeError(reason).message : undefined),
+    })
+    this.#view = { idOf, clock: world.clock, startError: (job) => this.#startErrorOf(job) }
+  }
+
+  /** The handle that a defer answers. */
+  handle(accepted: JobRecord | Duplicate): Job {
+    return accepted instanceof Duplicate
+      ? new JobHandle(accepted.of, this.#handlePort, true)
+      : new JobHandle(accepted, this.#handlePort)
+  }
+
+  readonly #handlePort = {
+    idOf: (job: JobRecord): string => this.table.idOf(job),
+    cancel: (job: JobRecord, reason: string | undefined): boolean => this.operations.cancel(job, reason),
+    snapshot: (job: JobRecord): JobSnapshot => this.snapshot(job, 'plain'),
+    alarm: (delayMs: number, run: () => void) => this.agenda.alarm(this.world.clock.now() + delayMs, run),
+  }
+
+  /** @param form 'plain' shows nothing of a sensitive task's payload and result */
+  snapshot(job: JobRecord, form: SnapshotForm): JobSnapshot {
+    return takeSnapshot(job, this.#view, form === 'plain' && job.task.policy.sensitive ? 'bare' : form)
+  }
+
+  #expire(job: JobRecord, now: number): void {
+    if (isSettled(job.state) || job.state === 'running' || job.token !== 0) return
+    this.settler.expireWaiting(job, now)
+  }
+
+  #timerFired(): void {
+    const { clock } = this.world
+    this.eventLoopDelayMs = Math.max(0, clock.now() - this.agenda.nextAt - clock.resolutionMs)
+    this.#tick()
+  }
+
+  /** The one timer fired: everything due is done, jobs first in order, then the timer is set anew. */
+  #tick(): void {
+    const { clock } = this.world
+    const now = clock.now()
+    const start = clock.precise()
+    let count = 0
+    for (let job = this.agenda.takeDueJob(now); job !== undefined; job = this.agenda.takeDueJob(now)) {
+      this.settler.due(job, now)
+      if (++count % 128 === 0 && clock.precise() - start > sliceMs) {
+        this.world.nextTurn(() => this.#tick())
+        return
+      }
+    }
+    this.agenda.rearm()
+  }
+
+  #settled(job: JobRecord): void {
+    this.admission.release(job.payload, job.endedAt)
+    const { details } = job
+    const follower = details?.dedupe === undefined ? undefined : this.dedupe.settled(job, job.endedAt)
+    const waiters = details?.waiters
+    this.history.keep(job)
+    if (waiters !== undefined && details !== undefined) {
+      details.waiters = undefined
+      for (const waiter of waiters) waiter.settled()
+    }
+    if (follower !== undefined) this.acceptance.releaseFollower(follower, job.endedAt)
+    this.mayRest()
+  }
+
+  /** Calls `rested` when no job is blocked, ready or running. */
+  whenIdle(rested: () => void): void {
+    this.#idlers.push(rested)
+    this.mayRest()
+  }
+
+  /** Perhaps nothing is left to do: looked at once, after the current call. */
+  mayRest(): void {
+    if (this.#willCheckRest) return
+    this.#willCheckRest = true
+    this.world.soon(this.#checkRest)
+  }
+
+  readonly #checkRest = (): void => {
+    this.#willCheckRest = false
+    const { blocked, ready, running } = this.journal.counts
+    this.closing?.moved()
+    if (this.#idlers.length > 0 && blocked + ready + running === 0) {
+      const idlers = this.#idlers
+      this.#idlers = []
+      for (const resolve of idlers) resolve()
+    }
+    this.keepAlive()
+  }
+
+  /** The process stays alive exactly while a job is unsettled, or `ready()` or `close()` is under way. */
+  keepAlive(): void {
+    const isNeeded = this.journal.unsettled > 0 || this.waits > 0
+    if (isNeeded === this.isKeptAlive) return
+    this.isKeptAlive = isNeeded
+    this.world.keepAlive(isNeeded)
+  }
+
+  /** Tells that a defer was refused, and hands the error back. */
+  refused(task: unknown, error: unknown): unknown {
+    if (this.emitter.wants.refused && error instanceof SideworkError) {
+      const name: unknown =
+        typeof task === 'object' && task !== null ? (task as { name?: unknown }).name : task
+      const shown = typeof name === 'string' ? name.slice(0, 128) : typeof task
+      this.emitter.emit('refused', { task: shown, code: error.code, at: this.world.clock.wall() })
+    }
+    return error
+  }
+
+  #keyHalted(job: JobRecord, key: string): void {
+    const id = this.table.idOf(job)
+    this.queue.lines.halt(key, id)
+    this.log.keyHalted(job, key)
+    if (this.emitter.wants['key:halted'])
+      this.emitter.emit('key:halted', { key, id, at: this.world.clock.wall() })
+  }
+
+  #definitionOf(task: string, id: string): TaskDefinition | undefined {
+    const inline = this.table.find(id)?.details?.inline
+    if (inline === undefined) return this.book.definitionOf(task)
+    // Only the closure matters here; it was deferred as `(context) => result`.
+    return { name: task, options: {}, run: (_payload, context) => inline(context as never) }
+  }
+
+  #startErrorOf(job: JobRecord): SerializedError | undefined {
+    const error = this.dispatcher.lanes[job.task.policy.lane].startError
+    return error === undefined ? undefined : serializeError(error)
+  }
+
+  #makeLanes(): Record<Lane, LaneRoom> {
+    const make = (lane: Lane): LaneRoom =>
+      new LaneRoom(lane, this.settings.lanes[lane], this.queue.ready[lane])
+    return { cpu: make('cpu'), io: make('io'), main: make('main') }
+  }
+
+  #dispatchListener(): ConstructorParameters<typeof Dispatcher>[1]['listener'] {
+    const { clock } = this.world
+    return {
+      progress: (job, encoded) => {
+        const value = toPlain(encoded) as Progress // checked where it was reported (attempt.ts)
+        job.more().progress = value
+        this.announce.progress(job, value)
+      },
+      log: (job, message) => this.log.fromHandler(job, message),
+      defer: (job, message, thread) => this.#deferChild(job, message, thread),
+      pauseLimit: (job, name, delayMs) => {
+        if (!this.limits.pauseShared(name, delayMs)) this.log.unknownLimit(job, name)
+      },
+      threadStarted: ({ lane, number }) => {
+        this.log.threadStarted(lane, number)
+        this.emitter.emit('thread:started', { lane, thread: number, at: clock.wall() })
+      },
+      threadExited: ({ lane, number }, reason, exitCode) => {
+        this.log.threadExited(lane, number, reason, exitCode)
+        this.emitter.emit('thread:exited', { lane, thread: number, reason, exitCode, at: clock.wall() })
+        this.mayRest()
+      },
+      startFailed: (lane, error) => this.log.startFailed(lane, error),
+    }
+  }
+
+  /** A handler defers a child, of the same request: accepted also while closing, until the deadline. */
+  #deferChild(parent: JobRecord, message: DeferMessage, thread: LaneThread): void {
+    try {
+      if (this.closing?.acceptsChildren === false) throw new ClosedError()
+      const record = this.book.find(message.task)
+      // Its own schema, keys and limits apply as to any other job, so the value is looked at once more.
+      const request = parent.details?.request
+      const draft = this.drafts.draft(record, decodePayload(message.payload), message.options, request)
+      const accepted = this.acceptance.accept(draft)
+      this.keepAlive()
+      const deduplicated = accepted instanceof Duplicate
+      const id = this.table.idOf(deduplicated ? accepted.of : accepted)
+      thread.port.post({ kind: 'deferred', call: message.call, id, deduplicated })
+    } catch (error) {
+      const refusal = this.refused(message.task, error)
+      thread.port.post({ kind: 'deferred', call: message.call, error: serializeError(refusal) })
+    }
+  }
+
+  /** Everything unsettled is lost: listed in the state it has, then settled as cancelled. */
+  abandonJobs(): JobSnapshot[] {
+    const error: SerializedError = {
+      name: 'JobError',
+      message: 'The scheduler closed before the job had settled.',
+      code: 'ERR_SIDEWORK_CLOSED',
+    }
+    const left = [...this.table.values()].filter((job) => !isSettled(job.state)).sort((a, b) => a.seq - b.seq)
+    const lost = left.map((job) => this.snapshot(job, 'portable'))
+    const now = this.world.clock.now()
+    for (const job of left) {
+      if (isSettled(job.state)) continue
+      // A thread may have taken a job that was sent ahead and not said so yet: it stands in no queue.
+      if (job.state === 'ready' && job.token !== 0) this.journal.start(job, now)
+      if (job.state === 'running') this.settler.endedEarly(job, { kind: 'cancelled', error }, now)
+      else this.settler.cancelWaiting(job, error, now)
+    }
+    this.log.lost(lost)
+    return lost
+  }
+}

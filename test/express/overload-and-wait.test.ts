@@ -1,0 +1,130 @@
+import type { IncomingMessage } from 'node:http'
+import request from 'supertest'
+import { describe, expect, it } from 'vitest'
+import { preferredWaitS } from '../../src/express/prefer-wait.js'
+import { admit, sidework, type AdmitOptions } from '../../src/express/index.js'
+import type { Scheduler } from '../../src/scheduler.js'
+import { PermanentError } from '../../src/task/control.js'
+import { defineTask } from '../../src/task/define-task.js'
+import { makeScheduler } from './make-scheduler.js'
+import { frameworks } from './serving.js'
+
+const double = defineTask('wait.double', (n: number) => n * 2, { lane: 'main' })
+const secret = defineTask('wait.secret', (n: number) => n * 2, { lane: 'main', sensitive: true })
+const doomed = defineTask(
+  'wait.doomed',
+  () => {
+    throw new PermanentError('no such thing')
+  },
+  { lane: 'main' },
+)
+
+describe.each(frameworks)('on %s', (_name, createApp) => {
+  const appOf = (scheduler: Scheduler, handle: (req: Express.Request, res: Express.Response) => void) => {
+    const app = createApp().use(sidework(scheduler))
+    app.post('/', (req, res) => handle(req, res))
+    return app
+  }
+
+  it('Prefer: wait answers 200 with the result of a job that is quick enough', async () => {
+    const app = appOf(makeScheduler(), (req, res) => res.accepted(req.defer(double, 21), { note: 'hi' }))
+    const res = await request(app).post('/').set('Prefer', 'respond-async, wait=10').expect(200)
+    expect(res.body).toMatchObject({ state: 'completed', result: 42, note: 'hi', attempt: 1 })
+    expect(res.headers).toMatchObject({ 'preference-applied': 'wait=10', 'cache-control': 'no-store' })
+    expect(res.headers['location']).toBe(`/jobs/${res.body.id}`)
+    expect(res.body.links.self).toBe(`/jobs/${res.body.id}`)
+  })
+
+  it('a job that is not quick enough is answered 202 when the time is over, and goes on', async () => {
+    const scheduler = makeScheduler()
+    const app = appOf(scheduler, (req, res) => res.accepted(req.defer(double, 1, { delay: '1h' })))
+    const res = await request(app).post('/').set('Prefer', 'wait=1').expect(202)
+    expect(res.headers['preference-applied']).toBeUndefined()
+    expect(scheduler.job(res.body.id)?.state).toBe('scheduled')
+  })
+
+  it('a job that failed is answered at once with its error, without a stack', async () => {
+    const app = appOf(makeScheduler(), (req, res) => res.accepted(req.defer(doomed)))
+    const res = await request(app).post('/').set('Prefer', 'wait=10').expect(200)
+    expect(res.body).toMatchObject({
+      state: 'failed',
+      error: { name: 'PermanentError', message: 'no such thing' },
+    })
+    expect(res.text).not.toContain('.test.ts')
+  })
+
+  it('nobody waits for a held job, which waits for this very response', async () => {
+    const app = appOf(makeScheduler(), (req, res) => res.accepted(req.defer(double, 1, { on: 'success' })))
+    const res = await request(app).post('/').set('Prefer', 'wait=10').expect(202)
+    expect(res.body.state).toBe('held')
+  })
+
+  it('the result of a sensitive task is not shown', async () => {
+    const app = appOf(makeScheduler(), (req, res) => res.accepted(req.defer(secret, 21)))
+    const res = await request(app).post('/').set('Prefer', 'wait=10').expect(200)
+    expect(res.body.state).toBe('completed')
+    expect(res.text).not.toContain('42')
+  })
+
+  it('admit() turns requests away before their handler while more jobs are ready than it allows', async () => {
+    const scheduler = makeScheduler()
+    scheduler.pause()
+    let handled = 0
+    const app = createApp().use(sidework(scheduler))
+    app.post('/', admit(scheduler, { maxReady: 1 }), (req, res) => {
+      handled++
+      res.accepted(req.defer(double, 1))
+    })
+    await request(app).post('/').expect(202)
+    await request(app).post('/').expect(202)
+    const res = await request(app).post('/').expect(503)
+    expect(handled).toBe(2)
+    expect(res.headers['retry-after']).toBe('1')
+    expect(res.headers['content-type']).toBe('application/problem+json')
+    expect(JSON.parse(res.text)).toMatchObject({ status: 503, title: 'Service Unavailable' })
+    scheduler.resume()
+    await scheduler.idle()
+    await request(app).post('/').expect(202)
+  })
+})
+
+it('admit() turns requests away while a ready job has waited too long', async () => {
+  const scheduler = makeScheduler()
+  const stats = () => ({ ...scheduler.stats(), ready: 1, oldestWaitMs: 4001 })
+  const busy = Object.assign(Object.create(scheduler) as Scheduler, { stats })
+  const [, createApp] = frameworks[0] ?? expect.unreachable()
+  const app = createApp().post('/', admit(busy, { maxWait: '4s' }), (_req, res) => void res.send('ok'))
+  expect((await request(app).post('/').expect(503)).headers['retry-after']).toBe('5')
+  const open = createApp().post('/', admit(busy, { maxWait: 4001 }), (_req, res) => void res.send('ok'))
+  await request(open).post('/').expect(200)
+})
+
+it.each([
+  [{}, 'no bound'],
+  [{ maxReady: -1 }, 'maxReady is -1'],
+  [{ maxReady: 1.5 }, 'maxReady is 1.5'],
+  [{ maxWait: 'soon' }, "maxWait is 'soon'"],
+  [{ maxJobs: 1 }, 'unknown option'],
+])('admit(%j) is refused at the call', (options, message) => {
+  const refused = () => admit(makeScheduler(), options as AdmitOptions)
+  expect(refused).toThrow(message)
+})
+
+it.each<[string | undefined, number | undefined]>([
+  [undefined, undefined],
+  ['', undefined],
+  ['wait=0', undefined],
+  ['wait=-1', undefined],
+  ['wait=1.5', undefined],
+  ['wait=soon', undefined],
+  ['awaits=5', undefined],
+  ['wait=5', 5],
+  ['WAIT = 5', 5],
+  ['wait="7"', 7],
+  ['return=minimal, wait=5; foo', 5],
+  ['wait=31', 30],
+  ['wait=999999999', 30],
+  ['wait=9999999999999', undefined],
+])('Prefer: %s means to wait %s s', (prefer, seconds) => {
+  expect(preferredWaitS({ headers: { prefer } } as unknown as IncomingMessage)).toBe(seconds)
+})

@@ -115,7 +115,7 @@ export class Operations {
   revive(job: Job): boolean {
     const { admission, clock, dedupe, history, journal } = this.#rooms
     if (!isSettled(job.state) || job.state === 'completed' || !history.has(job)) return false
-    const twin = dedupe.find(job)
+    const twin = dedupe.find(job, clock.now())
     if (twin !== undefined) return false // another job stands for its key now
     admission.admit(1, encodedSizeBytes(job.payload))
     history.take(job)
@@ -143,7 +143,8 @@ export class Operations {
     const level = priorityLevel(priority)
     const isWaiting = this.reclaim(job)
     if (isSettled(job.state)) return false
-    if (job.state !== 'ready' || !isWaiting) {
+    const standsNowhere = job.details !== undefined && job.details.afterLingering !== 'stay'
+    if (job.state !== 'ready' || !isWaiting || standsNowhere) {
       job.priority = level
       return true
     }

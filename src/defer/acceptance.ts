@@ -115,7 +115,10 @@ export class Acceptance {
     standing.sort((a, b) => (a.lineRank ?? 0) - (b.lineRank ?? 0) || a.runAt - b.runAt)
     for (const { job } of standing) this.#rooms.queue.joinLine(job)
     for (const { id, job } of jobs) {
-      if (dedupe.find(job) !== undefined) this.#storeFollower(job, id)
+      const found = dedupe.find(job, now)
+      // Held jobs of one key can all be lost: one stands for the key, one follows, the others run as they are.
+      if (found?.follower !== undefined) job.more().dedupe = undefined
+      if (found !== undefined && found.follower === undefined) this.#storeFollower(job, id)
       else {
         dedupe.claim(job)
         this.#store(job, now, id)
@@ -138,7 +141,7 @@ export class Acceptance {
   #acceptDeduplicated(job: Job): Job | Duplicate {
     const { admission, dedupe } = this.#rooms
     const now = job.acceptedAt
-    const found = dedupe.find(job)
+    const found = dedupe.find(job, now)
     const twin = found === undefined ? undefined : this.#meet(job, found, now)
     if (twin !== undefined) {
       this.#rooms.deduplicated(twin)
@@ -170,7 +173,7 @@ export class Acceptance {
   /** A held job that finds another of its key is cancelled. @returns whether it was */
   #meetHeld(job: Job, now: number): boolean {
     const { dedupe, table } = this.#rooms
-    const found = dedupe.find(job)
+    const found = dedupe.find(job, now)
     if (found === undefined) {
       dedupe.claim(job)
       return false
@@ -185,8 +188,11 @@ export class Acceptance {
   #replace(job: Job, newcomer: Job, now: number): Job {
     this.#rooms.admission.swap(job.payload, newcomer.payload)
     job.payload = newcomer.payload
+    this.#rooms.queue.setLimitKeys(job, newcomer.details?.limitKeys)
     const runAt = newcomer.details?.runAt
-    if (runAt !== undefined) this.#rooms.queue.postpone(job, runAt, now)
+    if (runAt === undefined) return job
+    this.#rooms.queue.postpone(job, runAt, now)
+    if (job.details?.expiry !== undefined) this.#armExpiry(job, now)
     return job
   }
 
@@ -222,7 +228,8 @@ export class Acceptance {
     const { details } = job
     const expiresInMs = details?.wanted?.expiresInMs ?? Infinity
     if (details === undefined || expiresInMs === Infinity) return
-    details.expiresAt = (details.runAt ?? now) + Math.ceil(expiresInMs)
+    details.expiry?.disarm()
+    details.expiresAt = Math.max(details.runAt ?? now, now) + Math.ceil(expiresInMs)
     details.expiry = this.#rooms.agenda.alarm(details.expiresAt, (at) => this.#rooms.expire(job, at))
   }
 

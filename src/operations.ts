@@ -115,7 +115,7 @@ export class Operations {
   revive(job: Job): boolean {
     const { admission, clock, dedupe, history, journal } = this.#rooms
     if (!isSettled(job.state) || job.state === 'completed' || !history.has(job)) return false
-    const twin = dedupe.find(job)
+    const twin = dedupe.find(job, clock.now())
     if (twin !== undefined) return false // another job stands for its key now
     admission.admit(1, encodedSizeBytes(job.payload))
     history.take(job)

@@ -341,4 +341,21 @@ export class Rooms {
     this.log.lost(lost)
     return lost
   }
+
+  /** Sizes of everything that grows with jobs: all 0 when all have settled, the kept history excepted. */
+  inspect(): Record<string, number> {
+    const { lanes } = this.dispatcher
+    return {
+      history: this.history.size,
+      jobs: this.table.size - this.history.size,
+      agenda: this.agenda.size,
+      lines: this.queue.lines.size,
+      halted: this.queue.lines.halted.size,
+      groups: lanes.cpu.ready.groupCount + lanes.io.ready.groupCount + lanes.main.ready.groupCount,
+      limits: this.limits.size,
+      dedupe: this.dedupe.size,
+      queuedBytes: this.admission.bytes,
+      idlers: this.#idlers.length,
+    }
+  }
 }

@@ -388,6 +388,11 @@ export class Scheduler {
     return this.#rooms.operations.find(id)?.task.policy.sensitive ?? true
   }
 
+  /** @internal Sizes of everything that grows with jobs: all 0 when all have settled, the kept history excepted. */
+  inspect(): Record<string, number> {
+    return this.#rooms.inspect()
+  }
+
   #defer(request: RequestContext | undefined, task: unknown, payload: unknown, options: unknown): Job {
     try {
       if (typeof task === 'function' && options !== undefined) {

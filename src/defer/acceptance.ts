@@ -117,7 +117,10 @@ export class Acceptance {
     standing.sort((a, b) => (a.lineRank ?? 0) - (b.lineRank ?? 0) || a.runAt - b.runAt)
     for (const { job } of standing) this.#rooms.queue.joinLine(job)
     for (const { id, job } of jobs) {
-      if (dedupe.find(job) !== undefined) this.#storeFollower(job, id)
+      const found = dedupe.find(job, now)
+      // Held jobs of one key can all be lost: one stands for the key, one follows, the others run as they are.
+      if (found?.follower !== undefined) job.more().dedupe = undefined
+      if (found !== undefined && found.follower === undefined) this.#storeFollower(job, id)
       else {
         dedupe.claim(job)
         this.#store(job, now, id)
@@ -141,7 +144,7 @@ export class Acceptance {
   #acceptDeduplicated(job: Job): Job | Duplicate {
     const { admission, dedupe } = this.#rooms
     const now = job.acceptedAt
-    const found = this.#find(job)
+    const found = this.#find(job, now)
     const twin = found === undefined ? undefined : twinOf(job, found)
     if (twin !== undefined) {
       this.#takeOver(twin, job, now)
@@ -161,18 +164,18 @@ export class Acceptance {
   }
 
   /** Who stands for the newcomer's key. In mode `last`, once the reports that wait have been read. */
-  #find(newcomer: Job): Standing | undefined {
+  #find(newcomer: Job, now: number): Standing | undefined {
     const { dedupe } = this.#rooms
-    const found = dedupe.find(newcomer)
+    const found = dedupe.find(newcomer, now)
     if (found === undefined || newcomer.details?.dedupe?.mode !== 'last') return found
     this.#rooms.reclaim(found.job)
-    return dedupe.find(newcomer)
+    return dedupe.find(newcomer, now)
   }
 
   /** A held job that finds another of its key is cancelled, or follows it. @returns whether it found one */
   #meetHeld(job: Job, now: number): boolean {
     const { dedupe, journal, table } = this.#rooms
-    const found = this.#find(job)
+    const found = this.#find(job, now)
     if (found === undefined) {
       dedupe.claim(job)
       return false
@@ -199,6 +202,7 @@ export class Acceptance {
   #replace(job: Job, newcomer: Job, now: number): void {
     this.#rooms.admission.swap(job.payload, newcomer.payload)
     job.payload = newcomer.payload
+    this.#rooms.queue.setLimitKeys(job, newcomer.details?.limitKeys)
     const runAt = newcomer.details?.runAt
     if (runAt === undefined) return
     this.#rooms.queue.postpone(job, runAt, now)
@@ -238,7 +242,8 @@ export class Acceptance {
     if (details === undefined) return
     // A job that was restored has its task's.
     const expiresInMs = details.wanted?.expiresInMs ?? job.task.policy.expiresInMs
-    details.expiresAt = expiresInMs === Infinity ? undefined : (details.runAt ?? now) + Math.ceil(expiresInMs)
+    details.expiresAt =
+      expiresInMs === Infinity ? undefined : Math.max(details.runAt ?? now, now) + Math.ceil(expiresInMs)
     this.#watchExpiry(job)
   }
 

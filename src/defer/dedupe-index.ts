@@ -12,6 +12,8 @@ interface Entry {
   follower: Job | undefined
   /** Forgets a completed job at the end of its ttl. */
   ending?: Disarmable
+  /** Once `job` has completed: when its key is free. */
+  keptUntil: number
 }
 
 /** Who stands for a key at the moment. */
@@ -43,15 +45,18 @@ export class DedupeIndex {
   }
 
   /** The job that stands for the newcomer's key, if there is one. */
-  find(newcomer: Job): Standing | undefined {
+  find(newcomer: Job, now: number): Standing | undefined {
     const name = nameOf(newcomer)
-    return name === undefined ? undefined : this.#entries.get(name)
+    const entry = name === undefined ? undefined : this.#entries.get(name)
+    if (name === undefined || entry === undefined || entry.keptUntil > now) return entry
+    this.#forget(name, entry) // its time is over, though a blocked event loop kept the timer from saying so
+    return undefined
   }
 
   /** The job stands for its key from here on. */
   claim(job: Job): void {
     const name = nameOf(job)
-    if (name !== undefined) this.#entries.set(name, { job, follower: undefined })
+    if (name !== undefined) this.#entries.set(name, { job, follower: undefined, keptUntil: Infinity })
   }
 
   /** The job starts after the one that stands for its key. */
@@ -73,7 +78,7 @@ export class DedupeIndex {
     if (entry.job !== job) return undefined
     const { follower } = entry
     if (follower !== undefined) {
-      this.#entries.set(name, { job: follower, follower: undefined })
+      this.#entries.set(name, { job: follower, follower: undefined, keptUntil: Infinity })
       return follower
     }
     const keptUntil = job.acceptedAt + (job.details?.dedupe?.ttlMs ?? -1)
@@ -84,6 +89,7 @@ export class DedupeIndex {
 
   #keep(name: string, entry: Entry, until: number): void {
     this.#kept.add(name)
+    entry.keptUntil = until
     entry.ending = this.#agenda.alarm(until, () => this.#forget(name, entry))
     const [oldest] = this.#kept
     const oldestEntry = oldest === undefined ? undefined : this.#entries.get(oldest)

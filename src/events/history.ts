@@ -61,6 +61,11 @@ export class History {
     }
   }
 
+  /** Settled jobs that are kept, those included whose time is over and that nobody asked for since. */
+  get size(): number {
+    return (this.#completed?.size ?? 0) + (this.#others?.size ?? 0)
+  }
+
   /** Whether the settled job is still kept. */
   has(job: Job): boolean {
     this.#now = this.#clock.now() + 1

@@ -60,8 +60,7 @@ export class Limit {
     this.#running++
     if (this.#rate === undefined) return
     this.#starts.push(now)
-    // Whoever still waits was not looked at since the window last opened.
-    if (this.#shut.cpu.size + this.#shut.io.size + this.#shut.main.size > 0) this.#awaitOpening(now)
+    if (this.#hasShut) this.#awaitOpening(now) // who still waits here is not shut again by anybody
   }
 
   /** Its execution has really ended. */
@@ -109,6 +108,11 @@ export class Limit {
     else this.#awaitOpening(now)
   }
 
+  get #hasShut(): boolean {
+    const { cpu, io, main } = this.#shut
+    return cpu.size + io.size + main.size > 0
+  }
+
   #dropOldStarts(now: number): void {
     if (this.#rate === undefined) return
     const surelyPast = now - this.#rate.perMs - this.#port.resolutionMs
@@ -128,6 +132,7 @@ export class Limit {
       this.#rate !== undefined && (this.users === 0 || this.#starts.length - this.#oldest >= this.#rate.limit)
     const windowAt = isFull && oldest !== undefined ? oldest + this.#rate.perMs : -Infinity
     const at = Math.max(windowAt, this.#pausedUntil)
+    if (at === Infinity) return // until it is resumed: no instant to wait for
     if (at <= now - this.#port.resolutionMs || (this.#opening?.isArmed === true && this.#openingAt === at))
       return
     this.#opening?.disarm()

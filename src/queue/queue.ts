@@ -6,7 +6,7 @@
  *                  ▲                                            │  ▲
  *                  └────────── wait (retry, snooze) ────────────┘  └── giveBack (interrupted)
  */
-import type { Job } from '../job/job.js'
+import type { Job, LimitKeys } from '../job/job.js'
 import type { Journal } from '../job/journal.js'
 import type { Lane } from '../job/snapshot.js'
 import type { TaskRecord } from '../job/task-record.js'
@@ -90,11 +90,20 @@ export class Queue {
     const key = job.details?.orderingKey
     const waitsForOther = job.state === 'blocked' && !(key !== undefined && this.lines.has(job, key))
     if (job.state === 'held' || waitsForOther || runAt <= now) return
-    this.take(job)
+    if (job.details?.afterLingering === 'join-again') job.details.afterLingering = 'stay'
+    else this.take(job)
     if (job.state !== 'scheduled') this.#journal.schedule(job)
     // An execution that is still ending keeps the key.
     if (job.details?.isLingering !== true) this.leaveLine(job, now)
     this.#agenda.addJob(job, runAt)
+  }
+
+  /** A job that has not started got another payload: it passes the limits of that one's keys. */
+  setLimitKeys(job: Job, keys: LimitKeys | undefined): void {
+    const isReady = job.state === 'ready' && job.details?.afterLingering !== 'join-again'
+    if (isReady) this.take(job)
+    job.more().limitKeys = keys
+    if (isReady) this.enterReady(job)
   }
 
   /** Puts a job to wait until its instant, keeping its place in its line. */

@@ -24,6 +24,8 @@ export interface FakeThreadPorts {
   behave(run: Run): Behaviour
   began(run: Run): void
   ended(run: Run): void
+  /** How messages cross. Default: as structured clones. */
+  copy?<T>(message: T): T
 }
 
 interface Live {
@@ -81,13 +83,26 @@ export class FakeThread implements ThreadPort {
     return [...this.#live.values()].map(({ run }) => run)
   }
 
+  /** Ids that it was sent, has not taken, and could still take. A cpu thread only. */
+  get sentAhead(): string[] {
+    const unread = this.#unread.flatMap((one) => (one.kind === 'run' ? [{ message: one, index: 0 }] : []))
+    return [...this.#batches, ...unread]
+      .filter(({ message }) => isCurrent(this.#cells, message.generation))
+      .flatMap(({ message, index }) => idsOf(message).slice(index))
+  }
+
+  /** It was stopped or crashed, and the scheduler may not know yet. */
+  get isDying(): boolean {
+    return this.#state !== 'alive'
+  }
+
   get isGone(): boolean {
     return this.#state === 'gone'
   }
 
   post(message: ToThread): void {
     if (this.#state !== 'alive') return
-    this.#unread.push(structuredClone(message))
+    this.#unread.push(this.#copy(message))
     this.#ports.world.plan(`to:${this.number}`, 0, () => this.#readAll())
   }
 
@@ -103,7 +118,7 @@ export class FakeThread implements ThreadPort {
 
   /** Says something, also something forged. */
   say(message: FromThread): void {
-    this.#outbox.push(structuredClone(message))
+    this.#outbox.push(this.#copy(message))
     this.#ports.world.plan(`from:${this.number}`, 0, () => {
       const next = this.#outbox.shift()
       if (next !== undefined) this.#listener.message(next)
@@ -268,6 +283,10 @@ export class FakeThread implements ThreadPort {
     })
   }
 
+  #copy<T>(message: T): T {
+    return this.#ports.copy === undefined ? structuredClone(message) : this.#ports.copy(message)
+  }
+
   get #now(): number {
     return this.#ports.world.clock.now()
   }
@@ -292,6 +311,11 @@ function readRun(message: RunMessage, index: number, thread: FakeThread): Run {
     attempt: extra?.attempt ?? 1,
     maxAttempts: extra?.maxAttempts ?? maxAttempts,
   }
+}
+
+/** Whether jobs of this generation of claims may still be taken; see threads/claims.ts for the word. */
+function isCurrent(shared: Int32Array, generation: number): boolean {
+  return ((shared[0] ?? 0) >>> 20) % 2 ** 11 === generation % 2 ** 11
 }
 
 /** The ids of a batch. */

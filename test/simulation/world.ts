@@ -25,6 +25,8 @@ export interface VirtualWorldOptions {
   shuffle?: boolean
   /** The wall clock at the start, ms since the epoch. */
   wall?: number
+  /** In [0, 1): how much too early the timer wakes, as a share of the wait. Default: never. */
+  early?: () => number
 }
 
 /** mulberry32: small, seeded, good enough to choose schedules. */
@@ -43,6 +45,7 @@ export class VirtualWorld implements World {
   readonly random: () => number
   readonly #chooses: () => number
   readonly #shuffles: boolean
+  readonly #early: (() => number) | undefined
   #now = 0
   /** Wall time minus `now()`. */
   #offset: number
@@ -54,11 +57,14 @@ export class VirtualWorld implements World {
   isClosed = false
   /** How often the one timer was armed. */
   timersArmed = 0
+  /** Told after each happening, when nothing is left to do at once. */
+  onQuiet: (() => void) | undefined
   startThread: (lane: Lane, listener: ThreadListener) => ThreadPort = () => {
     throw new Error('This world starts no threads.')
   }
 
-  constructor({ seed = 1, shuffle = false, wall = Date.UTC(2026, 0, 1) }: VirtualWorldOptions = {}) {
+  constructor({ seed = 1, shuffle = false, wall = Date.UTC(2026, 0, 1), early }: VirtualWorldOptions = {}) {
+    this.#early = early
     this.#offset = wall
     this.random = seededRandom(seed)
     this.#chooses = seededRandom(seed ^ 0x5eed)
@@ -81,8 +87,12 @@ export class VirtualWorld implements World {
       .join('')
 
   armTimer(at: number | undefined, wake: () => void): void {
-    this.#timer = at === undefined ? undefined : { at, wake }
-    if (at !== undefined) this.timersArmed++
+    if (at === undefined) this.#timer = undefined
+    else {
+      const tooEarly = Math.floor((this.#early?.() ?? 0) * Math.max(0, at - this.#now))
+      this.#timer = { at: at - tooEarly, wake }
+      this.timersArmed++
+    }
   }
 
   soon(task: () => void): void {
@@ -128,6 +138,7 @@ export class VirtualWorld implements World {
       if (count > mostHappenings)
         throw new Error(`more than ${mostHappenings} happenings: a loop without end`)
       this.#drainSoon()
+      this.onQuiet?.()
       const next = this.#next(end)
       if (next === undefined) break
       this.#now = Math.max(this.#now, next.at)

@@ -1,0 +1,295 @@
+/**
+ * What the contract says must be so, in plain arrays: a second, slow and simple account of a schedule, kept from what
+ * goes in and out (calls, messages, events), against which the scheduler is held after every happening.
+ */
+import type { EventName } from '../../src/events/event-types.js'
+import type { Job } from '../../src/defer/job-handle.js'
+import type { JobSnapshot } from '../../src/job/snapshot.js'
+import type { JobState } from '../../src/job/lifecycle.js'
+import type { FakeThread } from './fake-thread.js'
+import type { JobPlan, Plan, TaskPlan } from './plan.js'
+import type { Sometimes } from './sometimes.js'
+
+export interface Exec {
+  readonly thread: ModelThread
+  token: number
+  readonly job: ModelJob
+  readonly limits: ModelLimit[]
+  readonly startedAt: number
+  /** Its handler has begun. */
+  began: boolean
+  /** Its handler is over, whether that was told or not. */
+  isDone: boolean
+  /** The scheduler knows that it has ended. */
+  isOver: boolean
+  wasSentAhead: boolean
+  /** When the scheduler was seen to have given it up. */
+  stoppedAt: number | undefined
+}
+
+export interface ModelThread {
+  readonly fake: FakeThread
+  isOpen: boolean
+  isGone: boolean
+  wasStopped: boolean
+  /** It may take nothing for a reason that cannot be seen: it may have been retired, or kept for one job. */
+  isDoubtful: boolean
+  /** What it holds, in the order sent. */
+  execs: Exec[]
+}
+
+export interface ModelLimit {
+  readonly name: string
+  readonly concurrency: number
+  readonly rate: { limit: number; per: number } | undefined
+  running: Exec[]
+  starts: number[]
+  pausedUntil: number
+}
+
+export interface ModelJob {
+  readonly seq: number
+  readonly id: string
+  readonly handle: Pick<Job, 'state'>
+  readonly task: number
+  readonly lane: TaskPlan['lane']
+  readonly wanted: JobPlan
+  /** The number its payload has. */
+  payload: number
+  group: number
+  priority: number
+  acceptedAt: number
+  /** On the monotonic clock. */
+  runAt: number
+  readyAt: number
+  /** When it became ready cannot be told from outside. */
+  isVague: boolean
+  expiresAt: number
+  state: JobState
+  /** Place in the line of its key; undefined while it has not joined. */
+  rank: number | undefined
+  isRankVague: boolean
+  generation: number
+  last: EventName | 'none'
+  attempt: number
+  repeats: boolean
+  executions: number
+  execs: Exec[]
+  accepts: number
+  settles: number
+  mayRunAlone: boolean
+  outOfMemory: boolean
+  isRestored: boolean
+}
+
+export const settled: readonly JobState[] = ['completed', 'failed', 'cancelled', 'expired']
+const isSettled = (state: JobState): boolean =>
+  state === 'completed' || state === 'failed' || state === 'cancelled' || state === 'expired'
+
+export interface Broken {
+  invariant: string
+  what: string
+}
+
+export class Model {
+  readonly plan: Plan
+  readonly sometimes: Sometimes
+  readonly now: () => number
+  readonly jobs: ModelJob[] = []
+  readonly byId = new Map<string, ModelJob>()
+  readonly threads: ModelThread[] = []
+  readonly limits = new Map<string, ModelLimit>()
+  isPaused = false
+  readonly pausedTasks = new Set<number>()
+  readonly halted = new Set<string>()
+  isClosing = false
+  mayStart = true
+  broken: Broken | undefined
+  #ranks = 0
+
+  constructor(plan: Plan, sometimes: Sometimes, now: () => number) {
+    this.plan = plan
+    this.sometimes = sometimes
+    this.now = now
+  }
+
+  /** Notes the first invariant that does not hold. */
+  wrong(invariant: string, what: string): void {
+    this.broken ??= { invariant, what: `${what} (at ${this.now()} ms)` }
+  }
+
+  add(handle: Job, wanted: JobPlan, payload: number, isHeld: boolean): ModelJob {
+    const now = this.now()
+    const { delay, runIn } = wanted
+    const task = this.taskOf(wanted.task)
+    const waits = delay ?? Math.max(0, runIn ?? 0)
+    const expiresIn = wanted.expiresIn ?? task.expiresIn ?? Infinity
+    const job: ModelJob = {
+      seq: this.jobs.length, id: handle.id, handle, task: wanted.task, lane: task.lane, wanted, payload, group: wanted.group,
+      priority: wanted.priority ?? 5, acceptedAt: now, runAt: now + waits, readyAt: now, isVague: false,
+      expiresAt: isHeld ? Infinity : now + waits + expiresIn, state: isHeld ? 'held' : waits > 0 ? 'scheduled' : 'ready',
+      rank: undefined, isRankVague: false, generation: 1, last: 'none', attempt: 0, repeats: false, executions: 0, execs: [],
+      accepts: 1, settles: 0, mayRunAlone: false, outOfMemory: false, isRestored: false,
+    } // prettier-ignore
+    if (this.byId.has(job.id) && !isSettled(this.byId.get(job.id)?.handle.state ?? 'completed'))
+      this.wrong('I2', `id ${job.id} was given twice`)
+    this.jobs.push(job)
+    this.byId.set(job.id, job)
+    if (!isHeld && waits === 0) this.join(job)
+    return job
+  }
+
+  restored(handle: Job, old: ModelJob, snapshot: JobSnapshot, wall: number): ModelJob {
+    const now = this.now()
+    const runAt = Math.max(now, now + snapshot.runAt - wall)
+    const expiresIn = this.taskOf(old.task).expiresIn
+    const job: ModelJob = {
+      ...old, seq: this.jobs.length, handle, acceptedAt: now, runAt, readyAt: now, isVague: true, isRestored: true,
+      expiresAt: Infinity, priority: snapshot.priority, state: handle.state, last: 'none', attempt: snapshot.attempt,
+      execs: [], accepts: 1, settles: 0, isRankVague: true, mayRunAlone: false, outOfMemory: true,
+    } // prettier-ignore
+    if (expiresIn !== undefined) job.expiresAt = Infinity
+    this.jobs.push(job)
+    this.byId.set(job.id, job)
+    return job
+  }
+
+  /** A new generation. */
+  revive(job: ModelJob, isFirst: boolean): void {
+    const now = this.now()
+    job.accepts++
+    job.generation++
+    job.runAt = job.readyAt = now
+    job.isVague = false
+    const expiresIn = job.wanted.expiresIn ?? this.taskOf(job.task).expiresIn ?? Infinity
+    job.expiresAt = job.isRestored ? Infinity : now + expiresIn
+    job.state = 'ready'
+    job.repeats = false
+    job.outOfMemory = false
+    job.rank = undefined
+    if (job.execs.some((exec) => !exec.isOver)) {
+      job.isVague = job.isRankVague = true
+      this.sometimes.reached('a job was retried while its old attempt lingered')
+    }
+    if (isFirst) job.rank = -++this.#ranks
+    else this.join(job)
+  }
+
+  /** Stands at the end of its key's line from here on. */
+  join(job: ModelJob): void {
+    if (job.wanted.orderingKey !== undefined) job.rank = ++this.#ranks
+  }
+
+  release(job: ModelJob): void {
+    const now = this.now()
+    const waits = job.wanted.delay ?? 0
+    job.runAt = job.wanted.delay === undefined ? Math.max(now, job.runAt) : now + waits
+    const expiresIn = job.wanted.expiresIn ?? this.taskOf(job.task).expiresIn ?? Infinity
+    job.expiresAt = job.runAt + expiresIn
+    job.readyAt = Math.min(now, job.runAt)
+    job.isVague = job.wanted.runIn !== undefined
+    if (job.runAt > now) job.state = 'scheduled'
+    else {
+      job.state = 'ready'
+      this.join(job)
+    }
+  }
+
+  taskOf(task: number): TaskPlan {
+    const found = this.plan.tasks[task]
+    if (found === undefined) throw new Error(`no task ${task}`)
+    return found
+  }
+
+  limitsOf(job: ModelJob): ModelLimit[] {
+    const task = this.taskOf(job.task)
+    const found: ModelLimit[] = []
+    const get = (name: string, concurrency: number, rate: ModelLimit['rate']): void => {
+      const known = this.limits.get(name)
+      const limit = known ?? { name, concurrency, rate, running: [], starts: [], pausedUntil: -1 }
+      if (known === undefined) this.limits.set(name, limit)
+      found.push(limit)
+    }
+    const { concurrency, rate } = task
+    if (concurrency !== undefined)
+      get(`most of t${job.task} ${concurrency.keyed ? job.group : ''}`, concurrency.limit, undefined)
+    if (rate !== undefined) get(`rate of t${job.task} ${rate.keyed ? job.group : ''}`, Infinity, rate)
+    if (task.shared) get('shared', this.plan.limit.concurrency ?? Infinity, this.plan.limit.rate)
+    return found
+  }
+
+  isOpen(limit: ModelLimit): boolean {
+    const now = this.now()
+    if (now < limit.pausedUntil) return false
+    if (limit.running.length >= limit.concurrency) return false
+    return limit.rate === undefined || this.inWindow(limit) < limit.rate.limit
+  }
+
+  /** Starts in the window that ends now. */
+  inWindow(limit: ModelLimit): number {
+    const from = this.now() - (limit.rate?.per ?? 0)
+    let count = 0
+    for (let at = limit.starts.length - 1; at >= 0 && (limit.starts[at] ?? 0) > from; at--) count++
+    return count
+  }
+
+  /** Looks at all states: who joined a line, who became ready. */
+  refresh(): void {
+    const now = this.now()
+    let joining: ModelJob[] | undefined
+    for (const job of this.jobs) {
+      const { state } = job.handle
+      if (state === job.state) continue
+      const from = job.state
+      job.state = state
+      if (isSettled(state)) continue
+      if (
+        job.rank === undefined &&
+        job.wanted.orderingKey !== undefined &&
+        state !== 'scheduled' &&
+        state !== 'held'
+      )
+        (joining ??= []).push(job)
+      if (state === 'blocked') this.sometimes.reached('a job was blocked by its key')
+      if (state === 'ready' || state === 'running') {
+        if (from === 'blocked') {
+          job.readyAt = now
+          if (state === 'running') job.isVague = true
+        } else if (from === 'scheduled' || from === 'retrying') {
+          job.readyAt = Math.min(now, job.runAt)
+          if (job.wanted.orderingKey !== undefined && job.runAt < now) job.isVague = true
+        }
+      }
+    }
+    if (joining === undefined) return
+    joining.sort((a, b) => a.runAt - b.runAt || a.seq - b.seq)
+    const isMixed =
+      joining.length > 1 &&
+      joining.some((job) => job.isRestored || job.runAt > now || job.wanted.dedupe !== undefined)
+    for (const job of joining) {
+      this.join(job)
+      if (isMixed) job.isRankVague = true
+    }
+  }
+
+  /** Ready, with nobody, and let through by everything it has to pass. */
+  mayStartNow(job: ModelJob): boolean {
+    if (job.state !== 'ready' || job.mayRunAlone || this.pausedTasks.has(job.task)) return false
+    if (job.expiresAt <= this.now()) return false
+    if (job.execs.some((exec) => !exec.isOver)) return false
+    return this.limitsOf(job).every((limit) => this.isOpen(limit))
+  }
+
+  rankOf(job: ModelJob): number {
+    const { aging } = this.plan
+    return job.readyAt - job.priority * (aging === false ? 1e9 : aging)
+  }
+
+  /** Whether rule 6.1 surely puts `a` before `b`. */
+  isBefore(a: ModelJob, b: ModelJob): boolean {
+    const difference = this.rankOf(a) - this.rankOf(b)
+    return difference < 0 || (difference === 0 && a.seq < b.seq)
+  }
+}
+
+export { isSettled }

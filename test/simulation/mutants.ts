@@ -1,0 +1,83 @@
+/** Hand-made mistakes, each in one place of the sources, that the random schedules must notice. */
+export interface Mutant {
+  readonly name: string
+  /** Below src/. */
+  readonly file: string
+  /** Occurs there exactly once. */
+  readonly find: string
+  readonly replace: string
+}
+
+const m = (name: string, file: string, find: string, replace: string): Mutant => ({
+  name,
+  file,
+  find,
+  replace,
+})
+
+export const mutants: readonly Mutant[] = [
+  m('a retried job gives up its place in its line', 'queue/queue.ts', '    job.more().runAt = until\n', '    job.more().runAt = until\n    this.leaveLine(job, 0)\n'),
+  m('the rate limit is a fixed window', 'queue/limit.ts', 'this.#starts.push(now)', 'this.#starts.push(now - (now % (this.#rate?.perMs ?? 1)))'),
+  m('the rate window lets one more start', 'queue/limit.ts', 'this.#rate.limit - (this.#starts.length', '1 + this.#rate.limit - (this.#starts.length'),
+  m('a window opens a millisecond early', 'queue/limit.ts', 'now - this.#rate.perMs - this.#port.resolutionMs', 'now - this.#rate.perMs + 1'),
+  m('nobody is woken when a limit frees', 'queue/limit.ts', 'if (this.available(now) > 0) this.#reopenBest(1)', ''),
+  m('nobody waits for the window behind the one who got it', 'queue/limit.ts', 'if (this.#hasShut) this.#awaitOpening(now)', ''),
+  m('concurrency lets one more run', 'queue/limit.ts', 'this.#concurrency - this.#running', '1 + this.#concurrency - this.#running'),
+  m('concurrency is given back twice', 'queue/limit.ts', '    this.#running--\n', '    this.#running -= 2\n'),
+  m('concurrency is never given back', 'queue/limit.ts', '    this.#running--\n', ''),
+  m('a pause of a limit is ignored', 'queue/limit.ts', 'if (now < this.#pausedUntil) return 0', ''),
+  m('concurrency comes back at the timeout, not at the end', 'dispatch/overdue.ts', "    execution.phase = 'stopping'\n", "    execution.phase = 'stopping'\n    for (const limit of job.details?.gates?.limits ?? []) limit.gaveBack(now)\n"),
+  m('a key is given on at the timeout, not at the end', 'settle/settler.ts', 'job.more().isLingering = true', 'job.more().isLingering = false'),
+  m('a key is kept after a failure', 'settle/settler.ts', 'if (!details.isLingering) this.#queue.leaveLine(job, now)', "if (!details.isLingering && job.state !== 'failed') this.#queue.leaveLine(job, now)"),
+  m('a key is kept after a lingering end', 'settle/settler.ts', 'if (isSettled(job.state)) return this.#queue.leaveLine(job, now)', 'if (isSettled(job.state)) return'),
+  m('one attempt too many', 'settle/decide.ts', '  if (facts.attempt >= facts.maxAttempts) return { kind: \'fail\', error }\n', '  if (facts.attempt > facts.maxAttempts) return { kind: \'fail\', error }\n'),
+  m('one attempt too few', 'settle/decide.ts', '  if (facts.attempt >= facts.maxAttempts) return { kind: \'fail\', error }\n', '  if (facts.attempt + 1 >= facts.maxAttempts) return { kind: \'fail\', error }\n'),
+  m('a permanent error is retried', 'settle/decide.ts', 'return outcome.permanent ?', 'return outcome.permanent && facts.attempt > 1 ?'),
+  m('out of memory is retried for ever', 'settle/decide.ts', "outcome.error.code === 'ERR_SIDEWORK_OUT_OF_MEMORY' && facts.outOfMemoryBefore", "outcome.error.code === 'ERR_SIDEWORK_OUT_OF_MEMORY' && false"),
+  m('a snooze costs an attempt', 'job/journal.ts', "    job.more().isAttemptCharged = true\n    this.#move(job, 'scheduled')", "    this.#move(job, 'scheduled')"),
+  m('an interruption costs an attempt', 'job/journal.ts', "    job.more().isAttemptCharged = true\n    this.#move(job, 'ready')", "    this.#move(job, 'ready')"),
+  m('jitter leaves its range', 'settle/backoff.ts', 'const high = delayMs * (1 + jitter)\n', 'const high = delayMs * (1 + 2 * jitter) + 1\n'),
+  m('backoff grows from the second power', 'settle/backoff.ts', '(Math.max(1, attempt) - 1)', 'Math.max(1, attempt)'),
+  m('retry-later forgets its delay', 'settle/decide.ts', "unlessExpired({ kind: 'retry', delayMs: outcome.delayMs, error: outcome.error }, facts)", "unlessExpired({ kind: 'retry', delayMs: 0, error: outcome.error }, facts)"),
+  m('a zombie result is accepted', 'dispatch/dispatcher.ts', 'const { isValid } = execution', 'const isValid = true'),
+  m('a cancelled job stays in its queue', 'settle/settler.ts', '    else this.#queue.take(job)\n', ''),
+  m('aging has the wrong sign', 'queue/ready-queue.ts', 'const rank = item.readyAt - level * this.#agingMs', 'const rank = item.readyAt + level * this.#agingMs'),
+  m('ties go to the last accepted', 'queue/ready-queue.ts', '(this.#seqs[than] ?? 0)) | 0) < 0', '(this.#seqs[than] ?? 0)) | 0) > 0'),
+  m('limited jobs lose every tie', 'queue/lane-queue.ts', 'rank < group.rank || (rank === group.rank && free.seq < group.seq)', 'rank <= group.rank'),
+  m('an interrupted job becomes ready anew', 'job/journal.ts', "    this.#move(job, 'ready')\n    this.#tell.interrupted(job)", "    this.#move(job, 'ready')\n    job.readyAt = this.#clock.now() + 5\n    this.#tell.interrupted(job)"),
+  m('a dedupe key is freed by the wrong job', 'defer/dedupe-index.ts', 'if (entry.job !== job) return undefined', ''),
+  m('a follower is dropped', 'scheduler.ts', 'if (follower !== undefined) this.#acceptance.releaseFollower(follower, job.endedAt)', ''),
+  m('a failed job keeps its dedupe key', 'defer/dedupe-index.ts', "job.state === 'completed' && keptUntil > now", "job.state !== 'cancelled' && keptUntil > now"),
+  m('a dedupe key outlives its ttl', 'defer/dedupe-index.ts', 'const keptUntil = job.acceptedAt +', 'const keptUntil = now +'),
+  m('debounce keeps the old payload', 'defer/acceptance.ts', '    job.payload = newcomer.payload\n', ''),
+  m('debounce does not wait again', 'defer/acceptance.ts', '    this.#rooms.queue.postpone(job, runAt, now)\n', ''),
+  m('debounce keeps the old limit keys', 'defer/acceptance.ts', 'this.#rooms.queue.setLimitKeys(job, newcomer.details?.limitKeys)', ''),
+  m('debounce keeps the old expiry', 'defer/acceptance.ts', 'if (job.details?.expiry !== undefined) this.#armExpiry(job, now)', ''),
+  m('waiting jobs never expire', 'scheduler.ts', '    this.#settler.expireWaiting(job, now)\n', ''),
+  m('a held job joins its line at once', 'defer/acceptance.ts', "    job.state = 'held'\n", "    job.state = 'held'\n    this.#rooms.queue.joinLine(job)\n"),
+  m('a held job is not counted', 'defer/acceptance.ts', "    this.#rooms.admission.admit(1, encodedSizeBytes(job.payload))\n    job.state = 'held'", "    job.state = 'held'"),
+  m('one job more than the queue may hold', 'defer/admission.ts', 'this.#jobs + count > this.#maxQueued', 'this.#jobs + count > this.#maxQueued + 1'),
+  m('a refused batch leaves a trace', 'defer/admission.ts', '    if (this.#jobs + count > this.#maxQueued) {\n', '    if (this.#jobs + count > this.#maxQueued) {\n      this.bytes += bytes\n'),
+  m('a settled job is counted for ever', 'defer/admission.ts', '    this.#jobs--\n', ''),
+  m('pause leaves jobs that were sent ahead', 'scheduler.ts', '    this.#dispatcher.recallAll()\n    if (record', '    if (record'),
+  m('a cancelled job that was sent ahead is left there', 'operations.ts', '      dispatcher.recall(thread)\n', ''),
+  m('jobs sent ahead of a stuck thread stay there', 'dispatch/dispatcher.ts', '        this.recall(thread)\n      } else', '      } else'),
+  m('jobs are lost with their thread', 'dispatch/departure.ts', "if (!isCulprit || execution.phase === 'stopping') return { kind: 'interrupted' }", "if (!isCulprit) return { kind: 'completed' }\n  if (execution.phase === 'stopping') return { kind: 'interrupted' }"),
+  m('limits stay taken when a thread dies', 'dispatch/dispatcher.ts', 'if (isStarted) giveBackLimits(job, now)', ''),
+  m('a dead thread is not replaced', 'dispatch/dispatcher.ts', '      } else this.rooms.settler.lingeringEnded(job, now)\n    }\n    this.dispatch(room)\n', '      } else this.rooms.settler.lingeringEnded(job, now)\n    }\n'),
+  m('an ended attempt is forgotten when its thread dies', 'dispatch/dispatcher.ts', '      } else this.rooms.settler.lingeringEnded(job, now)\n    }', '      }\n    }'),
+  m('timeouts are never looked at', 'dispatch/overdue.ts', 'if (execution.deadlineAt <= now) this.#act(thread, execution, now)', ''),
+  m('a resume does not look for work', 'scheduler.ts', 'for (const room of Object.values(this.#dispatcher.lanes)) this.#dispatcher.dispatch(room)\n    this.#tellPaused', 'this.#tellPaused'),
+  m('a halted key goes on', 'queue/ordering-lines.ts', 'return this.#halted.has(key) ? undefined : next', 'return next'),
+  m('a released key stays shut', 'queue/ordering-lines.ts', 'return this.#lines.get(key)?.head\n  }\n\n  /** Halted', 'return undefined\n  }\n\n  /** Halted'),
+  m('a retried head joins at the end', 'queue/queue.ts', 'this.lines.joinFirst(first, key)', 'this.lines.join(first, key)'),
+  m('two io jobs too many share a thread', 'dispatch/dispatcher.ts', 'outstanding < room.settings.placesPerThread &&', 'outstanding < room.settings.placesPerThread + 2 &&'),
+  m('jobs start after close', 'closing.ts', '    dispatcher.isPaused = true\n', ''),
+  m('close leaves a waiter', 'scheduler.ts', 'for (const waiter of waiters) waiter.settled()', 'if (this.#closing === undefined) for (const waiter of waiters) waiter.settled()'),
+  m('a timer is left after close', 'queue/agenda.ts', '    if (this.#isClosed) return\n', ''),
+  m('close does not stop its threads', 'closing.ts', 'this.#grace = this.#port.agenda.alarm(this.#port.clock.now() + exitWaitMs, () => this.#finish())', ''),
+  m('a due time is a millisecond early', 'queue/agenda.ts', 'this.#heap.firstAt + this.#world.clock.resolutionMs <= now', 'this.#heap.firstAt - 1 <= now'),
+  m('restore forgets attempts', 'defer/restore.ts', 'job.attempt = attempt\n', 'job.attempt = 0\n'),
+  m('a settled job is announced twice', 'job/journal.ts', "    this.#settle(job, 'cancelled', now)\n", "    this.#settle(job, 'cancelled', now)\n    this.#tell.cancelled(job, error)\n"),
+  m('retry does not count the job', 'job/journal.ts', "    this.counts.ready++\n    job.task.counts.ready++\n    this.#tell", "    job.task.counts.ready++\n    this.#tell"),
+] // prettier-ignore

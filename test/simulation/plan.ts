@@ -1,0 +1,311 @@
+/**
+ * What one seed stands for: a configuration and a short list of operations, as data, so that a failing schedule can be
+ * shrunk and printed. Swarm testing (Groce et al., 2012): each seed draws which features and faults are on at all, and
+ * how often, so that rare combinations are not drowned by a bit of everything.
+ */
+import type { Lane } from '../../src/job/snapshot.js'
+import { seededRandom } from './world.js'
+
+/** What one execution does. */
+export type Act =
+  | { do: 'return'; ms: number; says?: boolean }
+  | { do: 'result'; ms: number }
+  | { do: 'fail' | 'fail-for-good' | 'spin'; ms: number }
+  | { do: 'retry-later' | 'snooze'; ms: number; delay: number }
+  | { do: 'crash'; ms: number; code: number; memory?: boolean }
+  /** Runs long, and perhaps does not listen to its signal, or takes its time to obey. */
+  | { do: 'hang'; ms: number; deaf: boolean; onAbort?: 'return' | 'fail' }
+  | { do: 'defer'; ms: number; task: number }
+
+export interface TaskPlan {
+  lane: Lane
+  attempts: number
+  backoff:
+    | { type: 'fixed'; delay: number; jitter: number }
+    | { type: 'exponential'; delay: number; factor: number; max: number; jitter: number }
+  timeout: number
+  killAfter: number
+  onExhausted: 'skip' | 'halt'
+  concurrency?: { limit: number; keyed: boolean }
+  rate?: { limit: number; per: number; keyed: boolean }
+  shared: boolean
+  expiresIn?: number
+}
+
+/** A job as a defer asks for it. */
+export interface JobPlan {
+  task: number
+  /** Which of the two keys of keyed limits it is of. */
+  group: number
+  acts: Act[]
+  priority?: number
+  delay?: number
+  /** Ms from now on the wall clock, as a Date or a number. */
+  runIn?: number
+  orderingKey?: string
+  dedupe?: { key: string; mode: 'first' | 'last'; ttl?: number }
+  attempts?: number
+  backoff?: { type: 'fixed'; delay: number; jitter: number }
+  timeout?: number
+  expiresIn?: number
+  signal?: boolean
+  ownId?: string
+  /** Somebody waits for its result. */
+  awaited?: boolean
+}
+
+/** One step of the user, of time or of bad luck. `of` and `all` are numbers of operations that made jobs. */
+export type Op = { n: number } & (
+  | { op: 'defer' | 'hold'; job: JobPlan }
+  | { op: 'deferMany'; jobs: JobPlan[] }
+  | { op: 'release' | 'discard'; all: number[] }
+  | { op: 'cancel' | 'retry' | 'runNow' | 'abort'; of: number }
+  | { op: 'setPriority'; of: number; priority: number }
+  | { op: 'cancelAll' | 'retryAll' | 'pause' | 'resume'; task?: number }
+  | { op: 'pauseLimit'; delay: number }
+  | { op: 'releaseKeys'; retry: boolean }
+  | { op: 'advance' | 'block' | 'jump'; ms: number }
+  | { op: 'crash' | 'forge' | 'repeat'; thread: number }
+  | { op: 'close'; timeout: number; drain: boolean; restore: boolean }
+)
+
+export interface Plan {
+  seed: number
+  threads: { cpu: number; io: number; ioConcurrency: number; idleTimeout: number; minIdle: number }
+  mainConcurrency: number
+  aging: number | false
+  maxQueued: number
+  keep: { completed: number; failed: number }
+  limit: { concurrency?: number; rate?: { limit: number; per: number } }
+  /** Shares of starts of threads that go wrong, and how slow they are. */
+  starts: { fail: number; exit: number; throws: number; slowMs: number; exitMs: number }
+  /** The timer wakes early sometimes. */
+  early: boolean
+  /** Nothing but crashes goes wrong and nothing depends on time: one more crash must not change any outcome (I26). */
+  calm: boolean
+  tasks: TaskPlan[]
+  ops: Op[]
+}
+
+export class Draw {
+  readonly next: () => number
+  constructor(seed: number) {
+    this.next = seededRandom(Math.imul(seed, 0x9e3779b1) ^ 0x51de)
+  }
+  below(limit: number): number {
+    return Math.floor(this.next() * limit)
+  }
+  chance(share: number): boolean {
+    return this.next() < share
+  }
+  of<T>(list: readonly T[]): T {
+    return list[this.below(list.length)] as T // of a list that is never empty
+  }
+}
+
+const features = [
+  'keys', 'halts', 'delays', 'runAt', 'priorities', 'dedupe', 'expiry', 'concurrency', 'rates', 'shared', 'pauses', 'cancels',
+  'retries', 'holds', 'many', 'signals', 'ownIds', 'children', 'results', 'runNow', 'setPriority', 'policies', 'short',
+  'fails', 'permanent', 'snoozes', 'crashes', 'memory', 'hangs', 'spins', 'kills', 'forged', 'badStarts', 'slowStarts',
+  'slowExits', 'blocks', 'jumps', 'early', 'full', 'close', 'all',
+] as const // prettier-ignore
+type Feature = (typeof features)[number]
+const calmFeatures: readonly Feature[] = [
+  'keys', 'priorities', 'concurrency', 'shared', 'many', 'fails', 'permanent', 'crashes', 'delays', 'results', 'short',
+] // prettier-ignore
+
+/** The plan of a seed. */
+export function drawPlan(seed: number): Plan {
+  const draw = new Draw(seed)
+  const calm = seed % 50 === 7
+  const share = draw.of([0.15, 0.3, 0.5])
+  const on = new Set<Feature>(
+    features.filter((one) => draw.chance(share) && (!calm || calmFeatures.includes(one))),
+  )
+  const has = (feature: Feature): boolean => on.has(feature)
+  const tasks = Array.from({ length: 1 + draw.below(4) }, () => drawTask(draw, has, calm))
+  const { below, chance } = { below: (n: number) => draw.below(n), chance: (p: number) => draw.chance(p) }
+  const count = 10 + Math.floor(draw.next() ** 2 * 50)
+  return {
+    seed,
+    calm,
+    threads: {
+      cpu: 1 + below(3),
+      io: 1 + below(2),
+      ioConcurrency: 1 + below(4),
+      idleTimeout: 3 + below(80),
+      minIdle: below(2),
+    },
+    mainConcurrency: 1 + below(3),
+    aging: chance(0.25) ? false : draw.of([1, 3, 10, 30]),
+    maxQueued: has('full') ? 2 + below(6) : 1000,
+    keep: { completed: has('full') ? below(3) : 100, failed: 100 },
+    limit: {
+      ...(chance(0.7) ? { concurrency: 1 + below(2) } : undefined),
+      ...(chance(0.5) ? { rate: { limit: 1 + below(3), per: 5 + below(30) } } : undefined),
+    },
+    starts: {
+      fail: has('badStarts') ? 0.2 : 0,
+      exit: has('badStarts') ? 0.1 : 0,
+      throws: has('badStarts') ? 0.1 : 0,
+      slowMs: has('slowStarts') ? 1 + below(20) : 0,
+      exitMs: has('slowExits') ? 1 + below(8) : 0,
+    },
+    early: has('early'),
+    tasks,
+    ops: drawOps(draw, has, tasks.length, count, calm),
+  }
+}
+
+function drawTask(draw: Draw, has: (feature: Feature) => boolean, calm: boolean): TaskPlan {
+  const jitter = draw.of([0, 0.1, 0.5])
+  return {
+    lane: draw.of(calm ? (['cpu', 'io'] as const) : (['cpu', 'cpu', 'io', 'main'] as const)),
+    attempts: 1 + draw.below(4),
+    backoff: draw.chance(0.5)
+      ? { type: 'fixed', delay: draw.below(15), jitter }
+      : { type: 'exponential', delay: 1 + draw.below(10), factor: 2, max: 12, jitter },
+    timeout: calm ? 10_000 : 15 + draw.below(20),
+    killAfter: draw.below(12) + 1,
+    onExhausted: has('halts') && draw.chance(0.7) ? 'halt' : 'skip',
+    ...(has('concurrency')
+      ? { concurrency: { limit: 1 + draw.below(2), keyed: draw.chance(0.5) } }
+      : undefined),
+    ...(has('rates')
+      ? { rate: { limit: 1 + draw.below(3), per: 4 + draw.below(30), keyed: draw.chance(0.5) } }
+      : undefined),
+    shared: has('shared') && draw.chance(0.7),
+    ...(has('expiry') && draw.chance(0.3) ? { expiresIn: 5 + draw.below(40) } : undefined),
+  }
+}
+
+function drawOps(
+  draw: Draw,
+  has: (feature: Feature) => boolean,
+  tasks: number,
+  count: number,
+  calm: boolean,
+): Op[] {
+  const made: number[] = []
+  const held: number[] = []
+  const job = (): JobPlan => drawJob(draw, has, tasks)
+  const of = (): number => (made.length === 0 ? 0 : draw.of(made))
+  const task = (): { task?: number } => (draw.chance(0.5) ? { task: draw.below(tasks) } : {})
+  const weights: [number, () => Omit<Op, 'n'>][] = [
+    [10, () => ({ op: 'defer', job: job() })],
+    [has('many') ? 4 : 0, () => ({ op: 'deferMany', jobs: Array.from({ length: 2 + draw.below(8) }, job) })],
+    [has('holds') ? 4 : 0, () => ({ op: 'hold', job: job() })],
+    [has('holds') ? 3 : 0, () => ({ op: draw.chance(0.8) ? 'release' : 'discard', all: held.splice(0) })],
+    [has('cancels') ? 3 : 0, () => ({ op: 'cancel', of: of() })],
+    [has('cancels') && has('all') ? 1 : 0, () => ({ op: 'cancelAll', ...task() })],
+    [has('retries') ? 4 : 0, () => ({ op: 'retry', of: of() })],
+    [has('retries') && has('all') ? 1 : 0, () => ({ op: 'retryAll', ...task() })],
+    [has('runNow') ? 3 : 0, () => ({ op: 'runNow', of: of() })],
+    [has('setPriority') ? 3 : 0, () => ({ op: 'setPriority', of: of(), priority: draw.below(10) })],
+    [has('signals') ? 2 : 0, () => ({ op: 'abort', of: of() })],
+    [has('pauses') ? 2 : 0, () => ({ op: 'pause', ...task() })],
+    [has('pauses') ? 2 : 0, () => ({ op: 'resume', ...task() })],
+    [has('shared') ? 1 : 0, () => ({ op: 'pauseLimit', delay: draw.below(25) })],
+    [has('halts') ? 2 : 0, () => ({ op: 'releaseKeys', retry: draw.chance(0.5) })],
+    [has('kills') ? 1 : 0, () => ({ op: 'crash', thread: draw.below(4) })],
+    [has('forged') ? 2 : 0, () => ({ op: draw.chance(0.5) ? 'forge' : 'repeat', thread: draw.below(4) })],
+    [has('blocks') ? 2 : 0, () => ({ op: 'block', ms: draw.chance(0.1) ? 100_000 : draw.below(60) })],
+    [has('jumps') ? 1 : 0, () => ({ op: 'jump', ms: draw.below(200_000) - 100_000 })],
+    [8, () => ({ op: 'advance', ms: draw.chance(0.5) ? draw.below(3) : draw.below(25) })],
+  ]
+  const usable = weights.filter(([weight]) => weight > 0)
+  const total = usable.reduce((sum, [weight]) => sum + weight, 0)
+  const ops: Op[] = []
+  const add = (op: Omit<Op, 'n'>): void => void ops.push({ n: ops.length + 1, ...op } as Op)
+  for (let n = 1; n <= count; n++) {
+    let left = draw.next() * total
+    const [, make] = usable.find(([weight]) => (left -= weight) < 0) ?? [
+      0,
+      () => ({ op: 'advance', ms: 1 }) as Omit<Op, 'n'>,
+    ]
+    const op = make()
+    add(op)
+    if (op.op === 'hold') held.push(ops.length)
+    if (op.op === 'defer' || op.op === 'hold' || op.op === 'deferMany') made.push(ops.length)
+  }
+  if (has('close') && !calm)
+    add({
+      op: 'close',
+      timeout: draw.of([0, 5, 40, 2000]),
+      drain: draw.chance(0.7),
+      restore: draw.chance(0.7),
+    } as Omit<Op, 'n'>)
+  return ops
+}
+
+function drawJob(draw: Draw, has: (feature: Feature) => boolean, tasks: number): JobPlan {
+  const some = (feature: Feature, share = 0.4): boolean => has(feature) && draw.chance(share)
+  const mode = draw.of(['first', 'last'] as const)
+  return {
+    task: draw.below(tasks),
+    group: draw.below(2),
+    acts: Array.from({ length: 1 + draw.below(3) }, () => drawAct(draw, has, tasks)),
+    ...(some('priorities', 0.7) ? { priority: draw.below(10) } : undefined),
+    ...(some('delays')
+      ? { delay: draw.below(30) }
+      : some('runAt')
+        ? { runIn: draw.below(40) - 5 }
+        : undefined),
+    ...(some('keys', 0.6) ? { orderingKey: `k${draw.below(2)}` } : undefined),
+    ...(some('dedupe', 0.6)
+      ? {
+          dedupe: {
+            key: `${mode}${draw.below(2)}`,
+            mode,
+            ...(draw.chance(0.4) ? { ttl: 5 + draw.below(60) } : undefined),
+          },
+        }
+      : undefined),
+    ...(some('policies', 0.3) ? { attempts: 1 + draw.below(5) } : undefined),
+    ...(some('policies', 0.3)
+      ? { backoff: { type: 'fixed', delay: draw.below(20), jitter: 0.2 } as const }
+      : undefined),
+    ...(some('policies', 0.3) ? { timeout: 5 + draw.below(20) } : undefined),
+    ...(some('expiry') ? { expiresIn: 1 + draw.below(40) } : undefined),
+    ...(some('signals', 0.5) ? { signal: true } : undefined),
+    ...(some('ownIds', 0.5) ? { ownId: `own-${draw.below(8)}` } : undefined),
+    ...(some('results', 0.5) ? { awaited: true } : undefined),
+  }
+}
+
+function drawAct(draw: Draw, has: (feature: Feature) => boolean, tasks: number): Act {
+  const ms = has('short') || draw.chance(0.4) ? 0 : draw.below(12)
+  const acts: [Feature, number, () => Act][] = [
+    ['fails', 3, () => ({ do: 'fail', ms })],
+    ['permanent', 1, () => ({ do: 'fail-for-good', ms })],
+    [
+      'snoozes',
+      2,
+      () =>
+        draw.chance(0.5)
+          ? { do: 'snooze', ms, delay: draw.below(20) }
+          : { do: 'retry-later', ms, delay: draw.below(20) },
+    ],
+    ['crashes', 1, () => ({ do: 'crash', ms, code: draw.below(3) })],
+    ['memory', 1, () => ({ do: 'crash', ms, code: 1, memory: true })],
+    [
+      'hangs',
+      2,
+      () =>
+        ({
+          do: 'hang',
+          ms: draw.of([30, 60, Infinity]),
+          deaf: draw.chance(0.5),
+          onAbort: draw.of(['return', 'fail', undefined]),
+        }) as Act,
+    ],
+    ['spins', 1, () => ({ do: 'spin', ms: draw.of([10, 50, Infinity]) })],
+    ['children', 1, () => ({ do: 'defer', ms, task: draw.below(tasks) })],
+    ['results', 2, () => ({ do: 'result', ms })],
+  ]
+  const on = acts.filter(([feature]) => has(feature))
+  let left = draw.next() * (6 + on.reduce((sum, [, weight]) => sum + weight, 0)) - 6
+  if (left < 0) return { do: 'return', ms, ...(draw.chance(0.05) ? { says: true } : undefined) }
+  for (const [, weight, make] of on) if ((left -= weight) < 0) return make()
+  return { do: 'return', ms }
+}

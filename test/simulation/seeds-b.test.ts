@@ -1,0 +1,3 @@
+import { testSeeds } from './test-seeds.js'
+
+testSeeds(10_001, 10_000)

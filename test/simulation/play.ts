@@ -456,14 +456,18 @@ export class Play {
       )
     const job = this.model.add(handle, wanted, payload, false)
     this.#note(n, job, signal)
-    if ((standing.length > 0 || wanted.dedupe?.mode === 'last') && handle.state === 'blocked') {
-      this.sometimes.reached('a follower waited')
-      this.#followers.push(job)
-      job.state = 'blocked'
-      job.rank = undefined
-      job.isRankVague = job.isVague = true
-    }
+    if ((standing.length > 0 || wanted.dedupe?.mode === 'last') && handle.state === 'blocked')
+      this.#follows(job)
     if (wanted.awaited === true) this.#await(job, handle)
+  }
+
+  /** It starts after another of its dedupe key has settled, and joins the line of its ordering key then. */
+  #follows(job: ModelJob): void {
+    this.sometimes.reached('a follower waited')
+    this.#followers.push(job)
+    job.state = 'blocked'
+    job.rank = undefined
+    job.isRankVague = job.isVague = true
   }
 
   #note(n: number, job: ModelJob, signal: AbortController | undefined): void {
@@ -548,6 +552,9 @@ export class Play {
       if (job.handle.state !== 'cancelled') {
         this.sometimes.reached('a held job was released')
         this.model.release(job)
+        const { state } = job.handle
+        if (job.wanted.dedupe?.mode === 'last' && standing.length > 0 && state === 'blocked')
+          this.#follows(job)
         continue
       }
       this.sometimes.reached('a held job found a duplicate')

@@ -23,6 +23,10 @@ const recordBytes = 300
 export class History {
   readonly #completed: LRUCache<number, Job> | undefined
   readonly #others: LRUCache<number, Job> | undefined
+  /** Completed jobs that have not entered their cache yet, oldest first: they do when somebody asks. */
+  #recent: Job[] = []
+  /** Bytes that came in since they last entered: at least what they hold. */
+  #recentBytes = 0
   readonly #dropped: (job: Job) => void
   readonly #setOptions = { size: 1 }
   readonly #clock: Clock
@@ -53,21 +57,25 @@ export class History {
   keep(job: Job): void {
     const cache = this.#cacheOf(job)
     const size = sizeOf(job)
-    if (cache === undefined || size > cache.maxSize) this.#dropped(job)
-    else {
-      this.#now = job.endedAt + 1
-      this.#setOptions.size = size
-      cache.set(job.slot, job, this.#setOptions)
-    }
+    if (cache === undefined || size > cache.maxSize) return this.#dropped(job)
+    if (cache === this.#others) return this.#enter(cache, job, size)
+    this.#recent.push(job)
+    this.#recentBytes += size
+    // In a flood most would be pushed out again before anybody asked: those never enter the cache.
+    if (this.#recent.length >= 2 * cache.max)
+      for (const old of this.#recent.splice(0, cache.max)) this.#dropped(old)
+    if (this.#recentBytes > cache.maxSize / 4) this.#enterRecent()
   }
 
   /** Settled jobs that are kept, those included whose time is over and that nobody asked for since. */
   get size(): number {
+    this.#enterRecent()
     return (this.#completed?.size ?? 0) + (this.#others?.size ?? 0)
   }
 
   /** Whether the settled job is still kept. */
   has(job: Job): boolean {
+    this.#enterRecent()
     this.#now = this.#clock.now() + 1
     return this.#cacheOf(job)?.peek(job.slot) === job
   }
@@ -75,6 +83,20 @@ export class History {
   /** Gives a job up to its next generation. */
   take(job: Job): void {
     this.#cacheOf(job)?.delete(job.slot)
+  }
+
+  #enterRecent(): void {
+    const recent = this.#recent
+    if (recent.length === 0 || this.#completed === undefined) return
+    this.#recent = []
+    this.#recentBytes = 0
+    for (const job of recent) this.#enter(this.#completed, job, sizeOf(job))
+  }
+
+  #enter(cache: LRUCache<number, Job>, job: Job, size: number): void {
+    this.#now = job.endedAt + 1
+    this.#setOptions.size = size
+    cache.set(job.slot, job, this.#setOptions)
   }
 
   #cacheOf(job: Job): LRUCache<number, Job> | undefined {

@@ -104,13 +104,30 @@ export class Dispatcher {
     if (room.ready.size > 0) {
       const now = this.rooms.world.clock.now()
       const openThreads = room.openThreads
-      for (const thread of room.threads) {
-        if (thread.phase === 'open') this.#fill(room, thread, openThreads, now)
-      }
+      while (this.#round(room, openThreads, now));
       // What is left and may start found no place.
-      room.isSaturated = room.ready.peek() !== undefined
-      if (room.isSaturated) this.staffing.callIn(room)
+      const left = room.ready.peek()
+      if (left !== undefined) this.staffing.callIn(room)
+      // For one that must run alone a place may have been free, and a better job can have it.
+      room.isSaturated = left !== undefined && left.details?.runsAlone !== true
     }
+  }
+
+  /**
+   * Looks at every open thread once. A job that must run alone and is the next to start keeps threads that are not empty
+   * from taking any other, so that one of them empties for it.
+   * @returns whether it found an empty thread after keeping others from theirs: they have to be looked at again
+   */
+  #round(room: LaneRoom, openThreads: number, now: number): boolean {
+    let keptBack: Job | undefined
+    for (const thread of room.threads) {
+      if (thread.phase !== 'open') continue
+      this.#fill(room, thread, openThreads, now)
+      if (thread.window !== undefined || keptBack !== undefined) continue
+      const next = room.ready.peek()
+      if (next?.details?.runsAlone === true) keptBack = next
+    }
+    return keptBack !== undefined && room.ready.peek() !== keptBack
   }
 
   /** One message with whatever the thread may get now. */
@@ -251,6 +268,7 @@ export class Dispatcher {
     const { isValid } = execution
     thread.places.end(execution)
     giveBackLimits(job, now)
+    if (job.details?.runsAlone === true) job.details.runsAlone = false // it ended by itself: no crash is to be blamed on it
     if (!isValid) this.rooms.settler.lingeringEnded(job, now)
     else if (ending === null) this.rooms.settler.completed(job, undefined, now)
     else if (typeof ending === 'string') this.rooms.settler.completed(job, ending, now)

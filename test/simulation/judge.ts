@@ -63,7 +63,7 @@ export class Judge {
       (job) => job.lane === thread.fake.lane && !job.isVague && model.mayStartNow(job),
     )
     for (const { job } of given) {
-      if (!job.isVague && !job.mayRunAlone && passed.length > 0)
+      if (!job.isVague && passed.length > 0)
         this.#chosen.push({ job, passedOver: passed })
     }
   }
@@ -112,8 +112,12 @@ export class Judge {
       if (limits.length > 0 || job.wanted.orderingKey !== undefined || job.expiresAt < Infinity)
         model.wrong('I10', `${name} was sent ahead and has a key, a limit or an expiry`)
     }
-    if (job.mayRunAlone) thread.isDoubtful = true
-    if (job.mayRunAlone) model.sometimes.reached('a job ran alone after a crash')
+    if (job.runsAlone) {
+      if (thread.execs.length > 0) model.wrong('I14', `${name} must run alone and was given a thread that is not empty`)
+      thread.isKept = true
+      model.sometimes.reached('a job ran alone after a crash')
+    } else if (thread.isKept && thread.execs.length > 0)
+      model.wrong('I14', `${name} was given a thread that is kept for another`)
     this.#checkLine(job, name)
     for (const limit of limits) {
       limit.running.push(exec)
@@ -195,6 +199,7 @@ export class Judge {
     exec.isDone = true
     for (const limit of exec.limits) limit.running = limit.running.filter((other) => other !== exec)
     exec.thread.execs = exec.thread.execs.filter((other) => other !== exec)
+    if (exec.thread.execs.length === 0) exec.thread.isKept = false
   }
 
   /** The scheduler is about to read what a thread says. */
@@ -210,6 +215,7 @@ export class Judge {
   }
 
   #told(exec: Exec): void {
+    exec.job.runsAlone = false
     if (isSettled(exec.job.handle.state)) this.#model.sometimes.reached('a zombie reported a result')
     this.over(exec)
   }
@@ -223,7 +229,7 @@ export class Judge {
     if (!thread.wasStopped && begun.length === 1 && thread.fake.lane === 'io')
       sometimes.reached('a crash blamed one job of a shared thread')
     for (const exec of [...thread.execs]) {
-      if (!thread.wasStopped && begun.length > 1) exec.job.mayRunAlone = true
+      if (!thread.wasStopped && begun.length > 1 && thread.fake.lane === 'io') exec.job.runsAlone = true
       this.over(exec)
     }
   }
@@ -393,14 +399,24 @@ export class Judge {
       if (!thread.isOpen || thread.isGone || thread.wasStopped || thread.fake.isDying) continue
       if (thread.execs.some((exec) => isLate(exec, model))) thread.isDoubtful = lane === 'io'
       if (thread.execs.length >= places[lane]) continue
-      if (thread.execs.some((exec) => exec.job.mayRunAlone)) thread.isDoubtful = true
-      if (thread.isDoubtful) continue
-      const lanesJobs = model.jobs.filter((job) => job.lane === lane && job.state === 'ready')
-      if (lanesJobs.some((job) => job.mayRunAlone)) continue
-      const idle = lanesJobs.find((job) => model.mayStartNow(job))
+      if (thread.isDoubtful || thread.isKept) continue
+      const able = model.jobs.filter((job) => job.lane === lane && model.mayStartNow(job))
+      const idle = able.find((job) => thread.execs.length === 0 || !this.#mayWait(job, able))
       if (idle !== undefined)
         model.wrong('I14', `job ${idle.payload} is ready and a place of lane ${lane} is free`)
     }
+  }
+
+  /**
+   * Whether a place of a thread that is not empty may stay free although this job could start: only because the job
+   * must run alone, or because one that must is before it by rule 6.1, and the thread is being emptied for that one.
+   */
+  #mayWait(job: ModelJob, able: readonly ModelJob[]): boolean {
+    if (job.runsAlone) return true
+    return able.some(
+      (other) =>
+        other.runsAlone && (other.isVague || job.isVague || !this.#model.isBefore(job, other)),
+    )
   }
 
   #checkCounts(stats: Stats): void {

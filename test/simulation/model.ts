@@ -32,8 +32,10 @@ export interface ModelThread {
   isOpen: boolean
   isGone: boolean
   wasStopped: boolean
-  /** It may take nothing for a reason that cannot be seen: it may have been retired, or kept for one job. */
+  /** It may take nothing for a reason that cannot be seen: it may have been retired. */
   isDoubtful: boolean
+  /** It got a job that must run alone and has not been empty since. */
+  isKept: boolean
   /** What it holds, in the order sent. */
   execs: Exec[]
 }
@@ -77,7 +79,8 @@ export interface ModelJob {
   execs: Exec[]
   accepts: number
   settles: number
-  mayRunAlone: boolean
+  /** Its thread crashed among others and nobody could be blamed: it gets a thread to itself. */
+  runsAlone: boolean
   outOfMemory: boolean
   isRestored: boolean
 }
@@ -129,7 +132,7 @@ export class Model {
       priority: wanted.priority ?? 5, acceptedAt: now, runAt: now + waits, readyAt: now, isVague: false,
       expiresAt: isHeld ? Infinity : now + waits + expiresIn, state: isHeld ? 'held' : waits > 0 ? 'scheduled' : 'ready',
       rank: undefined, isRankVague: false, generation: 1, last: 'none', attempt: 0, repeats: false, executions: 0, execs: [],
-      accepts: 1, settles: 0, mayRunAlone: false, outOfMemory: false, isRestored: false,
+      accepts: 1, settles: 0, runsAlone: false, outOfMemory: false, isRestored: false,
     } // prettier-ignore
     if (this.byId.has(job.id) && !isSettled(this.byId.get(job.id)?.handle.state ?? 'completed'))
       this.wrong('I2', `id ${job.id} was given twice`)
@@ -146,7 +149,7 @@ export class Model {
     const job: ModelJob = {
       ...old, seq: this.jobs.length, handle, acceptedAt: now, runAt, readyAt: now, isVague: true, isRestored: true,
       expiresAt: Infinity, priority: snapshot.priority, state: handle.state, last: 'none', attempt: snapshot.attempt,
-      execs: [], accepts: 1, settles: 0, isRankVague: true, mayRunAlone: false, outOfMemory: true,
+      execs: [], accepts: 1, settles: 0, isRankVague: true, runsAlone: false, outOfMemory: true,
     } // prettier-ignore
     if (expiresIn !== undefined) job.expiresAt = Infinity
     this.jobs.push(job)
@@ -274,7 +277,7 @@ export class Model {
 
   /** Ready, with nobody, and let through by everything it has to pass. */
   mayStartNow(job: ModelJob): boolean {
-    if (job.state !== 'ready' || job.mayRunAlone || this.pausedTasks.has(job.task)) return false
+    if (job.state !== 'ready' || this.pausedTasks.has(job.task)) return false
     if (job.expiresAt <= this.now()) return false
     if (job.execs.some((exec) => !exec.isOver)) return false
     return this.limitsOf(job).every((limit) => this.isOpen(limit))

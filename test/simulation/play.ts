@@ -207,6 +207,7 @@ export class Play {
       isGone: false,
       wasStopped: false,
       isDoubtful: false,
+      isKept: false,
       execs: [],
     }
     model.threads.push(thread)

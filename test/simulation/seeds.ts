@@ -34,19 +34,12 @@ async function withOneMoreCrash(plan: Plan, played: Played): Promise<Played['bro
   }
 }
 
-/**
- * Seeds whose verdict is not understood yet, whether it is the scheduler or the model that is wrong: 6702 (I10),
- * 7893, 9063, 9519 and 19757 (I14, around jobs that run alone after a crash). `SIM_SEED=6702 npm run sim` shows one.
- */
-const openSeeds: ReadonlySet<number> = new Set([6702, 7893, 9063, 9519, 19757])
-
 export async function playSeeds(
   from: number,
   count: number,
   sometimes: Sometimes,
 ): Promise<{ played: number; failure: string | undefined; seed?: number; invariant?: string }> {
   for (let seed = from; seed < from + count; seed++) {
-    if (openSeeds.has(seed)) continue
     const { broken } = await playSeed(seed, sometimes)
     if (broken === undefined) continue
     const first = `seed ${seed} breaks ${broken.invariant}: ${broken.what}`

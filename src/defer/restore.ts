@@ -89,7 +89,6 @@ function repeatsAttempt(state: JobState, attempt: number, errors: readonly Attem
 
 function lineRank(state: JobState, attempt: number): RestoredJob['lineRank'] {
   if (state === 'blocked') return 1
-  if (state === 'held') return undefined // it joins as if it were released
   return state === 'scheduled' && attempt === 0 ? undefined : 0
 }
 

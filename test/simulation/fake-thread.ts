@@ -60,6 +60,7 @@ export class FakeThread implements ThreadPort {
   #willReport = false
   /** Its loop does not turn. */
   #isSpinning = false
+  #stays = false
   #state: 'alive' | 'dying' | 'gone' = 'alive'
 
   constructor(
@@ -113,7 +114,13 @@ export class FakeThread implements ThreadPort {
   }
 
   terminate(): void {
-    if (this.#state === 'alive') this.#exit({ exitCode: 1 }, this.#script.exitsInMs ?? 0)
+    const exitsInMs = this.#stays ? Infinity : (this.#script.exitsInMs ?? 0)
+    if (this.#state === 'alive') this.#exit({ exitCode: 1 }, exitsInMs)
+  }
+
+  /** From here on it never exits when it is stopped. */
+  stay(): void {
+    if (this.lane !== 'main') this.#stays = true
   }
 
   /** Says something, also something forged. */

@@ -77,8 +77,8 @@ export interface Plan {
   maxQueued: number
   keep: { completed: number; failed: number }
   limit: { concurrency?: number; rate?: { limit: number; per: number } }
-  /** Shares of starts of threads that go wrong, and how slow they are. */
-  starts: { fail: number; exit: number; throws: number; slowMs: number; exitMs: number }
+  /** Shares of starts of threads that go wrong, how slow they are, and whether they stay when `close` stops them. */
+  starts: { fail: number; exit: number; throws: number; slowMs: number; exitMs: number; stays: boolean }
   /** The timer wakes early sometimes. */
   early: boolean
   /** Nothing but crashes goes wrong and nothing depends on time: one more crash must not change any outcome (I26). */
@@ -150,6 +150,7 @@ export function drawPlan(seed: number): Plan {
       throws: has('badStarts') ? 0.1 : 0,
       slowMs: has('slowStarts') ? 1 + below(20) : 0,
       exitMs: has('slowExits') ? 1 + below(8) : 0,
+      stays: has('slowExits') && seed % 2 === 0,
     },
     early: has('early'),
     tasks,

@@ -210,7 +210,8 @@ export class VirtualWorld implements World {
 function earliest(heads: readonly Happening[]): Happening | undefined {
   let first = heads[0]
   for (const head of heads) {
-    const isBefore = first !== undefined && (head.at < first.at || (head.at === first.at && head.order < first.order))
+    const isBefore =
+      first !== undefined && (head.at < first.at || (head.at === first.at && head.order < first.order))
     if (isBefore) first = head
   }
   return first

@@ -104,30 +104,15 @@ export class Dispatcher {
     if (room.ready.size > 0) {
       const now = this.rooms.world.clock.now()
       const openThreads = room.openThreads
-      while (this.#round(room, openThreads, now));
+      for (const thread of room.threads) {
+        if (thread.phase === 'open') this.#fill(room, thread, openThreads, now)
+      }
       // What is left and may start found no place.
       const left = room.ready.peek()
       if (left !== undefined) this.staffing.callIn(room)
       // For one that must run alone a place may have been free, and a better job can have it.
       room.isSaturated = left !== undefined && left.details?.runsAlone !== true
     }
-  }
-
-  /**
-   * Looks at every open thread once. A job that must run alone and is the next to start keeps threads that are not empty
-   * from taking any other, so that one of them empties for it.
-   * @returns whether it found an empty thread after keeping others from theirs: they have to be looked at again
-   */
-  #round(room: LaneRoom, openThreads: number, now: number): boolean {
-    let keptBack: Job | undefined
-    for (const thread of room.threads) {
-      if (thread.phase !== 'open') continue
-      this.#fill(room, thread, openThreads, now)
-      if (thread.window !== undefined || keptBack !== undefined) continue
-      const next = room.ready.peek()
-      if (next?.details?.runsAlone === true) keptBack = next
-    }
-    return keptBack !== undefined && room.ready.peek() !== keptBack
   }
 
   /** One message with whatever the thread may get now. */

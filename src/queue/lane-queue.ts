@@ -72,7 +72,7 @@ export class LaneQueue {
   /** Takes a job out, wherever it is. */
   remove(job: Job): void {
     this.size--
-    if (job.details?.runsAlone === true) this.#port.wake(this.#lane) // places may have been kept free for it
+    if (job.details?.runsAlone === true) this.#port.wake(this.#lane) // places were kept free until it had its own
     const gates = job.details?.gates
     if (gates === undefined) return this.#free.remove(job)
     const group = this.#groups.get(gates.name)

@@ -80,7 +80,7 @@ function checkSource(model: Model, job: ModelJob, name: EventName, event: JobEve
   } else if (isReport) {
     if (!job.hasReported) model.wrong('I4', `${what}, and its current execution reported no end`)
     job.hasReported = false
-  } else if (name === 'started') job.heardProgress = 0
+  }
 }
 
 function checkStarted(model: Model, job: ModelJob, event: JobEventData, offset: number, what: string): void {

@@ -50,6 +50,13 @@ export class Judge {
     for (const { job } of given) if (!job.isVague) this.#chosen.push({ job, passedOver: passed })
   }
 
+  /** The job's priority changes: choices that were made before it and are not judged yet would be judged by it. */
+  reprioritised(job: ModelJob): void {
+    this.#chosen = this.#chosen
+      .filter((one) => one.job !== job)
+      .map((one) => ({ ...one, passedOver: one.passedOver.filter((other) => other !== job) }))
+  }
+
   /** What was sent ahead and can no longer be taken has been taken back. */
   noteRecalls(): void {
     for (const { fake, execs } of this.#model.threads) {

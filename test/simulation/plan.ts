@@ -114,14 +114,34 @@ const calmFeatures: readonly Feature[] = [
   'keys', 'priorities', 'concurrency', 'shared', 'many', 'fails', 'permanent', 'crashes', 'delays', 'results', 'short',
 ] // prettier-ignore
 
+/**
+ * Some seeds draw from few features, so that what needs several at once comes often enough: crowds of short jobs that are
+ * sent ahead of their turn and called back, and lines that halt while their head still runs.
+ */
+const rushFeatures: readonly Feature[] = [
+  'priorities', 'pauses', 'cancels', 'setPriority', 'retries', 'fails', 'snoozes', 'hangs', 'spins', 'crashes', 'kills', 'close', 'blocks',
+] // prettier-ignore
+const haltFeatures: readonly Feature[] = ['delays', 'priorities', 'cancels', 'retries', 'fails', 'permanent', 'policies', 'close'] // prettier-ignore
+
+function drawFeatures(
+  draw: Draw,
+  { calm, rush, halt }: { calm: boolean; rush: boolean; halt: boolean },
+): Feature[] {
+  const share = draw.of([0.15, 0.3, 0.5])
+  const drawn = features.filter((one) => draw.chance(share))
+  if (calm) return drawn.filter((one) => calmFeatures.includes(one))
+  if (rush) return ['short', 'many', ...drawn.filter((one) => rushFeatures.includes(one))]
+  if (halt) return ['keys', 'halts', 'hangs', ...drawn.filter((one) => haltFeatures.includes(one))]
+  return drawn
+}
+
 /** The plan of a seed. */
 export function drawPlan(seed: number): Plan {
   const draw = new Draw(seed)
   const calm = seed % 50 === 7
-  const share = draw.of([0.15, 0.3, 0.5])
-  const on = new Set<Feature>(
-    features.filter((one) => draw.chance(share) && (!calm || calmFeatures.includes(one))),
-  )
+  const rush = seed % 20 === 3
+  const halt = seed % 20 === 13
+  const on = new Set(drawFeatures(draw, { calm, rush, halt }))
   const has = (feature: Feature): boolean => on.has(feature)
   const tasks = Array.from({ length: 1 + draw.below(4) }, () => drawTask(draw, has, calm))
   const { below, chance } = { below: (n: number) => draw.below(n), chance: (p: number) => draw.chance(p) }
@@ -154,7 +174,7 @@ export function drawPlan(seed: number): Plan {
     },
     early: has('early'),
     tasks,
-    ops: drawOps(draw, has, tasks.length, count, calm),
+    ops: drawOps(draw, has, tasks.length, count, { calm, rush }),
   }
 }
 
@@ -185,7 +205,7 @@ function drawOps(
   has: (feature: Feature) => boolean,
   tasks: number,
   count: number,
-  calm: boolean,
+  { calm, rush }: { calm: boolean; rush: boolean },
 ): Op[] {
   const made: number[] = []
   const held: number[] = []
@@ -229,7 +249,12 @@ function drawOps(
     if (op.op === 'hold') held.push(ops.length)
     if (op.op === 'defer' || op.op === 'hold' || op.op === 'deferMany') made.push(ops.length)
   }
-  if (has('close') && !calm)
+  const closes = has('close') && !calm
+  if (closes && rush) {
+    add({ op: 'deferMany', jobs: Array.from({ length: 8 }, job) } as Omit<Op, 'n'>)
+    add({ op: 'advance', ms: draw.below(2) } as Omit<Op, 'n'>)
+  }
+  if (closes)
     add({
       op: 'close',
       timeout: draw.of([0, 5, 40, 2000]),

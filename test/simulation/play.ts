@@ -39,7 +39,8 @@ export class Play {
       }
       if (stage.model.broken === undefined) await this.#ending.end()
     } catch (error) {
-      stage.model.wrong('crash', error instanceof Error ? (error.stack ?? error.message) : String(error))
+      const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
+      stage.model.wrong(what.includes('job cannot become') ? 'I5' : 'crash', what)
     }
     const { model, trace } = stage
     const ends = Object.fromEntries(model.jobs.map((job) => [`${job.payload}`, job.handle.state]))
@@ -81,6 +82,7 @@ export class Play {
       case 'setPriority': {
         const job = this.#stage.some(op.of)
         if (job === undefined || !scheduler.setPriority(job.id, op.priority)) return
+        this.#stage.judge.reprioritised(job)
         job.priority = op.priority
         return job.handle.state === 'running'
           ? undefined

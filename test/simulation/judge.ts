@@ -1,6 +1,6 @@
 /** Holds the scheduler against the model: at every message, every event and every quiet moment. README.md lists what is judged where. */
 import type { EventName } from '../../src/events/event-types.js'
-import { idSeparator, type FromThread, type RunMessage } from '../../src/threads/protocol.js'
+import type { FromThread, RunMessage } from '../../src/threads/protocol.js'
 import type { Stats } from '../../src/stats.js'
 import { checkEvent, type JobEventData } from './check-events.js'
 import { checkCounts, checkDuplicates, checkExpiry, checkWork } from './check-quiet.js'
@@ -31,7 +31,7 @@ export class Judge {
     model.refresh()
     this.noteRecalls()
     const given: Exec[] = []
-    for (const [index, id] of run.ids.split(idSeparator).entries()) {
+    for (const [index, id] of thread.fake.idsOf(run).entries()) {
       const token = run.tokens?.[index] ?? run.first + index
       const job = model.byId.get(id)
       if (job === undefined) return model.wrong('I2', `${id} was started and never accepted`)

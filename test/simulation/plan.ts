@@ -128,7 +128,7 @@ function drawFeatures(
   { calm, rush, halt }: { calm: boolean; rush: boolean; halt: boolean },
 ): Feature[] {
   const share = draw.of([0.15, 0.3, 0.5])
-  const drawn = features.filter((one) => draw.chance(share))
+  const drawn = features.filter(() => draw.chance(share))
   if (calm) return drawn.filter((one) => calmFeatures.includes(one))
   if (rush) return ['short', 'many', ...drawn.filter((one) => rushFeatures.includes(one))]
   if (halt) return ['keys', 'halts', 'hangs', ...drawn.filter((one) => haltFeatures.includes(one))]

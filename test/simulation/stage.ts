@@ -68,6 +68,7 @@ export class Stage {
   /** The next scheduler, after the last was closed. */
   renew(): void {
     this.doThreadsStay = false
+    this.world.changeIds()
     this.model = this.#newModel()
     this.judge = new Judge(this.model)
     this.scheduler = this.#newScheduler()

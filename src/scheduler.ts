@@ -207,7 +207,11 @@ export class Scheduler {
     return isRetried
   }
 
-  /** Retries every failed, cancelled or expired job (of a task) that is still kept. @returns how many */
+  /**
+   * Retries every failed, cancelled or expired job (of a task) that is still kept: all of them, or none.
+   * @returns how many
+   * @throws QueueFullError when there is no room for all, ClosedError
+   */
   retryAll(filter: { task?: string | Task } = {}): number {
     if (this.#rooms.closing !== undefined) throw new ClosedError()
     const count = this.#rooms.operations.retryAll(ownOptions('retryAll', filter, taskNames)['task'])

@@ -52,11 +52,13 @@ export function checkExpiry(model: Model): void {
 }
 
 /** Every job is counted once, in the state it has (I20), and its bytes (I29). */
-export function checkCounts(model: Model, stats: Stats): void {
+export function checkCounts(model: Model, stats: Stats, when = ''): void {
+  const wrong = (invariant: string, what: string): void =>
+    model.wrong(when === '' ? invariant : 'I2', when + what)
   const settled = stats.completed + stats.failed + stats.cancelled + stats.expired
   const waiting = stats.held + stats.scheduled + stats.blocked + stats.ready + stats.retrying
   const sum = waiting + stats.running + settled
-  if (sum !== stats.accepted) model.wrong('I20', `${sum} jobs in all states, ${stats.accepted} accepted`)
+  if (sum !== stats.accepted) wrong('I20', `${sum} jobs in all states, ${stats.accepted} accepted`)
   const seen = { held: 0, scheduled: 0, blocked: 0, ready: 0, running: 0, retrying: 0 }
   let bytes = 0
   for (const { state, payload, group } of model.live) {
@@ -66,11 +68,11 @@ export function checkCounts(model: Model, stats: Stats): void {
   }
   for (const state of ['held', 'scheduled', 'blocked', 'ready', 'running', 'retrying'] as const)
     if (seen[state] !== stats[state])
-      model.wrong('I20', `stats count ${stats[state]} ${state}, there are ${seen[state]}`)
+      wrong('I20', `stats count ${stats[state]} ${state}, there are ${seen[state]}`)
   let accepts = 0
   for (const job of model.jobs) accepts += job.accepts
-  if (accepts !== stats.accepted) model.wrong('I20', `${stats.accepted} accepted instead of ${accepts}`)
-  if (bytes !== stats.queuedBytes) model.wrong('I29', `${stats.queuedBytes} bytes queued instead of ${bytes}`)
+  if (accepts !== stats.accepted) wrong('I20', `${stats.accepted} accepted instead of ${accepts}`)
+  if (bytes !== stats.queuedBytes) wrong('I29', `${stats.queuedBytes} bytes queued instead of ${bytes}`)
 }
 
 /** One unsettled job per dedupe key, and in mode `last` one follower (I16). */

@@ -1,8 +1,8 @@
 /** What a user hands over: defers, held jobs, many at once, and whom they meet by their dedupe keys. */
-import { isDeepStrictEqual } from 'node:util'
 import type { Job } from '../../src/defer/job-handle.js'
 import type { DeferOptions } from '../../src/task/defer-options.js'
 import type { Task } from '../../src/task/define-task.js'
+import { checkCounts } from './check-quiet.js'
 import { isSettled, type ModelJob } from './model.js'
 import type { JobPlan } from './plan.js'
 import type { Stage, Wait } from './stage.js'
@@ -103,10 +103,9 @@ export class Deferring {
     const waits = job.wanted.delay ?? job.wanted.runIn ?? 0
     twin.isVague = twin.isRankVague = true
     if (waits > 0) {
-      const before = twin.runAt
       const runAt = this.#stage.scheduler.job(twin.id)?.runAt ?? 0
       twin.runAt = runAt - this.#stage.wallOffset
-      if (twin.expiresAt < Infinity) twin.expiresAt += twin.runAt - before
+      this.#stage.model.expireAnew(twin)
       twin.state = twin.handle.state
       if (twin.state === 'scheduled') twin.rank = undefined
     }
@@ -159,9 +158,8 @@ export class Deferring {
     sometimes.reached('a debounced job took a new payload')
     const waits = wanted.delay ?? wanted.runIn ?? 0
     if (waits <= 0) return
-    const before = job.runAt
     job.runAt = model.now() + waits
-    if (job.expiresAt < Infinity) job.expiresAt += job.runAt - before
+    model.expireAnew(job)
     if (job.handle.state !== 'scheduled') return
     job.rank = undefined
     job.state = 'scheduled'
@@ -238,14 +236,14 @@ export class Deferring {
 
   /** @returns the code of the refusal, if it was one; a refusal must leave no trace */
   #try(run: () => void): string | undefined {
-    const before = this.#stage.scheduler.stats()
+    const { model, scheduler } = this.#stage
     try {
       run()
       return undefined
     } catch (error) {
       const code = (error as { code?: string }).code ?? String(error)
-      if (!isDeepStrictEqual(this.#stage.scheduler.stats(), before))
-        this.#stage.model.wrong('I2', `a defer was refused (${code}) and left a trace`)
+      model.refresh()
+      checkCounts(model, scheduler.stats(), `a defer was refused (${code}) and left a trace: `)
       if (code === 'ERR_SIDEWORK_QUEUE_FULL') this.#stage.sometimes.reached('the queue was full')
       else if (code === 'ERR_SIDEWORK_ID_TAKEN') this.#stage.sometimes.reached('an own id was taken')
       else this.#stage.model.wrong('I2', `a defer was refused: ${code}`)

@@ -9,6 +9,8 @@ import type { Stage } from './stage.js'
 const quietRounds = 12
 
 export class Ending {
+  /** Closed for good: nothing is left to end. */
+  isOver = false
   readonly #stage: Stage
   readonly #deferring: Deferring
   readonly #operating: Operating
@@ -30,8 +32,10 @@ export class Ending {
         before.wrong('I1', `job ${job.payload} settled ${job.settles} times in ${job.accepts} generations`)
     }
     if (before.broken !== undefined) return
-    this.#stage.renew()
-    if (op.restore) this.#restore(before, report)
+    if (op.restore) {
+      this.#stage.renew()
+      this.#restore(before, report)
+    } else this.isOver = true
   }
 
   #restore(before: Model, report: CloseReport): void {

@@ -221,6 +221,12 @@ export class Model {
     }
   }
 
+  /** It waits until another instant: its time to start is counted from there. */
+  expireAnew(job: ModelJob): void {
+    const expiresIn = job.wanted.expiresIn ?? this.taskOf(job.task).expiresIn ?? Infinity
+    if (job.expiresAt < Infinity) job.expiresAt = job.runAt + expiresIn
+  }
+
   taskOf(task: number): TaskPlan {
     const found = this.plan.tasks[task]
     if (found === undefined) throw new Error(`no task ${task}`)

@@ -91,7 +91,7 @@ export const mutants: readonly Mutant[] = [
   m('a job that must run alone shares its thread', 'dispatch/dispatcher.ts', '!thread.isExclusive && job.details?.runsAlone !== true', 'true'),
   m('restore runs held jobs', 'scheduler.ts', ' && !isHeld(snapshot)', ''),
   m('restore takes the failure of an earlier generation for this one', 'defer/restore.ts', ' || last.error.message !== error?.message', ''),
-  m('a completed job can be retried', 'operations.ts', " || job.state === 'completed'", ''),
+  m('a completed job can be retried', 'operations.ts', " || job.state === 'completed' || !history.has(job)", ' || !history.has(job)'),
   m('an empty line is kept', 'queue/ordering-lines.ts', '      this.#lines.delete(key)\n', ''),
   m('progress of a stopped attempt is told', 'dispatch/dispatcher.ts', 'if (execution === undefined || job === undefined || !execution.isValid) {', 'if (execution === undefined || job === undefined) {'),
 ] // prettier-ignore

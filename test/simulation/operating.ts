@@ -66,7 +66,10 @@ export class Operating {
     try {
       this.#stage.scheduler.retryAll(task === undefined ? {} : { task: this.#stage.task(task) })
     } catch {
-      // The queue is full: those before it were retried.
+      for (const [index, job] of this.#stage.model.jobs.entries())
+        if (job.handle.state !== before[index])
+          this.#stage.model.wrong('I2', `retryAll was refused, and job ${job.payload} is ${job.handle.state}`)
+      return this.#stage.sometimes.reached('retryAll was refused as a whole')
     }
     for (const [index, job] of this.#stage.model.jobs.entries()) {
       if (isSettled(before[index] ?? 'held') && !isSettled(job.handle.state)) this.#revived(job, false)

@@ -37,7 +37,7 @@ export class Play {
         await this.#do(op)
         if (stage.model.broken !== undefined) break
       }
-      if (stage.model.broken === undefined) await this.#ending.end()
+      if (stage.model.broken === undefined && !this.#ending.isOver) await this.#ending.end()
     } catch (error) {
       const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
       stage.model.wrong(what.includes('job cannot become') ? 'I5' : 'crash', what)

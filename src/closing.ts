@@ -65,7 +65,7 @@ export class Closing {
   #stopStarting(): void {
     const { dispatcher } = this.#port
     dispatcher.isPaused = true
-    dispatcher.recallAll()
+    dispatcher.recall.fromAll()
   }
 
   /** Step 3. */
@@ -73,17 +73,17 @@ export class Closing {
     if (this.#step !== 'draining') return
     this.#step = 'stopping'
     this.#stopStarting()
-    this.#port.dispatcher.longestGraceMs = longestGraceMs
-    this.#port.dispatcher.tellAll(
+    this.#port.dispatcher.overdue.tellAll(
       'ERR_SIDEWORK_CLOSING',
       'The scheduler is closing and its deadline has passed.',
+      longestGraceMs,
     )
     this.#grace = this.#port.agenda.alarm(this.#port.clock.now() + this.#graceMs(), () => this.#leave())
     this.moved()
   }
 
   #graceMs(): number {
-    return Math.min(longestGraceMs, this.#port.dispatcher.longestKillAfterMs)
+    return Math.min(longestGraceMs, this.#port.dispatcher.overdue.longestKillAfterMs)
   }
 
   /** Steps 4 and 5. */

@@ -6,21 +6,54 @@
  * One alarm per thread looks after the earliest deadline of its executions, so that starting a job arms no timer.
  */
 import { SideworkError } from '../errors.js'
-import type { Job } from '../job/job.js'
+import { giveBackLimits, type Job } from '../job/job.js'
 import type { Outcome } from '../job/outcome.js'
 import { serializeError } from '../job/serialized-error.js'
-import type { Dispatcher } from './dispatcher.js'
+import type { Crew } from './crew.js'
+import type { DispatchRooms } from './dispatch-rooms.js'
 import type { Execution } from './execution.js'
+import type { LaneRoom } from './lane-room.js'
 import type { LaneThread } from './lane-thread.js'
+import type { Recall } from './recall.js'
+import type { Staffing } from './staffing.js'
 
 /** A retired thread's neighbours may go on this long. */
 const retiredForMs = 5 * 60_000
 
 export class Overdue {
-  readonly #dispatcher: Dispatcher
+  readonly #rooms: DispatchRooms
+  readonly #crew: Crew
+  readonly #recall: Recall
+  readonly #staffing: Staffing
+  readonly #dispatch: (room: LaneRoom) => void
+  /** Handlers were told that the scheduler is closing. */
+  isClosing = false
+  /** Longest grace before force; shorter while closing. */
+  #longestGraceMs = Infinity
+  /** Main-lane handlers that went on after they were given up. */
+  abandoned = 0
 
-  constructor(dispatcher: Dispatcher) {
-    this.#dispatcher = dispatcher
+  constructor(
+    rooms: DispatchRooms,
+    crew: Crew,
+    recall: Recall,
+    staffing: Staffing,
+    dispatch: (room: LaneRoom) => void,
+  ) {
+    this.#rooms = rooms
+    this.#crew = crew
+    this.#recall = recall
+    this.#staffing = staffing
+    this.#dispatch = dispatch
+  }
+
+  /** The job has its place: an attempt is charged, and its time runs. */
+  begin(thread: LaneThread, execution: Execution, job: Job, now: number): void {
+    execution.phase = 'running'
+    this.#rooms.journal.start(job, now)
+    const timeoutMs = timeoutOf(job)
+    execution.deadlineAt = now + timeoutMs
+    if (execution.deadlineAt < thread.watchAt) this.watch(thread, execution.deadlineAt)
   }
 
   /** Looks after the thread no later than `at`. */
@@ -28,25 +61,44 @@ export class Overdue {
     if (at >= thread.watchAt) return
     thread.watch?.disarm()
     thread.watchAt = at
-    thread.watch = this.#dispatcher.rooms.agenda.alarm(at, (now) => this.#look(thread, now))
+    thread.watch = this.#rooms.agenda.alarm(at, (now) => this.#look(thread, now))
   }
 
-  /** Takes the token away, tells the handler, and gives it the task's grace to end. */
-  stop(
-    thread: LaneThread,
-    execution: Execution,
-    job: Job,
-    outcome: Outcome,
-    reason: { code: string; message: string },
-    now: number,
-  ): void {
+  /** Takes a running job's token away, tells its handler to stop, and gives it the task's grace to end. */
+  stop(job: Job, outcome: Outcome, code: string, message: string): void {
+    const thread = this.#crew.threadOf(job)
+    const execution = thread?.places.find(job.token)
+    if (thread === undefined || execution === undefined) return
+    const now = this.#rooms.world.clock.now()
+    if (execution.phase === 'prefetched') this.begin(thread, execution, job, now)
     execution.phase = 'stopping'
     execution.stoppedAt = now
-    execution.deadlineAt = now + Math.min(job.task.policy.killAfterMs, this.#dispatcher.longestGraceMs)
-    this.#dispatcher.rooms.settler.endedEarly(job, outcome, now)
-    thread.port.post({ kind: 'abort', token: execution.token, ...reason })
+    execution.deadlineAt = now + Math.min(job.task.policy.killAfterMs, this.#longestGraceMs)
+    this.#rooms.settler.endedEarly(job, outcome, now)
+    thread.port.post({ kind: 'abort', token: execution.token, code, message })
     this.watch(thread, execution.deadlineAt)
-    if (this.#dispatcher.recall(thread)) this.#dispatcher.dispatch(this.#dispatcher.lanes[thread.lane])
+    if (this.#recall.from(thread)) this.#dispatch(this.#crew.lanes[thread.lane])
+  }
+
+  /** Tells every running handler to stop, without taking its token: what it still finishes counts. */
+  tellAll(code: string, message: string, longestGraceMs: number): void {
+    this.isClosing = true
+    this.#longestGraceMs = longestGraceMs
+    for (const thread of this.#crew.threads) {
+      for (const { token, phase } of thread.places.values()) {
+        if (phase === 'running') thread.port.post({ kind: 'abort', token, code, message })
+      }
+    }
+  }
+
+  /** The longest grace that a running job's task asks for. */
+  get longestKillAfterMs(): number {
+    let longest = 0
+    for (const thread of this.#crew.threads) {
+      for (const { job } of thread.places.values())
+        longest = Math.max(longest, job?.task.policy.killAfterMs ?? 0)
+    }
+    return longest
   }
 
   /** Messages that wait are read first: a blocked main thread must not take a finished job for a late one. */
@@ -93,18 +145,29 @@ export class Overdue {
   #tooLong(job: Job, timeoutMs: number): void {
     const message = `An attempt of task '${job.task.name}' ran longer than its timeout of ${timeoutMs} ms.`
     const error = serializeError(new SideworkError('ERR_SIDEWORK_TIMEOUT', message))
-    this.#dispatcher.stop(job, { kind: 'timed-out', error }, 'ERR_SIDEWORK_TIMEOUT', message)
+    this.stop(job, { kind: 'timed-out', error }, 'ERR_SIDEWORK_TIMEOUT', message)
   }
 
   #force(thread: LaneThread, execution: Execution, job: Job, now: number): void {
     switch (thread.lane) {
       case 'cpu':
-        return this.#dispatcher.terminate(thread, 'timeout')
+        return this.#crew.terminate(thread, 'timeout')
       case 'io':
         return this.#retire(thread, execution, job, now)
       case 'main':
-        return this.#dispatcher.abandon(thread, execution)
+        return this.#abandon(thread, execution)
     }
+  }
+
+  /** Ends an execution that was given up while its thread goes on: its place is free, whatever its handler does. */
+  #abandon(thread: LaneThread, execution: Execution): void {
+    const { job } = execution
+    if (job === undefined) return
+    this.abandoned++
+    thread.places.end(execution)
+    giveBackLimits(job, this.#rooms.world.clock.now())
+    this.#rooms.settler.lingeringEnded(job, this.#rooms.world.clock.now())
+    this.#dispatch(this.#crew.lanes[thread.lane])
   }
 
   /** While the thread's loop answers, its neighbours may end; no new jobs come, and a new thread takes over. */
@@ -112,11 +175,11 @@ export class Overdue {
     const isAnswering = thread.heardAt >= execution.stoppedAt
     const wasRetired = execution.deadlineAt - execution.stoppedAt > job.task.policy.killAfterMs
     if (wasRetired || !thread.hasRunning || !isAnswering) {
-      return this.#dispatcher.terminate(thread, 'timeout')
+      return this.#crew.terminate(thread, 'timeout')
     }
     thread.phase = 'retiring'
     execution.deadlineAt = now + retiredForMs
-    this.#dispatcher.staffing.callIn(this.#dispatcher.lanes.io)
+    this.#staffing.callIn(this.#crew.lanes.io)
   }
 }
 

@@ -148,6 +148,12 @@ export interface Gate {
   gaveBack(now: number): void
 }
 
+/** The execution has really ended: what its start took of the limits can be had again. */
+export function giveBackLimits(job: Job, now: number): void {
+  const limits = job.details?.gates?.limits
+  if (limits !== undefined) for (const limit of limits) limit.gaveBack(now)
+}
+
 /** A job's gates. Jobs with gates of one name wait in one group. */
 export interface Gates<G extends Gate = Gate> {
   readonly name: string

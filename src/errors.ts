@@ -24,6 +24,7 @@ export type SideworkErrorCode = `ERR_SIDEWORK_${
   | 'THREAD_EXITED'
   | 'OUT_OF_MEMORY'
   | 'TIMEOUT'
+  | 'VISIBILITY_TIMEOUT'
   | 'RESULT'
   | 'RESULT_TIMEOUT'
   | 'FAILED'
@@ -116,6 +117,22 @@ export class ClosedError extends SideworkError {
   override readonly headers: Readonly<Record<string, string>> = { 'Retry-After': '5' }
   constructor(message = 'The scheduler is closed and accepts no jobs. Answer 503, or defer before close().') {
     super('ERR_SIDEWORK_CLOSED', message)
+  }
+}
+
+/** The attempt ran longer than its `timeout`. Recorded with the attempt; `signal.reason` has its code. */
+export class TimeoutError extends SideworkError {
+  override name = 'TimeoutError'
+  constructor(message: string) {
+    super('ERR_SIDEWORK_TIMEOUT', message)
+  }
+}
+
+/** The attempt was silent for longer than its `visibilityTimeout`. Recorded; `signal.reason` has its code. */
+export class VisibilityTimeoutError extends SideworkError {
+  override name = 'VisibilityTimeoutError'
+  constructor(message: string) {
+    super('ERR_SIDEWORK_VISIBILITY_TIMEOUT', message)
   }
 }
 

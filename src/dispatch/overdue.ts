@@ -1,11 +1,11 @@
 /**
- * Timeouts and cancellation, one mechanism: the token is taken away and the signal aborted, then after a grace comes
+ * Timeouts, silence and cancellation, one mechanism: the token is taken away and the signal aborted, then after a grace comes
  * force. Force is: a cpu thread is terminated; a shared thread that still answers is retired, and terminated when the
  * neighbours have ended; on the main lane the handler is given up.
  *
  * One alarm per thread looks after the earliest deadline of its executions, so that starting a job arms no timer.
  */
-import { SideworkError } from '../errors.js'
+import { TimeoutError, VisibilityTimeoutError, type SideworkError } from '../errors.js'
 import { giveBackLimits, type Job } from '../job/job.js'
 import type { Outcome } from '../job/outcome.js'
 import { serializeError } from '../job/serialized-error.js'
@@ -51,8 +51,8 @@ export class Overdue {
   begin(thread: LaneThread, execution: Execution, job: Job, now: number): void {
     execution.phase = 'running'
     this.#rooms.journal.start(job, now)
-    const timeoutMs = timeoutOf(job)
-    execution.deadlineAt = now + timeoutMs
+    execution.heardAt = now
+    execution.deadlineAt = now + Math.min(timeoutOf(job), job.task.policy.visibilityTimeoutMs)
     if (execution.deadlineAt < thread.watchAt) this.watch(thread, execution.deadlineAt)
   }
 
@@ -101,9 +101,17 @@ export class Overdue {
     return longest
   }
 
-  /** Messages that wait are read first: a blocked main thread must not take a finished job for a late one. */
+  /**
+   * Messages that wait are read first: a blocked main thread must not take a finished job for a late one, nor a lively
+   * one for lost. On the main lane what waits are callbacks of the loop, so it turns once more.
+   */
   #look(thread: LaneThread, now: number): void {
     thread.watchAt = Infinity
+    if (thread.lane !== 'main') this.#judge(thread, now)
+    else this.#rooms.world.nextTurn(() => this.#judge(thread, this.#rooms.world.clock.now()))
+  }
+
+  #judge(thread: LaneThread, now: number): void {
     if (thread.phase === 'stopping') return
     thread.port.drain()
     let nextAt = Infinity
@@ -121,15 +129,15 @@ export class Overdue {
       case 'prefetched':
         return
       case 'running':
-        return this.#timeOut(thread, execution, job, now)
+        return this.#runsLate(thread, execution, job, now)
       case 'stopping':
         return this.#force(thread, execution, job, now)
     }
   }
 
-  #timeOut(thread: LaneThread, execution: Execution, job: Job, now: number): void {
+  #runsLate(thread: LaneThread, execution: Execution, job: Job, now: number): void {
     const { atWork = execution } = thread
-    if (atWork === execution || atWork.job === undefined) return this.#tooLong(job, timeoutOf(job))
+    if (atWork === execution || atWork.job === undefined) return this.#giveUpIfLate(execution, job, now)
     // The thread has gone on. Either the report is there, or its loop does not turn: it reports within a millisecond
     // of work otherwise, so it took the job it is at just after it began this one.
     thread.port.drain()
@@ -138,14 +146,20 @@ export class Overdue {
     if (job.startedAt + timeoutMs > now) execution.deadlineAt = job.startedAt + timeoutMs
     else {
       execution.deadlineAt = Infinity
-      this.#tooLong(atWork.job, timeoutMs)
+      this.#giveUp(atWork.job, tooLong(atWork.job))
     }
   }
 
-  #tooLong(job: Job, timeoutMs: number): void {
-    const message = `An attempt of task '${job.task.name}' ran longer than its timeout of ${timeoutMs} ms.`
-    const error = serializeError(new SideworkError('ERR_SIDEWORK_TIMEOUT', message))
-    this.stop(job, { kind: 'timed-out', error }, 'ERR_SIDEWORK_TIMEOUT', message)
+  #giveUpIfLate(execution: Execution, job: Job, now: number): void {
+    const endsAt = job.startedAt + timeoutOf(job)
+    const isLostAt = execution.heardAt + job.task.policy.visibilityTimeoutMs
+    if (endsAt <= now) this.#giveUp(job, tooLong(job))
+    else if (isLostAt <= now) this.#giveUp(job, tooSilent(job))
+    else execution.deadlineAt = Math.min(endsAt, isLostAt)
+  }
+
+  #giveUp(job: Job, error: SideworkError): void {
+    this.stop(job, { kind: 'timed-out', error: serializeError(error) }, error.code, error.message)
   }
 
   #force(thread: LaneThread, execution: Execution, job: Job, now: number): void {
@@ -185,4 +199,18 @@ export class Overdue {
 
 function timeoutOf(job: Job): number {
   return job.details?.policy?.timeoutMs ?? job.task.policy.timeoutMs
+}
+
+function tooLong(job: Job): SideworkError {
+  return new TimeoutError(
+    `An attempt of task '${job.task.name}' ran longer than its timeout of ${timeoutOf(job)} ms.`,
+  )
+}
+
+function tooSilent(job: Job): SideworkError {
+  const { name, policy } = job.task
+  return new VisibilityTimeoutError(
+    `An attempt of task '${name}' was silent for longer than its visibilityTimeout of ${policy.visibilityTimeoutMs} ms. ` +
+      'Call heartbeat() or progress() more often.',
+  )
 }

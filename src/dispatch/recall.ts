@@ -5,6 +5,7 @@
 import { giveBackLimits, type Job } from '../job/job.js'
 import type { DispatchRooms } from './dispatch-rooms.js'
 import type { Crew } from './crew.js'
+import type { Execution } from './execution.js'
 import type { LaneRoom } from './lane-room.js'
 import type { LaneThread } from './lane-thread.js'
 import { Batch } from './pack.js'
@@ -31,13 +32,13 @@ export class Recall {
     const { window, claims } = thread
     if (window === undefined || claims === undefined || window.outstanding === 0) return false
     const { current } = window
-    const deadlineAt = current?.deadlineAt ?? Infinity
+    const { deadlineAt = Infinity, heardAt = 0 } = current ?? {}
     const kept = claims.recall(window.oldest) === 0 ? current?.job : undefined
     const isWanted = current?.isValid === true
     const jobs = window.takeBackFrom(
       window.oldest + (kept === undefined ? claims.takenSince(window.oldest) : 0),
     )
-    if (kept !== undefined && isWanted) this.#sendAgain(thread, kept, deadlineAt)
+    if (kept !== undefined && isWanted) this.#sendAgain(thread, kept, { deadlineAt, heardAt })
     else if (kept !== undefined) {
       const now = this.#rooms.world.clock.now()
       giveBackLimits(kept, now)
@@ -52,9 +53,8 @@ export class Recall {
   }
 
   /** The job that has the place was not taken yet: it keeps the place, under the next generation of claims. */
-  #sendAgain(thread: LaneThread, job: Job, deadlineAt: number): void {
-    const execution = thread.places.add(job)
-    execution.deadlineAt = deadlineAt
+  #sendAgain(thread: LaneThread, job: Job, watched: Pick<Execution, 'deadlineAt' | 'heardAt'>): void {
+    const execution = Object.assign(thread.places.add(job), watched)
     job.token = execution.token
     const batch = new Batch(thread.claims?.generation ?? 0, true, this.#rooms.idOf)
     batch.add(execution, job)

@@ -55,13 +55,21 @@ export class Reports {
       case 'start-failed':
         return this.#staffing.startFailed(thread, message.error)
       case 'heartbeat':
-        return undefined
+        return this.#heard(thread, message.token, now)
       case 'progress':
+        this.#heard(thread, message.token, now)
+        return this.#told(thread, message)
       case 'log':
       case 'defer':
       case 'pause-limit':
         return this.#told(thread, message)
     }
+  }
+
+  /** A sign of life of an attempt, or only of its thread's loop. */
+  #heard(thread: LaneThread, token: number, now: number): void {
+    const execution = thread.places.find(token)
+    if (execution !== undefined) execution.heardAt = now
   }
 
   #told(thread: LaneThread, message: ProgressMessage | LogMessage | DeferMessage | PauseLimitMessage): void {

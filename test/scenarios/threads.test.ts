@@ -115,6 +115,20 @@ describe('a real thread', () => {
   })
 })
 
+describe('visibilityTimeout on a real thread', () => {
+  it('ends a silent attempt and leaves a lively one alone, also while the main thread is blocked', async () => {
+    const scheduler = withThreads({ threads: { cpu: 2 } })
+    await scheduler.ready()
+    const silent = scheduler.defer('is-silent')
+    expect(await end(silent)).toEqual(['ERR_SIDEWORK_FAILED', 'ERR_SIDEWORK_VISIBILITY_TIMEOUT'])
+    const lively = scheduler.defer('beats')
+    await next(scheduler, 'started', ({ id }) => id === lively.id)
+    for (const until = performance.now() + 400; performance.now() < until;);
+    expect(await end(lively)).toBeUndefined()
+    expect(lively.snapshot().attempt).toBe(1)
+  })
+})
+
 describe('under load', () => {
   it('10,000 jobs in one burst all run, and the event loop stays free', async () => {
     const scheduler = withThreads({ threads: { cpu: 2 } })

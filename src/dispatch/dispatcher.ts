@@ -40,7 +40,12 @@ export class Dispatcher {
     const dispatch = (room: LaneRoom): void => this.dispatch(room)
     this.lanes = lanes
     this.#rooms = rooms
-    this.#crew = new Crew(lanes)
+    const { agenda } = rooms
+    this.#crew = new Crew(lanes, {
+      agenda,
+      clock: rooms.world.clock,
+      gaveUp: (thread) => this.#gaveUp(thread),
+    })
     this.recall = new Recall(rooms, this.#crew, dispatch)
     this.staffing = new Staffing(rooms, this.#crew, {
       dispatch,
@@ -138,8 +143,16 @@ export class Dispatcher {
     return this.#crew.threadOf(job)
   }
 
+  /** A thread that was terminated does not exit: what was on it is abandoned, as if it had. */
+  #gaveUp(thread: LaneThread): void {
+    this.overdue.abandoned += thread.places.values().filter(({ phase }) => phase !== 'prefetched').length
+    thread.stopReason = 'lost'
+    this.#exited(thread, { exitCode: -1 })
+  }
+
   /** A thread is gone: whoever is to blame failed, the others are ready again. */
   #exited(thread: LaneThread, exit: ThreadExit): void {
+    if (!this.lanes[thread.lane].threads.includes(thread)) return // it was given up before
     const now = this.#rooms.world.clock.now()
     const room = this.lanes[thread.lane]
     this.staffing.left(thread, exit)
@@ -156,12 +169,17 @@ export class Dispatcher {
     this.dispatch(room)
   }
 
+  /** Whether a thread wants to tear down before it ends. */
+  get hasTeardown(): boolean {
+    return this.#crew.threads.some((thread) => thread.hasTeardown)
+  }
+
   /** Stops every thread; the scheduler is closing. Who waits for a first open thread is told. */
-  stopThreads(): void {
+  stopThreads(teardownMs: number): void {
     for (const { starters } of Object.values(this.lanes)) {
       for (const { failed } of starters.splice(0)) failed(new ClosedError())
     }
-    for (const thread of this.#crew.threads) this.#crew.terminate(thread, 'closing')
+    for (const thread of this.#crew.threads) this.#crew.release(thread, 'closing', teardownMs)
   }
 }
 

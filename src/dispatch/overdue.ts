@@ -165,7 +165,7 @@ export class Overdue {
   #force(thread: LaneThread, execution: Execution, job: Job, now: number): void {
     switch (thread.lane) {
       case 'cpu':
-        return this.#crew.terminate(thread, 'timeout')
+        return this.#terminate(thread)
       case 'io':
         return this.#retire(thread, execution, job, now)
       case 'main':
@@ -184,12 +184,18 @@ export class Overdue {
     this.#dispatch(this.#crew.lanes[thread.lane])
   }
 
+  /** A replacement is asked for at once, however long the thread takes to exit. */
+  #terminate(thread: LaneThread): void {
+    this.#crew.terminate(thread, 'timeout')
+    this.#dispatch(this.#crew.lanes[thread.lane])
+  }
+
   /** While the thread's loop answers, its neighbours may end; no new jobs come, and a new thread takes over. */
   #retire(thread: LaneThread, execution: Execution, job: Job, now: number): void {
     const isAnswering = thread.heardAt >= execution.stoppedAt
     const wasRetired = execution.deadlineAt - execution.stoppedAt > job.task.policy.killAfterMs
     if (wasRetired || !thread.hasRunning || !isAnswering) {
-      return this.#crew.terminate(thread, 'timeout')
+      return this.#terminate(thread)
     }
     thread.phase = 'retiring'
     execution.deadlineAt = now + retiredForMs

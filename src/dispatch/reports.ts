@@ -51,7 +51,7 @@ export class Reports {
       case 'ended':
         return this.#ended(thread, message, now)
       case 'ready':
-        return this.#staffing.opened(thread, message.tasks)
+        return this.#staffing.opened(thread, message)
       case 'start-failed':
         return this.#staffing.startFailed(thread, message.error)
       case 'heartbeat':

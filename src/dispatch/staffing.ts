@@ -8,9 +8,9 @@ import type { Crew } from './crew.js'
 import type { DispatchRooms } from './dispatch-rooms.js'
 import type { LaneRoom } from './lane-room.js'
 import { LaneThread } from './lane-thread.js'
-import type { FromThread } from '../threads/protocol.js'
+import type { FromThread, ReadyMessage } from '../threads/protocol.js'
 
-/** A thread whose modules have not been imported by then is given up. */
+/** A thread whose modules have not been imported and set up by then is given up. */
 const startTimeoutMs = 9_000
 const firstPauseMs = 500
 const longestPauseMs = 30_000
@@ -67,11 +67,12 @@ export class Staffing {
   }
 
   /** The thread has imported its modules: its places exist. */
-  opened(thread: LaneThread, tasks: readonly string[]): void {
+  opened(thread: LaneThread, { tasks, hasTeardown = false }: ReadyMessage): void {
     if (thread.phase !== 'starting') return
     const room = this.#crew.lanes[thread.lane]
     thread.phase = 'open'
     thread.tasks = new Set(tasks)
+    thread.hasTeardown = hasTeardown
     thread.patience?.disarm()
     room.failedStarts = 0
     room.startError = undefined
@@ -93,7 +94,7 @@ export class Staffing {
   idled(thread: LaneThread, now: number): void {
     thread.idleSince = now
     const { idleTimeoutMs } = this.#crew.lanes[thread.lane].settings
-    if (thread.phase === 'retiring') this.#crew.terminate(thread, 'retired')
+    if (thread.phase === 'retiring') this.#crew.release(thread, 'retired')
     else if (idleTimeoutMs < Infinity && thread.patience?.isArmed !== true) {
       thread.patience = this.#rooms.agenda.alarm(now + idleTimeoutMs, (at) => this.#checkIdle(thread, at))
     }
@@ -123,8 +124,8 @@ export class Staffing {
     this.#pause(
       room,
       new ThreadStartError(
-        `A thread has not imported its task modules within ${startTimeoutMs / 1000} s. ` +
-          'Look for a top-level await that never settles.',
+        `A thread has not imported its task modules and run their setup() within ${startTimeoutMs / 1000} s. ` +
+          'Look for a top-level await or a setup() that never settles.',
       ),
     )
     this.#crew.terminate(thread, 'start-failed')
@@ -138,7 +139,7 @@ export class Staffing {
       thread.patience = this.#rooms.agenda.alarm(thread.idleSince + idleTimeoutMs, (at) =>
         this.#checkIdle(thread, at),
       )
-    } else if (room.openThreads > minIdle) this.#crew.terminate(thread, 'idle')
+    } else if (room.openThreads > minIdle) this.#crew.release(thread, 'idle')
   }
 
   /** After a failed start the next one waits, longer each time, so that a broken module never becomes a spawn loop. */

@@ -117,6 +117,15 @@ export interface DeferMessage {
   readonly options?: object
 }
 
+/** The task modules are imported and set up. */
+export interface ReadyMessage {
+  readonly kind: 'ready'
+  /** Names of the tasks they define. */
+  readonly tasks: readonly string[]
+  /** Whether one of them exports `teardown()`: the thread is asked to close then, before force. */
+  readonly hasTeardown?: boolean
+}
+
 export type FromThread =
   | number
   | EndedMessage
@@ -125,5 +134,5 @@ export type FromThread =
   | DeferMessage
   | PauseLimitMessage
   | { readonly kind: 'heartbeat'; readonly token: number }
-  | { readonly kind: 'ready'; readonly tasks: readonly string[] }
+  | ReadyMessage
   | { readonly kind: 'start-failed'; readonly error: SerializedError }

@@ -5,8 +5,9 @@ import { after, monotonicMs } from '../clock.js'
 import { serializeError } from '../job/serialized-error.js'
 import type { Lane } from '../job/snapshot.js'
 import { markThread, registeredTasks } from '../task/registry.js'
-import { importTaskModules } from './loader.js'
+import { importTaskModules, type TaskModule } from './loader.js'
 import type { LoaderHint } from './loader-hint.js'
+import { hasTeardown, setUp, tearDown } from './module-hooks.js'
 import type { FromThread, ToThread } from './protocol.js'
 import { SharedRunner } from './shared-runner.js'
 import { SoloRunner, type RunnerPort } from './solo-runner.js'
@@ -25,23 +26,26 @@ export interface ThreadData {
   readonly nice: number
 }
 
-/** Imports the task modules and serves the scheduler until the thread is stopped. */
+/** Imports the task modules, runs their `setup()`, and serves the scheduler until the thread is stopped. */
 export async function startThreadSide(data: ThreadData): Promise<void> {
   const send = (message: FromThread): void => data.port.postMessage(message)
   markThread()
   lowerPriority(data.nice)
   data.port.ref()
+  let modules: readonly TaskModule[]
   try {
-    await importTaskModules(data.modules, data.loader)
+    ;({ modules } = await importTaskModules(data.modules, data.loader))
+    await setUp(modules)
   } catch (error) {
     send({ kind: 'start-failed', error: serializeError(error) })
     return
   }
-  serve(data, send)
-  send({ kind: 'ready', tasks: [...registeredTasks().keys()] })
+  serve(data, modules, send)
+  const tasks = [...registeredTasks().keys()]
+  send({ kind: 'ready', tasks, ...(hasTeardown(modules) ? { hasTeardown: true } : undefined) })
 }
 
-function serve(data: ThreadData, send: (message: FromThread) => void): void {
+function serve(data: ThreadData, modules: readonly TaskModule[], send: (message: FromThread) => void): void {
   // What is finished is told first, so that the scheduler never hears of a job it believes to be waiting.
   const tell = (message: FromThread): void => {
     runner.report()
@@ -71,7 +75,7 @@ function serve(data: ThreadData, send: (message: FromThread) => void): void {
       case 'deferred':
         return host.answer(message)
       case 'close':
-        return process.exit(0)
+        return void tearDown(modules).then(() => process.exit(0))
     }
   })
 }

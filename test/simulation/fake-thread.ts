@@ -131,10 +131,10 @@ export class FakeThread implements ThreadPort {
   }
 
   #open(): void {
-    const { startFails, exitsAtStart, tasks = [] } = this.#script
+    const { startFails, exitsAtStart, tasks = [], tearsDownInMs } = this.#script
     if (startFails !== undefined) this.say({ kind: 'start-failed', error: startFails })
     else if (exitsAtStart !== undefined) this.crash({ exitCode: exitsAtStart })
-    else this.say({ kind: 'ready', tasks })
+    else this.say({ kind: 'ready', tasks, ...(tearsDownInMs === undefined ? {} : { hasTeardown: true }) })
   }
 
   #plan(delayMs: number, task: () => void): () => void {
@@ -164,7 +164,7 @@ export class FakeThread implements ThreadPort {
       case 'deferred':
         return
       case 'close':
-        return this.crash({ exitCode: 0 })
+        return void this.#plan(this.#script.tearsDownInMs ?? 0, () => this.crash({ exitCode: 0 }))
     }
   }
 

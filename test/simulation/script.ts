@@ -43,6 +43,8 @@ export interface ThreadScript {
   readonly throwsAtStart?: Error
   /** Ms from `terminate()` to its end. Default 0; Infinity for never. */
   readonly exitsInMs?: number
+  /** Its modules have a teardown that takes so long; Infinity for ever. Default: none. */
+  readonly tearsDownInMs?: number
   /** Tasks its modules define. Default: all of the simulation. */
   readonly tasks?: readonly string[]
 }

@@ -136,6 +136,27 @@ export class VisibilityTimeoutError extends SideworkError {
   }
 }
 
+/** The attempt ended its thread. Recorded with the attempt; `cause` is what was thrown, if anything. */
+export class ThreadExitedError extends SideworkError {
+  override name = 'ThreadExitedError'
+  constructor(exitCode: number, cause: unknown) {
+    const how = cause === undefined ? `with code ${exitCode}` : 'after an error nobody caught'
+    super('ERR_SIDEWORK_THREAD_EXITED', `The thread exited ${how} during this attempt.`, { cause })
+  }
+}
+
+/** The attempt used more memory than its thread may. Recorded with the attempt; retried once at most. */
+export class OutOfMemoryError extends SideworkError {
+  override name = 'OutOfMemoryError'
+  constructor(cause?: unknown) {
+    super(
+      'ERR_SIDEWORK_OUT_OF_MEMORY',
+      'The thread ran out of memory during this attempt. Raise threads.resourceLimits or let the task hold less.',
+      { cause },
+    )
+  }
+}
+
 /** How a job can end other than completed, as `job.result()` tells it. */
 export type JobErrorCode = Extract<
   SideworkErrorCode,

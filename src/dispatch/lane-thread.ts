@@ -17,7 +17,7 @@ import { Slots, Window } from './places.js'
 export type ThreadPhase = 'starting' | 'open' | 'retiring' | 'leaving' | 'stopping'
 
 /** Why a thread was stopped on purpose. */
-export type StopReason = 'idle' | 'closing' | 'timeout' | 'retired' | 'start-failed' | 'lost'
+export type StopReason = 'idle' | 'closing' | 'timeout' | 'retired' | 'start-failed' | 'stuck' | 'lost'
 
 /** One thread as the dispatcher sees it. */
 export class LaneThread {
@@ -35,6 +35,10 @@ export class LaneThread {
   isExclusive = false
   /** Nothing is sent ahead until it reports: it was found stuck. */
   isStuck = false
+  /** Token of the execution because of which it exits, as it said itself. Shared threads only. */
+  culprit: number | undefined = undefined
+  /** It was asked whether its loop turns, and has until then to answer. */
+  answersBy: number | undefined = undefined
   /** When its last message came. */
   heardAt = 0
   /** Its oldest token when the dispatcher last looked whether it moves. */

@@ -13,10 +13,12 @@ import type { Crew } from './crew.js'
 import type { DispatchRooms } from './dispatch-rooms.js'
 import type { Execution } from './execution.js'
 import type { LaneRoom } from './lane-room.js'
-import type { LaneThread } from './lane-thread.js'
+import type { LaneThread, StopReason } from './lane-thread.js'
 import type { Recall } from './recall.js'
 import type { Staffing } from './staffing.js'
 
+/** A thread that is asked whether its loop turns has at least this long to answer. */
+const shortestAnswerMs = 50
 /** A retired thread's neighbours may go on this long. */
 const retiredForMs = 5 * 60_000
 
@@ -73,11 +75,15 @@ export class Overdue {
     if (execution.phase === 'prefetched') this.begin(thread, execution, job, now)
     execution.phase = 'stopping'
     execution.stoppedAt = now
-    execution.deadlineAt = now + Math.min(job.task.policy.killAfterMs, this.#longestGraceMs)
+    execution.deadlineAt = now + this.#graceMs(job)
     this.#rooms.settler.endedEarly(job, outcome, now)
     thread.port.post({ kind: 'abort', token: execution.token, code, message })
     this.watch(thread, execution.deadlineAt)
     if (this.#recall.from(thread)) this.#dispatch(this.#crew.lanes[thread.lane])
+  }
+
+  #graceMs(job: Job): number {
+    return Math.min(job.task.policy.killAfterMs, this.#longestGraceMs)
   }
 
   /** Tells every running handler to stop, without taking its token: what it still finishes counts. */
@@ -107,37 +113,41 @@ export class Overdue {
    */
   #look(thread: LaneThread, now: number): void {
     thread.watchAt = Infinity
-    if (thread.lane !== 'main') this.#judge(thread, now)
-    else this.#rooms.world.nextTurn(() => this.#judge(thread, this.#rooms.world.clock.now()))
+    const isSure = thread.lane !== 'io' || thread.places.outstanding === 1
+    if (thread.lane !== 'main') this.#judge(thread, now, isSure)
+    else this.#rooms.world.nextTurn(() => this.#judge(thread, this.#rooms.world.clock.now(), true))
   }
 
-  #judge(thread: LaneThread, now: number): void {
+  /** @param isSure whether who is late is late by itself; on a shared thread a neighbour that spins makes all late */
+  #judge(thread: LaneThread, now: number, isSure: boolean): void {
     if (thread.phase === 'stopping') return
     thread.port.drain()
     let nextAt = Infinity
     for (const execution of thread.places.values()) {
-      if (execution.deadlineAt <= now) this.#act(thread, execution, now)
+      if (execution.deadlineAt <= now) this.#act(thread, execution, now, isSure)
       if (execution.deadlineAt > now) nextAt = Math.min(nextAt, execution.deadlineAt)
     }
+    if (thread.answersBy !== undefined) nextAt = Math.min(nextAt, thread.answersBy)
     if (nextAt < Infinity) this.watch(thread, nextAt)
   }
 
-  #act(thread: LaneThread, execution: Execution, now: number): void {
+  #act(thread: LaneThread, execution: Execution, now: number, isSure: boolean): void {
     const { job } = execution
     if (job === undefined) return
     switch (execution.phase) {
       case 'prefetched':
         return
       case 'running':
-        return this.#runsLate(thread, execution, job, now)
+        return this.#runsLate(thread, execution, job, now, isSure)
       case 'stopping':
         return this.#force(thread, execution, job, now)
     }
   }
 
-  #runsLate(thread: LaneThread, execution: Execution, job: Job, now: number): void {
+  #runsLate(thread: LaneThread, execution: Execution, job: Job, now: number, isSure: boolean): void {
     const { atWork = execution } = thread
-    if (atWork === execution || atWork.job === undefined) return this.#giveUpIfLate(execution, job, now)
+    if (atWork === execution || atWork.job === undefined)
+      return this.#giveUpIfLate(thread, execution, job, now, isSure)
     // The thread has gone on. Either the report is there, or its loop does not turn: it reports within a millisecond
     // of work otherwise, so it took the job it is at just after it began this one.
     thread.port.drain()
@@ -150,12 +160,26 @@ export class Overdue {
     }
   }
 
-  #giveUpIfLate(execution: Execution, job: Job, now: number): void {
+  #giveUpIfLate(thread: LaneThread, execution: Execution, job: Job, now: number, isSure: boolean): void {
     const endsAt = job.startedAt + timeoutOf(job)
     const isLostAt = execution.heardAt + job.task.policy.visibilityTimeoutMs
-    if (endsAt <= now) this.#giveUp(job, tooLong(job))
-    else if (isLostAt <= now) this.#giveUp(job, tooSilent(job))
-    else execution.deadlineAt = Math.min(endsAt, isLostAt)
+    if (endsAt > now && isLostAt > now) execution.deadlineAt = Math.min(endsAt, isLostAt)
+    else if (isSure) this.#giveUp(job, endsAt <= now ? tooLong(job) : tooSilent(job))
+    else this.#ask(thread, job, now)
+  }
+
+  /** Asks whether the thread's loop turns. If it does not, nobody can be blamed, and all of its jobs run alone next. */
+  #ask(thread: LaneThread, job: Job, now: number): void {
+    if (thread.answersBy === undefined) {
+      thread.answersBy = now + Math.max(shortestAnswerMs, this.#graceMs(job))
+      thread.port.post({ kind: 'ping' })
+    } else if (thread.answersBy <= now) this.#terminate(thread, 'stuck')
+  }
+
+  /** The thread's loop turns: whoever is late, is late by itself. */
+  answered(thread: LaneThread, now: number): void {
+    thread.answersBy = undefined
+    this.#judge(thread, now, true)
   }
 
   #giveUp(job: Job, error: SideworkError): void {
@@ -165,7 +189,7 @@ export class Overdue {
   #force(thread: LaneThread, execution: Execution, job: Job, now: number): void {
     switch (thread.lane) {
       case 'cpu':
-        return this.#terminate(thread)
+        return this.#terminate(thread, 'timeout')
       case 'io':
         return this.#retire(thread, execution, job, now)
       case 'main':
@@ -185,8 +209,8 @@ export class Overdue {
   }
 
   /** A replacement is asked for at once, however long the thread takes to exit. */
-  #terminate(thread: LaneThread): void {
-    this.#crew.terminate(thread, 'timeout')
+  #terminate(thread: LaneThread, reason: StopReason): void {
+    this.#crew.terminate(thread, reason)
     this.#dispatch(this.#crew.lanes[thread.lane])
   }
 
@@ -195,7 +219,7 @@ export class Overdue {
     const isAnswering = thread.heardAt >= execution.stoppedAt
     const wasRetired = execution.deadlineAt - execution.stoppedAt > job.task.policy.killAfterMs
     if (wasRetired || !thread.hasRunning || !isAnswering) {
-      return this.#terminate(thread)
+      return this.#terminate(thread, 'timeout')
     }
     thread.phase = 'retiring'
     execution.deadlineAt = now + retiredForMs

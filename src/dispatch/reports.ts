@@ -56,6 +56,11 @@ export class Reports {
         return this.#staffing.startFailed(thread, message.error)
       case 'heartbeat':
         return this.#heard(thread, message.token, now)
+      case 'culprit':
+        thread.culprit = message.token
+        return
+      case 'pong':
+        return this.#overdue.answered(thread, now)
       case 'progress':
         this.#heard(thread, message.token, now)
         return this.#told(thread, message)

@@ -109,7 +109,7 @@ export class JobDetails {
   ranOutOfMemory = false
   /** The attempt that is running was charged already before (interrupted or snoozed). */
   isAttemptCharged = false
-  /** It was on a thread that crashed and nobody could be blamed: it next runs with a thread to itself. */
+  /** Its thread crashed and nobody could be blamed: it runs with a thread to itself until there is a verdict on it. */
   runsAlone = false
   /** A deferred closure; main lane only. */
   inline: ((context: never) => unknown) | undefined = undefined

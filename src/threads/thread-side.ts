@@ -1,6 +1,6 @@
 /** The thread's half of protocol.ts. */
 import os from 'node:os'
-import type { MessagePort } from 'node:worker_threads'
+import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads'
 import { after, monotonicMs } from '../clock.js'
 import { serializeError } from '../job/serialized-error.js'
 import type { Lane } from '../job/snapshot.js'
@@ -56,28 +56,50 @@ function serve(data: ThreadData, modules: readonly TaskModule[], send: (message:
     after,
     now: monotonicMs,
   })
-  const port: RunnerPort = {
-    send,
-    now: monotonicMs,
-    definitionOf: (task) => registeredTasks().get(task),
-    host,
-  }
-  const runner: SoloRunner | SharedRunner =
-    data.lane === 'cpu' ? new SoloRunner(port, data.shared) : new SharedRunner(port)
-  process.on('exit', () => runner.report())
-  data.port.on('message', (message: ToThread) => {
+  const read = (message: ToThread): void => {
     switch (message.kind) {
       case 'run':
         return runner.receive(message)
       case 'abort':
         host.heartbeat(message.token) // shows that this loop still answers
         return runner.abort(message.token, message.code, message.message)
+      case 'ping':
+        return tell({ kind: 'pong', memoryBytes: ownMemoryBytes() })
       case 'deferred':
         return host.answer(message)
       case 'close':
         return void tearDown(modules).then(() => process.exit(0))
     }
+  }
+  const port: RunnerPort = {
+    send,
+    now: monotonicMs,
+    definitionOf: (task) => registeredTasks().get(task),
+    host,
+    readWaiting: () => readAll(data.port, read),
+  }
+  const runner: SoloRunner | SharedRunner =
+    data.lane === 'cpu' ? new SoloRunner(port, data.shared) : new SharedRunner(port)
+  // Runs in the context of whatever ends the thread: process.exit, an error or a rejection that nobody caught.
+  process.on('exit', () => {
+    runner.report()
+    if (runner instanceof SharedRunner && runner.current !== undefined) {
+      send({ kind: 'culprit', token: runner.current.token })
+    }
   })
+  data.port.on('message', read)
+}
+
+function readAll(port: MessagePort, read: (message: ToThread) => void): void {
+  for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
+    read(next.message as ToThread) // the other end is this package's scheduler
+  }
+}
+
+/** Process-wide figures are left out: `rss` is that of all threads together. */
+function ownMemoryBytes(): number {
+  const { heapTotal, external } = process.memoryUsage()
+  return heapTotal + external
 }
 
 /** On Linux a thread can lower its own priority; elsewhere this would touch the whole process. */

@@ -125,6 +125,12 @@ export class FakeThread implements ThreadPort {
     })
   }
 
+  /** Its loop stops turning: nothing goes on there, nothing is read. */
+  freeze(): void {
+    this.#isSpinning = true
+    for (const live of this.#live.values()) for (const callOff of live.callOff) callOff()
+  }
+
   /** Dies of itself. */
   crash(exit: Partial<ThreadExit> = {}): void {
     if (this.#state === 'alive') this.#exit({ exitCode: 1, ...exit }, 0)
@@ -161,6 +167,8 @@ export class FakeThread implements ThreadPort {
         this.#report()
         this.say({ kind: 'heartbeat', token: message.token })
         return this.#abort(message)
+      case 'ping':
+        return this.#tell({ kind: 'pong', memoryBytes: this.#script.memoryBytes ?? 0 })
       case 'deferred':
         return
       case 'close':
@@ -175,7 +183,15 @@ export class FakeThread implements ThreadPort {
         this.#reportedAt = this.#now
         this.#startNext()
       }
-    } else idsOf(message).forEach((_, index) => this.#begin(message, index))
+    } else idsOf(message).forEach((_, index) => this.#beginUnlessAborted(message, index))
+  }
+
+  #beginUnlessAborted(message: RunMessage, index: number): void {
+    const token = message.tokens?.[index] ?? message.first + index
+    const isAborted = this.#unread.some((next) => next.kind === 'abort' && next.token === token)
+    if (!isAborted) return this.#begin(message, index)
+    this.#unsent.push({ token, ending: { kind: 'interrupted' } })
+    this.#reportSoon()
   }
 
   /** Solo: takes jobs one after another until one takes time. */
@@ -213,7 +229,10 @@ export class FakeThread implements ThreadPort {
   }
 
   #finish({ run, behaviour }: Live, ending: Ending = behaviour.ends ?? null): void {
-    if (behaviour.crashes !== undefined) return this.crash(behaviour.crashes)
+    if (behaviour.crashes !== undefined) {
+      if (behaviour.isBlamed === true) this.#tell({ kind: 'culprit', token: run.token })
+      return this.crash(behaviour.crashes)
+    }
     this.#end(run, ending)
   }
 

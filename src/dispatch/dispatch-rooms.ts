@@ -29,5 +29,4 @@ export interface DispatchRooms {
   readonly journal: Journal
   readonly settler: Settler
   readonly listener: DispatchListener
-  readonly idOf: (job: Job) => string
 }

@@ -89,7 +89,7 @@ export class Dispatcher {
   /** One message with whatever the thread may get now. */
   #fill(room: LaneRoom, thread: LaneThread, openThreads: number, now: number): void {
     const { window } = thread
-    const batch = new Batch(thread.claims?.generation ?? 0, window !== undefined, this.#rooms.idOf)
+    const batch = new Batch(thread.claims?.generation ?? 0, window !== undefined)
     const share = Math.ceil(room.ready.size / openThreads)
     for (let job = room.ready.peek(); job !== undefined; job = room.ready.peek()) {
       const mayTake =

@@ -23,6 +23,7 @@ export function realWorld({ settings, definitionOf }: WorldNeeds): World {
     random,
     randomId,
     soon,
+    startSoon: soon,
     nextTurn,
     armTimer: (at, wake) => alarm.arm(at, clock, wake),
     keepAlive: (active) => keepAlive.set(active),

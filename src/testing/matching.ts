@@ -12,7 +12,6 @@ export interface MatcherContext {
   equals(actual: unknown, expected: unknown): boolean
   readonly utils: {
     matcherHint(name: string, received?: string, expected?: string, options?: { isNot: boolean }): string
-    stringify(value: unknown): string
     diff(expected: unknown, received: unknown): string | null | undefined
   }
 }
@@ -33,6 +32,7 @@ export interface Looked {
 export type ErrorPattern = string | RegExp
 
 const mostShown = 20
+const longestShown = 120
 
 /** @throws OptionError for what is no test scheduler */
 export function lookedAt(matcher: string, received: unknown): Looked {
@@ -106,15 +106,21 @@ export function explain(
   const isNot = context.isNot === true
   const hint = context.utils.matcherHint(matcher, 'scheduler', `'${task}'`, { isNot })
   const diff = difference === undefined ? undefined : context.utils.diff(...difference)
-  return [hint, '', wrong, ...(diff == null ? [] : ['', diff]), '', ...listed(context, jobs)].join('\n')
+  return [hint, '', wrong, ...(diff == null ? [] : ['', diff]), '', ...listed(jobs)].join('\n')
 }
 
-function listed({ utils }: MatcherContext, jobs: readonly JobSnapshot[]): string[] {
+function listed(jobs: readonly JobSnapshot[]): string[] {
   if (jobs.length === 0) return ['No job was deferred.']
   const lines = jobs.slice(0, mostShown).map(({ task, state, attempt, payload, error }) => {
     const why = error === undefined ? '' : `  ${error.message.split('\n')[0]}`
-    return `  ${task} ${state}, attempt ${attempt}  ${utils.stringify(payload)}${why}`
+    return `  ${task} ${state}, attempt ${attempt}  ${inBrief(payload)}${why}`
   })
   const more = jobs.length > mostShown ? [`  and ${jobs.length - mostShown} more`] : []
   return ['Deferred were:', ...lines, ...more]
+}
+
+/** A payload on one line. */
+function inBrief(payload: unknown): string {
+  const json = payload === undefined ? '' : JSON.stringify(payload)
+  return json.length > longestShown ? `${json.slice(0, longestShown)}…` : json
 }

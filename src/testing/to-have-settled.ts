@@ -49,17 +49,18 @@ export function toHaveSettled(
     message: () => {
       const wrong = `${fitting.length} of ${settled.length} settled jobs of task '${name}' fit; expected ${howMany(this, times)}.`
       const near = fitting.length > 0 ? undefined : closest(this, settled, wanted)
-      const difference =
-        near &&
-        ([
-          { ...wanted, error },
-          { ...shown(near, wanted), error: near.error?.message },
-        ] as const)
+      const difference = near && ([{ ...wanted, error }, shown(near, { ...wanted, error })] as const)
       return explain(this, 'toHaveSettled', name, wrong, scheduler.deferred(), difference)
     },
   }
 }
 
-function shown(job: JobSnapshot, wanted: object): object {
-  return Object.fromEntries(Object.keys(wanted).map((name) => [name, job[name as keyof JobSnapshot]])) // fields of jobs
+/** The fields of a job that were asked for. */
+function shown(job: JobSnapshot, wanted: ExpectedEnd): object {
+  const fields = Object.entries(wanted).map(([name, value]) => [
+    name,
+    // Its message is what is compared; a job may have one though none was asked for.
+    name === 'error' ? value && job.error?.message : job[name as keyof JobSnapshot],
+  ])
+  return Object.fromEntries(fields) as object
 }

@@ -1,15 +1,8 @@
 /** Time in the test kit: what runs when, and what is waited for. */
 import { readFile } from 'node:fs/promises'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { defineTask, PermanentError, RetryLater, Snooze } from '../../src/index.js'
-import { createTestScheduler, type TestSchedulerOptions } from '../../src/testing/index.js'
-
-function testScheduler(options: TestSchedulerOptions = {}) {
-  const scheduler = createTestScheduler({ patience: '200ms', ...options })
-  onTestFinished(() => void scheduler.close({ timeout: 0 }))
-  return scheduler
-}
-const start = Date.parse('2026-01-01T00:00:00Z')
+import { start, testScheduler } from './kit.js'
 
 describe.each(['cpu', 'io', 'main'] as const)('a job of lane %s', (lane) => {
   const work = defineTask(`time.${lane}`, ({ n }: { n: number }) => n + 1, { lane })

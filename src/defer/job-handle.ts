@@ -7,7 +7,7 @@ import { durationMs, ownOptions, type Duration } from '../options.js'
 
 /** The handle that `defer` answers. Not thenable: awaiting it does not wait for the job. */
 export interface Job<out R = unknown> {
-  /** 26 URL-safe characters with 132 random bits, or your own. */
+  /** 26 URL-safe characters that nobody can guess (128 random bits), or your own. */
   readonly id: string
   readonly task: string
   /** Whether `defer` found this job already there instead of accepting another. */

@@ -7,15 +7,14 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { after } from '../clock.js'
+import type { TaskContext } from '../task/context.js'
 import type { Handler } from '../task/define-task.js'
 import type { TestWorld } from './test-world.js'
 
 /** One execution of a handler on the main thread. */
 interface AttemptAtWork {
   readonly token: number | undefined
-  readonly id: string
-  readonly task: string
-  readonly attempt: number
+  readonly context: TaskContext
   /** Calls of `sleep()` under way. */
   sleeps: number
   isStuck: boolean
@@ -48,9 +47,8 @@ export class AttemptsAtWork {
   /** The handler, known to be at work from its call to its end. */
   watched(run: Handler<unknown, unknown>): Handler<unknown, unknown> {
     return (payload, context) => {
-      const { id, task, attempt } = context
       const { token } = context as { token?: number } // the engine's own contexts have one
-      const one: AttemptAtWork = { token, id, task, attempt, sleeps: 0, isStuck: false }
+      const one: AttemptAtWork = { token, context, sleeps: 0, isStuck: false }
       this.#attempts.add(one)
       const end = (): void => void this.#attempts.delete(one)
       let returned: unknown
@@ -96,7 +94,9 @@ export class AttemptsAtWork {
   /** Who is at work, for a message. */
   describe(): string {
     const attempts = [...this.#attempts].filter(({ sleeps, isStuck }) => sleeps === 0 && !isStuck)
-    const here = attempts.map(({ id, task, attempt }) => `attempt ${attempt} of '${task}' (job ${id})`)
+    const here = attempts.map(
+      ({ context: { id, task, attempt } }) => `attempt ${attempt} of '${task}' (job ${id})`,
+    )
     const inThreads = this.countInThreads()
     return [...here, ...(inThreads > 0 ? [`${inThreads} in worker threads`] : [])].join(', ')
   }

@@ -1,6 +1,7 @@
 /** `perform`: one handler, once, without a scheduler, through the codec that threads and schedulers use. */
 import { validateInput } from '../defer/validate-input.js'
 import { OptionError, ResultError } from '../errors.js'
+import { idKeyBytes, JobIds } from '../job/job-ids.js'
 import { decodePayload, encodePayload } from '../job/payload.js'
 import { TaskRecord } from '../job/task-record.js'
 import { show } from '../options.js'
@@ -44,7 +45,7 @@ export async function perform(
   const { name, options } = definition
   const policy = readTaskPolicy(name, options, {})
   const given = decodePayload(encodePayload(validateInput(new TaskRecord(name, policy), payload)))
-  const attempt = new Attempt(makeHost(), 1, 'performed', name, 1, policy.maxAttempts, undefined)
+  const attempt = new Attempt(makeHost(), 1, 0, 0, 'performed', name, 1, policy.maxAttempts, undefined)
   let thrown: Thrown | undefined
   const run: Handler<unknown, unknown> = async (input, context) => {
     try {
@@ -75,6 +76,7 @@ function makeHost(): ThreadHost {
       const { call } = message
       host.answer({ kind: 'deferred', call, id: `performed-child-${++children}`, deduplicated: false })
     },
+    new JobIds(new Uint8Array(idKeyBytes)),
     { yieldNow: () => Promise.resolve(), after: () => () => undefined, now: () => 0 },
   )
   return host

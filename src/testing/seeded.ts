@@ -1,4 +1,4 @@
-/** Chance that repeats itself: the same seed, the same numbers and ids. */
+/** Chance that repeats itself: the same seed, the same numbers and bytes. */
 
 /** Numbers in [0, 1). mulberry32: small, seeded, good enough for jitter and for choosing schedules. */
 export function seededRandom(seed: number): () => number {
@@ -11,14 +11,7 @@ export function seededRandom(seed: number): () => number {
   }
 }
 
-const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-
-/** Ids as `World.randomId` makes them: 22 characters of chance, then four that spell `cell` in base 64. */
-export function seededIds(random: () => number): (cell: number) => string {
-  return (cell) => {
-    let id = ''
-    for (let count = 0; count < 22; count++) id += alphabet.charAt(Math.floor(random() * 64))
-    for (const shift of [18, 12, 6, 0]) id += alphabet.charAt((cell >> shift) & 63)
-    return id
-  }
+/** The secret behind the ids of a test's jobs (job/job-ids.ts): as many bytes of chance. */
+export function seededBytes(random: () => number, sizeBytes: number): Uint8Array {
+  return Uint8Array.from({ length: sizeBytes }, () => Math.floor(random() * 256))
 }

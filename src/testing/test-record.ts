@@ -20,8 +20,6 @@ export interface Recorded {
 interface Entry {
   /** As it was last seen; its end, if it has settled. */
   last: JobSnapshot
-  /** It waits for its response, or was discarded with it. */
-  isHeld: boolean
 }
 
 const settledEvents: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled', 'expired'])
@@ -31,6 +29,8 @@ const untraced: ReadonlySet<string> = new Set(['thread:started', 'thread:exited'
 export class TestRecord {
   readonly #scheduler: Recorded
   readonly #jobs = new Map<string, Entry>()
+  /** Jobs that wait for their response, or were discarded with it: they never were. */
+  readonly #held = new Set<string>()
   readonly #trace: TraceEntry[] = []
   #settled: JobSnapshot[] = []
 
@@ -54,7 +54,7 @@ export class TestRecord {
   deferred(task: string | undefined): JobSnapshot[] {
     const jobs: JobSnapshot[] = []
     for (const entry of this.#jobs.values()) {
-      if (entry.isHeld || (task !== undefined && entry.last.task !== task)) continue
+      if (this.#held.has(entry.last.id) || (task !== undefined && entry.last.task !== task)) continue
       jobs.push(this.#now(entry))
     }
     return jobs
@@ -65,11 +65,12 @@ export class TestRecord {
     return [...this.#jobs.values()].map((entry) => this.#now(entry)).filter((job) => !isOver(job))
   }
 
+  held(id: string): void {
+    this.#held.add(id)
+  }
+
   released(ids: readonly string[]): void {
-    for (const id of ids) {
-      const entry = this.#jobs.get(id)
-      if (entry !== undefined) entry.isHeld = false
-    }
+    for (const id of ids) this.#held.delete(id)
   }
 
   #now(entry: Entry): JobSnapshot {
@@ -85,9 +86,8 @@ export class TestRecord {
 
   #accepted(id: string): void {
     const last = this.#scheduler.peek(id)
-    // Accepted again after `retry(id)`: the same job, in its next generation.
-    const isHeld = last?.state === 'held'
-    if (last !== undefined) this.#jobs.set(id, { last, isHeld })
+    // One that is accepted again, after `retry(id)`, keeps its place.
+    if (last !== undefined) this.#jobs.set(id, { last })
   }
 
   #hasSettled(event: string, { id, attempt, at }: SchedulerEvents['completed']): void {
@@ -97,8 +97,8 @@ export class TestRecord {
     // One that the scheduler did not keep is shown as it was, with its end.
     const state = event as JobSnapshot['state'] // the events of settledEvents are named after states
     entry.last = now?.state === event ? now : Object.freeze({ ...entry.last, state, attempt, settledAt: at })
-    if (entry.last.error?.code === 'ERR_SIDEWORK_DEDUPLICATED') entry.isHeld = true
-    if (!entry.isHeld) this.#settled.push(entry.last)
+    if (entry.last.error?.code === 'ERR_SIDEWORK_DEDUPLICATED') this.#held.add(id)
+    if (!this.#held.has(id)) this.#settled.push(entry.last)
   }
 }
 

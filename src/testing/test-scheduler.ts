@@ -1,9 +1,9 @@
 /** `createTestScheduler`: the scheduler of production in a world whose time the test decides. */
 import { ClosedError, OptionError, TestError } from '../errors.js'
-import type { JobSnapshot } from '../job/snapshot.js'
+import type { JobSnapshot, RequestContext } from '../job/snapshot.js'
 import { durationMs, integer, show, type Duration } from '../options.js'
 import type { WorldNeeds } from '../real-world.js'
-import { Scheduler, type CloseReport } from '../scheduler.js'
+import { Scheduler, type CloseReport, type Job } from '../scheduler.js'
 import type { Task, TaskDefinition } from '../task/define-task.js'
 import { startThread } from '../threads/thread.js'
 import type { ThreadListener, World } from '../world.js'
@@ -123,8 +123,19 @@ export class TestScheduler extends Scheduler {
   }
 
   /** @internal */
+  override hold(
+    request: RequestContext | undefined,
+    task: unknown,
+    payload?: unknown,
+    options?: unknown,
+  ): Job {
+    const job = super.hold(request, task, payload, options)
+    this.#record.held(job.id)
+    return job
+  }
+
+  /** @internal */
   override releaseHeld(ids: readonly string[]): void {
-    this.#kit.world.flush()
     this.#record.released(ids)
     super.releaseHeld(ids)
   }
@@ -174,8 +185,9 @@ export class TestScheduler extends Scheduler {
 
 function connect({ options, world, work, failures }: Kit, { definitionOf }: WorldNeeds): World {
   const ports = {
-    definitionOf: (name: string, id: string): TaskDefinition | undefined => {
-      const definition = definitionOf(name, id)
+    idKey: world.idKey,
+    definitionOf: (name: string, cell: number): TaskDefinition | undefined => {
+      const definition = definitionOf(name, cell)
       if (definition === undefined) return undefined
       return { ...definition, run: work.watched(failures.instead(name, definition.run)) }
     },
@@ -189,6 +201,7 @@ function connect({ options, world, work, failures }: Kit, { definitionOf }: Worl
     return isReal
       ? startThread(
           lane,
+          world.idKey,
           options.settings.threads,
           heard(world, listener, () => work.heardOfThreads()),
         )

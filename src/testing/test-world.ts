@@ -7,9 +7,10 @@
  *             └───────stand()───────┘
  */
 import { setImmediate } from 'node:timers'
+import { idKeyBytes } from '../job/job-ids.js'
 import type { Lane } from '../job/snapshot.js'
 import type { ThreadListener, ThreadPort, World } from '../world.js'
-import { seededIds, seededRandom } from './seeded.js'
+import { seededBytes, seededRandom } from './seeded.js'
 import { VirtualClock } from './virtual-clock.js'
 
 /** A test may have put a fake in the place of the global one. */
@@ -23,7 +24,7 @@ interface Alarm {
 export class TestWorld implements World {
   readonly clock: VirtualClock
   readonly random: () => number
-  readonly randomId: (cell: number) => string
+  readonly idKey: Uint8Array
   /** Set when the scheduler is made. */
   startThread: (lane: Lane, listener: ThreadListener) => ThreadPort = () => {
     throw new Error('This world has no scheduler yet.')
@@ -45,7 +46,7 @@ export class TestWorld implements World {
   constructor(wall: number, seed: number) {
     this.clock = new VirtualClock(wall)
     this.random = seededRandom(seed)
-    this.randomId = seededIds(seededRandom(seed ^ 0x1d5))
+    this.idKey = seededBytes(seededRandom(seed ^ 0x1d5), idKeyBytes)
   }
 
   /** Whether something is to run in a later turn of the event loop. */

@@ -29,6 +29,7 @@ import { Operations } from './operations.js'
 import { Agenda } from './queue/agenda.js'
 import { LimitBook } from './queue/limit-book.js'
 import { Queue } from './queue/queue.js'
+import { otherRefusals } from './measurements.js'
 import type { WorldNeeds } from './real-world.js'
 import type { Settings } from './scheduler-options.js'
 import { Settler } from './settle/settler.js'
@@ -66,6 +67,8 @@ export class Rooms {
   isKeptAlive = false
   /** Calls of `ready()` and `close()` under way. */
   waits = 0
+  /** Defers that were refused, by code. */
+  readonly refusals = new Map<string, number>()
   /** How late the one timer last fired. */
   eventLoopDelayMs = 0
   #willCheckRest = false
@@ -138,7 +141,7 @@ export class Rooms {
       nextSeq: () => this.drafts.nextSeq(),
       reclaim: (job) => this.operations.reclaim(job),
       cancelHeld: (job, error) => this.operations.cancelWith(job, error),
-      deduplicated: (job) => this.announce.deduplicated(job),
+      deduplicated: (job) => this.journal.deduplicate(job),
       expire: (job, now) => this.#expire(job, now),
       abort: (job, reason) =>
         this.operations.cancel(job, reason instanceof Error ? serializeError(reason).message : undefined),
@@ -241,6 +244,8 @@ export class Rooms {
 
   /** Tells that a defer was refused, and hands the error back. */
   refused(task: unknown, error: unknown): unknown {
+    const code = error instanceof SideworkError ? error.code : otherRefusals
+    this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1)
     if (this.emitter.wants.refused && error instanceof SideworkError) {
       const name: unknown =
         typeof task === 'object' && task !== null ? (task as { name?: unknown }).name : task

@@ -9,9 +9,11 @@ import { type Job } from './defer/job-handle.js'
 import { Closing } from './closing.js'
 import { ClosedError, OptionError } from './errors.js'
 import type { EventName, SchedulerEvents } from './events/event-types.js'
+import { bucketBoundsMs } from './job/duration-tally.js'
 import type { Job as JobRecord } from './job/job.js'
 import { isSettled, type JobState } from './job/lifecycle.js'
 import type { JobSnapshot, RequestContext } from './job/snapshot.js'
+import type { Measurements } from './measurements.js'
 import { type JobFilter } from './operations.js'
 import {
   durationMs,
@@ -127,18 +129,24 @@ export class Scheduler {
     if (this.#rooms.closing !== undefined) throw this.#rooms.refused(undefined, new ClosedError())
     if (!Array.isArray(items))
       throw new OptionError(`deferMany got ${show(items)}. Give an array of { task, payload, options }.`)
-    const drafts = items.map((item: unknown) => {
-      const own = ownOptions('An item of deferMany', item, itemNames)
-      return this.#rooms.drafts.draft(
-        this.#rooms.book.find(own['task']),
-        own['payload'],
-        own['options'],
-        undefined,
-      )
-    })
-    const accepted = this.#rooms.acceptance.acceptAll(drafts)
-    this.#rooms.keepAlive()
-    return accepted.map((one) => this.#rooms.handle(one))
+    let task: unknown
+    try {
+      const drafts = items.map((item: unknown) => {
+        const own = ownOptions('An item of deferMany', item, itemNames)
+        task = own['task']
+        return this.#rooms.drafts.draft(
+          this.#rooms.book.find(task),
+          own['payload'],
+          own['options'],
+          undefined,
+        )
+      })
+      const accepted = this.#rooms.acceptance.acceptAll(drafts)
+      this.#rooms.keepAlive()
+      return accepted.map((one) => this.#rooms.handle(one))
+    } catch (error) {
+      throw this.#rooms.refused(task, error)
+    }
   }
 
   /** @internal A job that waits for its response: see `releaseHeld` and `discardHeld`. */
@@ -386,6 +394,14 @@ export class Scheduler {
   /** @internal Whether payload and result of this job must not leave the process; true for an unknown id. */
   isSensitive(id: string): boolean {
     return this.#rooms.operations.find(id)?.task.policy.sensitive ?? true
+  }
+
+  /** @internal What is counted beside `stats()`. Durations are tallied from the first call on. */
+  measure(): Measurements {
+    const { book, journal, refusals, settings } = this.#rooms
+    journal.isMeasuring = true
+    const { maxQueued, maxQueuedBytes } = settings
+    return { tasks: () => book.records(), refusals, maxQueued, maxQueuedBytes, bucketBoundsMs }
   }
 
   /** @internal Sizes of everything that grows with jobs: all 0 when all have settled, the kept history excepted. */

@@ -91,7 +91,7 @@ export class TaskBook {
       )
     }
     const policy = readTaskPolicy(name, definition.options, this.#defaults)
-    const record = new TaskRecord(name, policy, known?.counts)
+    const record = new TaskRecord(name, policy, known)
     this.#byDefinition.set(definition, record)
     this.#byName.set(name, record)
     this.#definitions.set(name, definition)

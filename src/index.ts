@@ -23,6 +23,7 @@ export type { AttemptError, JobSnapshot, Lane, Progress, RequestContext } from '
 export type { SerializedError } from './job/serialized-error.js'
 export type { StateCounts } from './job/task-record.js'
 export type { EventName, JobEvent, SchedulerEvents } from './events/event-types.js'
+export type { AttemptTrace, DeferTrace } from './task/trace-channels.js'
 
 export {
   ClosedError,

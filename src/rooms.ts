@@ -7,7 +7,7 @@ import { DedupeIndex } from './defer/dedupe-index.js'
 import { Drafts } from './defer/draft.js'
 import { Admission } from './defer/admission.js'
 import { JobHandle, type Job } from './defer/job-handle.js'
-import { TaskBook } from './defer/task-book.js'
+import { TaskBook, taskNameOf } from './defer/task-book.js'
 import { Closing } from './closing.js'
 import { Dispatcher } from './dispatch/dispatcher.js'
 import { LaneRoom } from './dispatch/lane-room.js'
@@ -34,6 +34,7 @@ import type { WorldNeeds } from './real-world.js'
 import type { Settings } from './scheduler-options.js'
 import { Settler } from './settle/settler.js'
 import type { TaskDefinition } from './task/define-task.js'
+import { withCarrier } from './task/trace-channels.js'
 import type { DeferMessage } from './threads/protocol.js'
 import type { LaneThread } from './dispatch/lane-thread.js'
 import type { World } from './world.js'
@@ -247,10 +248,7 @@ export class Rooms {
     const code = error instanceof SideworkError ? error.code : otherRefusals
     this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1)
     if (this.emitter.wants.refused && error instanceof SideworkError) {
-      const name: unknown =
-        typeof task === 'object' && task !== null ? (task as { name?: unknown }).name : task
-      const shown = typeof name === 'string' ? name.slice(0, 128) : typeof task
-      this.emitter.emit('refused', { task: shown, code: error.code, at: this.world.clock.wall() })
+      this.emitter.emit('refused', { task: taskNameOf(task), code: error.code, at: this.world.clock.wall() })
     }
     return error
   }
@@ -313,7 +311,7 @@ export class Rooms {
       if (this.closing?.acceptsChildren === false) throw new ClosedError()
       const record = this.book.find(message.task)
       // Its own schema, keys and limits apply as to any other job, so the value is looked at once more.
-      const request = parent.details?.request
+      const request = withCarrier(parent.details?.request, message.carrier)
       const draft = this.drafts.draft(record, decodePayload(message.payload), message.options, request)
       const accepted = this.acceptance.accept(draft)
       this.keepAlive()

@@ -26,7 +26,7 @@ import {
   type Priority,
 } from './options.js'
 import { realWorld, type WorldNeeds } from './real-world.js'
-import { inlineTaskName } from './defer/task-book.js'
+import { inlineTaskName, taskNameOf } from './defer/task-book.js'
 import { restoreJob } from './defer/restore.js'
 import { Rooms } from './rooms.js'
 import { readSettings, type SchedulerOptions, type Settings } from './scheduler-options.js'
@@ -34,6 +34,7 @@ import { takeStats, type Stats } from './stats.js'
 import type { TaskContext } from './task/context.js'
 import type { DeferOptions } from './task/defer-options.js'
 import type { Task } from './task/define-task.js'
+import { deferChannel, traceDefer, traceDeferMany } from './task/trace-channels.js'
 import { isSchedulerThread } from './task/registry.js'
 import { whenReady } from './ready.js'
 import type { World } from './world.js'
@@ -129,17 +130,18 @@ export class Scheduler {
     if (this.#rooms.closing !== undefined) throw this.#rooms.refused(undefined, new ClosedError())
     if (!Array.isArray(items))
       throw new OptionError(`deferMany got ${show(items)}. Give an array of { task, payload, options }.`)
+    if (!deferChannel.hasSubscribers) return this.#acceptMany(items, undefined)
+    const names = items.map((item: unknown) => taskNameOf((item as Partial<DeferItem> | null)?.task))
+    return traceDeferMany(names, (carried) => this.#acceptMany(items, carried))
+  }
+
+  #acceptMany(items: readonly unknown[], request: RequestContext | undefined): Job[] {
     let task: unknown
     try {
-      const drafts = items.map((item: unknown) => {
+      const drafts = items.map((item) => {
         const own = ownOptions('An item of deferMany', item, itemNames)
         task = own['task']
-        return this.#rooms.drafts.draft(
-          this.#rooms.book.find(task),
-          own['payload'],
-          own['options'],
-          undefined,
-        )
+        return this.#rooms.drafts.draft(this.#rooms.book.find(task), own['payload'], own['options'], request)
       })
       const accepted = this.#rooms.acceptance.acceptAll(drafts)
       this.#rooms.keepAlive()
@@ -152,6 +154,11 @@ export class Scheduler {
   /** @internal A job that waits for its response: see `releaseHeld` and `discardHeld`. */
   hold(request: RequestContext | undefined, task: unknown, payload?: unknown, options?: unknown): Job {
     if (this.#rooms.closing?.acceptsChildren === false) throw this.#rooms.refused(task, new ClosedError())
+    if (!deferChannel.hasSubscribers) return this.#holdOne(request, task, payload, options)
+    return traceDefer(taskNameOf(task), request, (carried) => this.#holdOne(carried, task, payload, options))
+  }
+
+  #holdOne(request: RequestContext | undefined, task: unknown, payload: unknown, options: unknown): Job {
     try {
       const draft = this.#draft(request, task, payload, options)
       this.#rooms.acceptance.hold(draft)
@@ -410,6 +417,13 @@ export class Scheduler {
   }
 
   #defer(request: RequestContext | undefined, task: unknown, payload: unknown, options: unknown): Job {
+    if (!deferChannel.hasSubscribers) return this.#acceptOne(request, task, payload, options)
+    return traceDefer(taskNameOf(task), request, (carried) =>
+      this.#acceptOne(carried, task, payload, options),
+    )
+  }
+
+  #acceptOne(request: RequestContext | undefined, task: unknown, payload: unknown, options: unknown): Job {
     try {
       if (typeof task === 'function' && options !== undefined) {
         throw new OptionError('defer got three arguments for a closure. Give defer(fn, options).')

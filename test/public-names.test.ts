@@ -23,6 +23,8 @@ const names: Record<string, readonly string[]> = {
     'isSettled',
   ],
   'sidework/express': ['admit', 'closeOnSignal', 'jobsRouter', 'sidework'],
+  'sidework/metrics': ['metrics'],
+  'sidework/opentelemetry': ['traceJobs'],
   'sidework/thread': [],
 }
 

@@ -99,6 +99,13 @@ export class TaskBook {
   }
 }
 
+/** The name of what a defer was given, before anybody has looked at it: at most 128 characters. */
+export function taskNameOf(task: unknown): string {
+  if (typeof task === 'function') return inlineTaskName
+  const name: unknown = typeof task === 'object' ? (task as { name?: unknown } | null)?.name : task
+  return typeof name === 'string' ? name.slice(0, 128) : typeof task
+}
+
 function isDefinition(task: object): task is TaskDefinition {
   const { name, run, options } = task as { name?: unknown; run?: unknown; options?: unknown }
   return (

@@ -45,8 +45,8 @@ export interface RunMessage {
   readonly tokens?: readonly number[]
   /** Which generation of claims the batch belongs to (see claims.ts). */
   readonly generation: number
-  /** Names of the tasks in the batch, with the most attempts of each. */
-  readonly tasks: readonly (readonly [name: string, maxAttempts: number])[]
+  /** Names of the tasks in the batch, with the most attempts of each, and whether they are sensitive. */
+  readonly tasks: readonly (readonly [name: string, maxAttempts: number, isSensitive: boolean])[]
   /** Which task each job is of; absent when all are of the first. */
   readonly which?: readonly number[]
   /** The jobs' ids, `idSeparator` between them: one string crosses cheaper than many. */
@@ -115,6 +115,8 @@ export interface DeferMessage {
   /** JSON of the payload, or absent. */
   readonly payload?: string | EncodedBytes
   readonly options?: object
+  /** What tracers of the thread add to the child's request. */
+  readonly carrier?: Readonly<Record<string, string>>
 }
 
 export type FromThread =

@@ -1,5 +1,5 @@
 /**
- * How spans are named and described: OpenTelemetry's semantic conventions for messaging spans, as of version 1.37 (in
+ * How spans are named and described: OpenTelemetry's semantic conventions for messaging spans, as of version 1.45 (in
  * development there, so pinned here), with sidework as the messaging system, a task as the destination and a job as the
  * message; and what those have no name for, under `sidework.`.
  * https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/

@@ -84,7 +84,10 @@ export class Rooms {
     this.world = makeWorld({ settings, definitionOf: (task, id) => this.#definitionOf(task, id) })
     const world = this.world
     const idOf = (job: JobRecord): string => this.table.idOf(job)
-    this.log = new LogBook(settings.logger, idOf)
+    this.log = new LogBook(settings.logger, idOf, {
+      now: () => world.clock.now(),
+      later: (delayMs, run) => this.agenda.alarm(world.clock.now() + delayMs, run),
+    })
     this.emitter = new Emitter(world, (event, error) => this.log.listenerThrew(event, error))
     this.announce = new Announcements(this.emitter, world.clock, this.log, idOf)
     this.table = new JobTable(world.randomId)
@@ -247,6 +250,7 @@ export class Rooms {
   refused(task: unknown, error: unknown): unknown {
     const code = error instanceof SideworkError ? error.code : otherRefusals
     this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1)
+    if (code === 'ERR_SIDEWORK_QUEUE_FULL') this.log.queueFull(taskNameOf(task))
     if (this.emitter.wants.refused && error instanceof SideworkError) {
       this.emitter.emit('refused', { task: taskNameOf(task), code: error.code, at: this.world.clock.wall() })
     }

@@ -356,6 +356,7 @@ export class Scheduler {
     this.#rooms.waits++
     this.#rooms.keepAlive()
     this.#closed = new Promise((resolve) => {
+      this.#rooms.log.closing(this.#rooms.journal.unsettled)
       this.#rooms.emitter.emit('closing', { at: this.#rooms.world.clock.wall() })
       this.#rooms.closing = new Closing(
         this.#closingPort(() => resolve(this.#report(before))),
@@ -444,6 +445,7 @@ export class Scheduler {
 
   #tellPaused(event: 'paused' | 'resumed', task: string | undefined): void {
     const at = this.#rooms.world.clock.wall()
+    this.#rooms.log.paused(event === 'paused', task)
     this.#rooms.emitter.emit(event, task === undefined ? { at } : { task, at })
   }
 
@@ -470,18 +472,17 @@ export class Scheduler {
     const { counts } = this.#rooms.journal
     const settledSince = (state: 'completed' | 'failed' | 'cancelled' | 'expired'): number =>
       counts[state] - before[state]
+    const settled = Object.freeze({
+      completed: settledSince('completed'),
+      failed: settledSince('failed'),
+      cancelled: settledSince('cancelled') - this.#lost.length,
+      expired: settledSince('expired'),
+    })
+    this.#rooms.log.closed(settled)
     this.#rooms.emitter.emit('closed', { at: this.#rooms.world.clock.wall(), lost: this.#lost.length })
     this.#rooms.agenda.close()
     this.#rooms.world.close()
-    return Object.freeze({
-      settled: Object.freeze({
-        completed: settledSince('completed'),
-        failed: settledSince('failed'),
-        cancelled: settledSince('cancelled') - this.#lost.length,
-        expired: settledSince('expired'),
-      }),
-      lost: Object.freeze(this.#lost),
-    })
+    return Object.freeze({ settled, lost: Object.freeze(this.#lost) })
   }
 }
 

@@ -15,6 +15,7 @@ export { createScheduler, type Scheduler } from './scheduler.js'
 export type { SchedulerOptions, ThreadOptions } from './scheduler-options.js'
 export type { CloseReport, DeferItem, InlineHandler, Job, JobFilter, Stats } from './scheduler.js'
 export type { LaneStats } from './stats.js'
+export { formatStats } from './format-stats.js'
 export type { DeferOptions } from './task/defer-options.js'
 export type { Duration, Priority } from './options.js'
 

@@ -20,6 +20,7 @@ const names: Record<string, readonly string[]> = {
     'UnknownTaskError',
     'createScheduler',
     'defineTask',
+    'formatStats',
     'isSettled',
   ],
   'sidework/express': ['admit', 'closeOnSignal', 'jobsRouter', 'sidework'],

@@ -55,7 +55,7 @@ export async function perform(
       throw error
     }
   }
-  const ending = await execute({ ...definition, run }, given, attempt)
+  const ending = await execute({ ...definition, run }, given, attempt, policy.sensitive)
   if (thrown !== undefined) throw thrown.error
   return resultOf(name, ending)
 }

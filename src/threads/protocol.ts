@@ -47,8 +47,8 @@ export interface RunMessage {
   readonly tokens?: readonly number[]
   /** Which generation of claims the batch belongs to (see claims.ts). */
   readonly generation: number
-  /** Names of the tasks in the batch, with the most attempts of each. */
-  readonly tasks: readonly (readonly [name: string, maxAttempts: number])[]
+  /** Names of the tasks in the batch, with the most attempts of each, and whether they are sensitive. */
+  readonly tasks: readonly (readonly [name: string, maxAttempts: number, isSensitive: boolean])[]
   /** Which task each job is of; absent when all are of the first. */
   readonly which?: readonly number[]
   /** The jobs' acceptance numbers and cells, from which a thread makes the ids that are asked for (job-ids.ts). */
@@ -119,6 +119,8 @@ export interface DeferMessage {
   /** JSON of the payload, or absent. */
   readonly payload?: string | EncodedBytes
   readonly options?: object
+  /** What tracers of the thread add to the child's request. */
+  readonly carrier?: Readonly<Record<string, string>>
 }
 
 /** The thread's loop turns. */

@@ -20,9 +20,14 @@ const names: Record<string, readonly string[]> = {
     'UnknownTaskError',
     'createScheduler',
     'defineTask',
+    'formatStats',
     'isSettled',
   ],
   'sidework/express': ['admit', 'closeOnSignal', 'jobsRouter', 'sidework'],
+  'sidework/testing': ['createTestScheduler', 'perform'],
+  'sidework/testing/matchers': ['matchers'],
+  'sidework/metrics': ['metrics'],
+  'sidework/opentelemetry': ['traceJobs'],
   'sidework/thread': [],
 }
 

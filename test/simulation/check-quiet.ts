@@ -25,9 +25,10 @@ export function checkWork(model: Model): void {
  * run alone, or because one that must is before it by rule 6.1, and the thread is being emptied for that one.
  */
 function mayWait(model: Model, job: ModelJob, able: readonly ModelJob[]): boolean {
-  if (job.runsAlone) return true
+  if (job.runsAlone || job.mayRunAlone) return true
   return able.some(
-    (other) => other.runsAlone && (other.isVague || job.isVague || !model.isBefore(job, other)),
+    (other) =>
+      (other.runsAlone || other.mayRunAlone) && (other.isVague || job.isVague || !model.isBefore(job, other)),
   )
 }
 

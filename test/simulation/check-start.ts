@@ -53,7 +53,8 @@ function checkMayStart(model: Model, job: ModelJob, name: string): void {
 /** After a crash that nobody could be blamed for, whoever was there has a thread to itself. */
 function checkCompany(model: Model, thread: ModelThread, job: ModelJob, name: string): void {
   const isAlone = thread.execs.length === 0
-  if (job.runsAlone) {
+  if (job.mayRunAlone) thread.isDoubtful = true
+  else if (job.runsAlone) {
     if (!isAlone) model.wrong('I14', `${name} must run alone and was given a thread that is not empty`)
     thread.isKept = true
     model.sometimes.reached('a job ran alone after a crash')

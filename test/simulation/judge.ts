@@ -129,7 +129,6 @@ export class Judge {
   #ended(exec: Exec): void {
     const { job } = exec
     if (isCurrent(exec)) job.hasReported = true
-    job.runsAlone = false
     exec.thread.reportedAt = this.#model.now()
     if (isSettled(job.handle.state)) this.#model.sometimes.reached('a zombie reported a result')
     this.#model.over(exec)
@@ -145,7 +144,8 @@ export class Judge {
     if (!thread.wasStopped && begun.length === 1 && thread.fake.lane === 'io')
       sometimes.reached('a crash blamed one job of a shared thread')
     for (const exec of [...thread.execs]) {
-      if (isUnexplained && thread.fake.lane === 'io') exec.job.runsAlone = true
+      if (thread.fake.lane === 'io' && isUnexplained) exec.job.runsAlone = true
+      if (thread.fake.lane === 'io' && thread.wasStopped && begun.length > 1) exec.job.mayRunAlone = true
       this.#model.over(exec)
     }
   }

@@ -83,6 +83,8 @@ export interface ModelJob {
   settles: number
   /** Its thread crashed among others and nobody could be blamed: it gets a thread to itself. */
   runsAlone: boolean
+  /** Its thread was stopped while others were there, perhaps because it did not answer: then it runs alone too. */
+  mayRunAlone: boolean
   outOfMemory: boolean
   /** The end of its current execution was heard, and has not been told as an event. */
   hasReported: boolean
@@ -146,7 +148,7 @@ export class Model {
       priority: wanted.priority ?? 5, acceptedAt: now, runAt: now + waits, readyAt: now, isVague: false,
       expiresAt: isHeld ? Infinity : now + waits + expiresIn, state: isHeld ? 'held' : waits > 0 ? 'scheduled' : 'ready',
       rank: undefined, isRankVague: false, generation: 1, last: 'none', attempt: 0, repeats: false, executions: 0, execs: [],
-      accepts: 1, settles: 0, runsAlone: false, outOfMemory: false,
+      accepts: 1, settles: 0, runsAlone: false, mayRunAlone: false, outOfMemory: false,
       hasReported: false, heardProgress: 0, isRestored: false,
     } // prettier-ignore
     if (this.byId.has(job.id) && !isSettled(this.byId.get(job.id)?.handle.state ?? 'completed'))
@@ -170,7 +172,7 @@ export class Model {
     const job: ModelJob = {
       ...old, seq: this.jobs.length, handle, acceptedAt: now, runAt, readyAt: now, isVague: true, isRestored: true,
       expiresAt: Infinity, priority: snapshot.priority, state: handle.state, last: 'none', attempt: snapshot.attempt,
-      execs: [], accepts: 1, settles: 0, isRankVague: true, runsAlone: false, outOfMemory: true,
+      execs: [], accepts: 1, settles: 0, isRankVague: true, runsAlone: false, mayRunAlone: false, outOfMemory: true,
       hasReported: false, heardProgress: 0,
     } // prettier-ignore
     if (expiresIn !== undefined) job.expiresAt = Infinity
@@ -275,6 +277,8 @@ export class Model {
       if (state === job.state && !isSettled(state)) continue
       const from = job.state
       job.state = state
+      if (state === 'retrying' || state === 'scheduled' || isSettled(state))
+        job.runsAlone = job.mayRunAlone = false // there was a verdict
       if (isSettled(state)) {
         hasSettled = true
         continue

@@ -4,10 +4,11 @@
  */
 import { Acceptance, Duplicate } from './defer/acceptance.js'
 import { DedupeIndex } from './defer/dedupe-index.js'
-import { Drafts } from './defer/draft.js'
+import type { AddOn, AddOnPort } from './add-on-port.js'
+import { Drafts, type PreparedJob } from './defer/draft.js'
 import { Admission } from './defer/admission.js'
 import { JobHandle, type Job } from './defer/job-handle.js'
-import { TaskBook } from './defer/task-book.js'
+import { inlineTaskName, TaskBook } from './defer/task-book.js'
 import { Closing } from './closing.js'
 import { Dispatcher } from './dispatch/dispatcher.js'
 import { LaneRoom } from './dispatch/lane-room.js'
@@ -21,7 +22,7 @@ import { JobTable } from './job/job-table.js'
 import { Journal } from './job/journal.js'
 import { isSettled } from './job/lifecycle.js'
 import { serializeError, type SerializedError } from './job/serialized-error.js'
-import type { JobSnapshot, Lane, Progress } from './job/snapshot.js'
+import type { JobSnapshot, Lane, Progress, ScheduleContext } from './job/snapshot.js'
 import { takeSnapshot, type SnapshotForm, type SnapshotView } from './job/take-snapshot.js'
 import { payloadLimits, type PayloadLimits } from './job/payload-limits.js'
 import { decodePayload, toPlain } from './job/payload.js'
@@ -29,6 +30,7 @@ import { Operations } from './operations.js'
 import { Agenda } from './queue/agenda.js'
 import { LimitBook } from './queue/limit-book.js'
 import { Queue } from './queue/queue.js'
+import { TimeHeap } from './queue/time-heap.js'
 import type { WorldNeeds } from './real-world.js'
 import type { Settings } from './scheduler-options.js'
 import { Settler } from './settle/settler.js'
@@ -64,8 +66,9 @@ export class Rooms {
   readonly operations: Operations
   readonly #view: SnapshotView
   isKeptAlive = false
-  /** Calls of `ready()` and `close()` under way. */
+  /** Calls of `ready()` and `close()` under way, and add-ons with something to do. */
   waits = 0
+  readonly #addOns: AddOn[] = []
   /** How late the one timer last fired. */
   eventLoopDelayMs = 0
   #willCheckRest = false
@@ -231,7 +234,71 @@ export class Rooms {
     this.keepAlive()
   }
 
-  /** The process stays alive exactly while a job is unsettled, or `ready()` or `close()` is under way. */
+  /** What an add-on works with. @throws ClosedError */
+  attach(addOn: AddOn): AddOnPort {
+    if (this.closing !== undefined) throw new ClosedError()
+    this.#addOns.push(addOn)
+    const { clock, random } = this.world
+    const isClosing = (): boolean => this.closing !== undefined
+    let isHeld = false
+    return {
+      clock,
+      random,
+      nextTurn: (task) => this.world.nextTurn(task),
+      logger: this.log.logger,
+      events: this.emitter,
+      get isClosing() {
+        return isClosing()
+      },
+      alarm: (at, run) => this.agenda.alarm(at, run),
+      timeHeap: () => new TimeHeap(),
+      keepAlive: (active) => {
+        if (active === isHeld) return
+        isHeld = active
+        this.waits += active ? 1 : -1
+        this.keepAlive()
+      },
+      prepare: (task, payload, options) => this.#prepare(task, payload, options),
+      deferPrepared: (prepared, schedule, settled) => this.#deferPrepared(prepared, schedule, settled),
+    }
+  }
+
+  /** Add-ons defer nothing more: the first step of closing. */
+  stopAddOns(): void {
+    for (const addOn of this.#addOns.splice(0)) addOn.stop()
+  }
+
+  #prepare(task: unknown, payload: unknown, options: unknown): PreparedJob {
+    if (typeof task === 'function') {
+      const inline = task as (context: never) => unknown // called with the context of its attempt, as `defer` would
+      this.drafts.draftInline(this.book.inline, inline, options, undefined)
+      return { task: undefined, inline, payload: undefined, options }
+    }
+    const draft = this.drafts.draft(this.book.find(task), payload, options, undefined)
+    return { task, inline: undefined, payload: draft.payload, options }
+  }
+
+  #deferPrepared(prepared: PreparedJob, schedule: ScheduleContext, settled: () => void): Job {
+    const { task, inline, payload, options } = prepared
+    try {
+      if (this.closing !== undefined) throw new ClosedError()
+      const draft =
+        inline === undefined
+          ? this.drafts.draftAgain(this.book.find(task), payload, options)
+          : this.drafts.draftInline(this.book.inline, inline, options, undefined)
+      draft.more().schedule = schedule
+      const accepted = this.acceptance.accept(draft)
+      const job = accepted instanceof Duplicate ? accepted.of : accepted
+      if (isSettled(job.state)) settled()
+      else (job.more().waiters ??= []).push({ settled })
+      if (!this.isKeptAlive) this.keepAlive()
+      return this.handle(accepted)
+    } catch (error) {
+      throw this.refused(task ?? inlineTaskName, error)
+    }
+  }
+
+  /** The process stays alive exactly while a job is unsettled, or somebody of `waits` is there. */
   keepAlive(): void {
     const isNeeded = this.journal.unsettled > 0 || this.waits > 0
     if (isNeeded === this.isKeptAlive) return

@@ -74,11 +74,16 @@ export class Batch {
       ...(payload === undefined ? { isVoid: true } : undefined),
       ...(typeof payload === 'object' ? { bytes: payload } : undefined),
       ...(details?.request === undefined ? undefined : { request: details.request }),
+      ...(details?.schedule === undefined ? undefined : { schedule: details.schedule }),
     }
     ;(this.#extras ??= []).push(extra)
   }
 }
 
 function hasOwnFacts(details: JobDetails | undefined): boolean {
-  return details?.request !== undefined || details?.policy?.maxAttempts !== undefined
+  return (
+    details?.request !== undefined ||
+    details?.schedule !== undefined ||
+    details?.policy?.maxAttempts !== undefined
+  )
 }

@@ -18,7 +18,7 @@
 import type { Outcome } from '../job/outcome.js'
 import type { EncodedBytes, EncodedPayload } from '../job/payload.js'
 import type { SerializedError } from '../job/serialized-error.js'
-import type { RequestContext } from '../job/snapshot.js'
+import type { RequestContext, ScheduleContext } from '../job/snapshot.js'
 
 /** Stands between ids; no id can hold a control character. */
 export const idSeparator = '\n'
@@ -34,6 +34,7 @@ export interface RunExtra {
   /** The job has no payload. */
   readonly isVoid?: boolean
   readonly request?: RequestContext
+  readonly schedule?: ScheduleContext
 }
 
 /** A batch of jobs to run: in order, one after another, on a cpu thread; all at once on a shared one. */

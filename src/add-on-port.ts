@@ -27,6 +27,8 @@ export interface AddOnPort {
   readonly isClosing: boolean
   /** Calls `run` at the instant (on the `now()` scale) or soon after, behind the scheduler's one timer. */
   alarm(at: number, run: () => void): Disarmable
+  /** Runs `task` when the current call has returned, before anything else. */
+  soon(task: () => void): void
   /** Runs `task` in a later turn of the event loop, after pending I/O. */
   nextTurn(task: () => void): void
   timeHeap<T extends HeapItem>(): TimeHeap<T>

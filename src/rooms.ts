@@ -244,6 +244,7 @@ export class Rooms {
     return {
       clock,
       random,
+      soon: (task) => this.world.soon(task),
       nextTurn: (task) => this.world.nextTurn(task),
       logger: this.log.logger,
       events: this.emitter,
@@ -272,14 +273,14 @@ export class Rooms {
     if (typeof task === 'function') {
       const inline = task as (context: never) => unknown // called with the context of its attempt, as `defer` would
       this.drafts.draftInline(this.book.inline, inline, options, undefined)
-      return { task: undefined, inline, payload: undefined, options }
+      return { task: undefined, name: inlineTaskName, inline, payload: undefined, options }
     }
     const draft = this.drafts.draft(this.book.find(task), payload, options, undefined)
-    return { task, inline: undefined, payload: draft.payload, options }
+    return { task, name: draft.task.name, inline: undefined, payload: draft.payload, options }
   }
 
   #deferPrepared(prepared: PreparedJob, schedule: ScheduleContext, settled: () => void): Job {
-    const { task, inline, payload, options } = prepared
+    const { task, name, inline, payload, options } = prepared
     try {
       if (this.closing !== undefined) throw new ClosedError()
       const draft =
@@ -294,7 +295,7 @@ export class Rooms {
       if (!this.isKeptAlive) this.keepAlive()
       return this.handle(accepted)
     } catch (error) {
-      throw this.refused(task ?? inlineTaskName, error)
+      throw this.refused(name, error)
     }
   }
 

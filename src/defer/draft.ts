@@ -25,6 +25,8 @@ export interface DraftRooms {
 export interface PreparedJob {
   /** A task or its name; its policy is looked up each time. Undefined for a closure. */
   readonly task: unknown
+  /** The task's name. */
+  readonly name: string
   readonly inline: ((context: never) => unknown) | undefined
   readonly payload: EncodedPayload
   /** As `defer` takes them. */

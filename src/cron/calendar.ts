@@ -78,7 +78,7 @@ function matchingDays(fields: Fields, firstOfMonth: number, year: number, month:
   const inMonth = bitsUpTo(length)
   let byDate = fields.daysOfMonth
   for (const special of fields.specialDaysOfMonth) byDate |= specialBit(special, length, firstWeekday)
-  if (fields.daysOfWeek === everyWeekday) return byDate & inMonth
+  if (fields.daysOfWeek === everyWeekday && !fields.isEitherDay) return byDate & inMonth
   let byWeekday = 0
   for (let weekday = 0; weekday < 7; weekday++) {
     if ((fields.daysOfWeek & (1 << weekday)) !== 0) byWeekday |= everyWeek(firstOf(weekday, firstWeekday))

@@ -23,6 +23,7 @@ const names: Record<string, readonly string[]> = {
     'isSettled',
   ],
   'sidework/express': ['admit', 'closeOnSignal', 'jobsRouter', 'sidework'],
+  'sidework/cron': ['createCron'],
   'sidework/thread': [],
 }
 

@@ -118,7 +118,13 @@ function noZone(name: unknown): OptionError {
   )
 }
 
-/** The zone of this system, as it is set now. */
+let system: { readonly variable: string | undefined; readonly zone: Zone } | undefined
+
+/** The zone of this system; within a process only the environment variable TZ can change it. */
 export function systemZone(): Zone {
-  return zoneOf(new Intl.DateTimeFormat().resolvedOptions().timeZone)
+  const variable = process.env['TZ']
+  if (system === undefined || system.variable !== variable) {
+    system = { variable, zone: zoneOf(new Intl.DateTimeFormat().resolvedOptions().timeZone) }
+  }
+  return system.zone
 }

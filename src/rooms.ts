@@ -43,6 +43,9 @@ import type { World } from './world.js'
 /** Jobs that are due together are let go in slices of about this long, so that no turn is held. */
 const sliceMs = 2
 
+/** Called with the context of its attempt, as `defer` would call it. */
+type Closure = (context: never) => unknown
+
 /** Everything a scheduler consists of. Its public methods are in scheduler.ts. */
 export class Rooms {
   readonly settings: Settings
@@ -271,22 +274,21 @@ export class Rooms {
 
   #prepare(task: unknown, payload: unknown, options: unknown): PreparedJob {
     if (typeof task === 'function') {
-      const inline = task as (context: never) => unknown // called with the context of its attempt, as `defer` would
-      this.drafts.draftInline(this.book.inline, inline, options, undefined)
-      return { task: undefined, name: inlineTaskName, inline, payload: undefined, options }
+      this.drafts.draftInline(this.book.inline, task as Closure, options, undefined)
+      return { task, payload: undefined, options }
     }
     const draft = this.drafts.draft(this.book.find(task), payload, options, undefined)
-    return { task, name: draft.task.name, inline: undefined, payload: draft.payload, options }
+    return { task, payload: draft.payload, options }
   }
 
   #deferPrepared(prepared: PreparedJob, schedule: ScheduleContext, settled: () => void): Job {
-    const { task, name, inline, payload, options } = prepared
+    const { task, payload, options } = prepared
     try {
       if (this.closing !== undefined) throw new ClosedError()
       const draft =
-        inline === undefined
-          ? this.drafts.draftAgain(this.book.find(task), payload, options)
-          : this.drafts.draftInline(this.book.inline, inline, options, undefined)
+        typeof task === 'function'
+          ? this.drafts.draftInline(this.book.inline, task as Closure, options, undefined)
+          : this.drafts.draftAgain(this.book.find(task), payload, options)
       draft.more().schedule = schedule
       const accepted = this.acceptance.accept(draft)
       const job = accepted instanceof Duplicate ? accepted.of : accepted
@@ -295,7 +297,7 @@ export class Rooms {
       if (!this.isKeptAlive) this.keepAlive()
       return this.handle(accepted)
     } catch (error) {
-      throw this.refused(name, error)
+      throw this.refused(typeof task === 'function' ? inlineTaskName : task, error)
     }
   }
 

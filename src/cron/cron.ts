@@ -14,7 +14,7 @@ import { badExpression } from './guard.js'
 import { severalInstances } from './instances.js'
 import type { LeaderHook } from './leader.js'
 import { attach } from './port.js'
-import type { Schedule, ScheduleFacts, SchedulePattern } from './schedule.js'
+import type { Schedule, ScheduleFacts } from './schedule.js'
 import { ScheduleBook } from './schedule-book.js'
 import {
   readInstant,
@@ -83,8 +83,7 @@ export class Cron {
     if (timetable.next(this.#port.clock.wall()) === undefined)
       throw badExpression(expression, 'Such a day never comes.')
     const { startAt, endAt } = read.policy
-    const pattern = { expression: timetable.expression, timezone: zone.name }
-    this.#add(name, bounded(timetable, startAt, endAt), task, payload, read, pattern)
+    this.#add(name, bounded(timetable, startAt, endAt), task, payload, read)
   }
 
   /**
@@ -107,7 +106,7 @@ export class Cron {
     const { clock } = this.#port
     const anchor = startAt === -Infinity ? clock.now() : this.#steady(startAt) - intervalMs
     const timetable = bounded(new IntervalTimetable(intervalMs, anchor), -Infinity, this.#steady(endAt))
-    this.#add(name, timetable, task, payload, read, { intervalMs })
+    this.#add(name, timetable, task, payload, read)
   }
 
   /** All schedules, in the order in which they were made. */
@@ -165,14 +164,7 @@ export class Cron {
     return runs
   }
 
-  #add(
-    name: string,
-    timetable: Timetable,
-    task: unknown,
-    payload: unknown,
-    read: ReadOptions,
-    pattern: SchedulePattern,
-  ): void {
+  #add(name: string, timetable: Timetable, task: unknown, payload: unknown, read: ReadOptions): void {
     if (this.#port.isClosing) throw new ClosedError()
     const prepared = this.#port.prepare(task, payload, read.defer)
     const facts: ScheduleFacts = {
@@ -180,7 +172,6 @@ export class Cron {
       timetable,
       policy: read.policy,
       prepared,
-      pattern,
     }
     if (!this.#book.add(facts)) {
       throw new OptionError(`Schedule '${name}' has no run ahead: endAt is over, or comes before the first.`)

@@ -48,13 +48,11 @@ export function parseFields(expression: unknown, dayMatch: DayMatch): Fields {
   const guarded = guard(expression)
   const { fields, errors } = validateDetailed(guarded.text)
   if (fields === undefined || errors.length > 0) throw badExpression(expression, explain(guarded, errors))
-  const [secondsLow, secondsHigh] = sixty(fields.second)
-  const [minutesLow, minutesHigh] = sixty(fields.minute)
   return {
-    secondsLow,
-    secondsHigh,
-    minutesLow,
-    minutesHigh,
+    secondsLow: half(fields.second, 0),
+    secondsHigh: half(fields.second, 30),
+    minutesLow: half(fields.minute, 0),
+    minutesHigh: half(fields.minute, 30),
     hours: mask(fields.hour),
     daysOfMonth: mask(fields.dayOfMonth),
     months: mask(fields.month),
@@ -79,22 +77,24 @@ function areBothDaysRestricted(guarded: Guarded): boolean {
 type Expanded = readonly (number | string)[]
 
 function mask(values: Expanded): number {
-  return values.reduce<number>((bits, value) => (typeof value === 'number' ? bits | (1 << value) : bits), 0)
+  let bits = 0
+  for (const value of values) if (typeof value === 'number') bits |= 1 << value
+  return bits
 }
 
-function sixty(values: readonly number[]): readonly [low: number, high: number] {
-  return [
-    mask(values.filter((value) => value < 30)),
-    mask(values.filter((value) => value >= 30).map((value) => value - 30)),
-  ]
+/** Of 0–59, the part from `least` to `least` + 29. */
+function half(values: readonly number[], least: number): number {
+  let bits = 0
+  for (const value of values) if (value >= least && value < least + 30) bits |= 1 << (value - least)
+  return bits
 }
 
 /** One for all, as most expressions have none. */
 const none: readonly SpecialDay[] = Object.freeze([])
 
 function specials(values: Expanded, read: (token: string) => SpecialDay): readonly SpecialDay[] {
-  const tokens = values.filter((value) => typeof value === 'string')
-  return tokens.length === 0 ? none : tokens.map(read)
+  if (values.every((value) => typeof value === 'number')) return none
+  return values.filter((value) => typeof value === 'string').map(read)
 }
 
 /** 'L', 'L-3', 'LW' or '15W', as node-cron writes them. */

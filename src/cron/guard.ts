@@ -29,8 +29,8 @@ export const fieldTitles: Readonly<Record<FieldName, string>> = {
 
 const mostCharacters = 1_024
 const mostItems = 100
-/** Enough for every value and every useful step. */
-const mostDigits = 2
+/** Two are enough for every value and every useful step. */
+const tooManyDigits = /\d{3,}/
 
 const fieldNames = Object.keys(fieldRanges) as readonly FieldName[] // the table's keys
 
@@ -76,13 +76,11 @@ export function guard(expression: unknown): Guarded {
 }
 
 function guardField(expression: string, name: FieldName, field: string): void {
-  const items = field.split(',').length
+  const items = field.length > mostItems ? field.split(',').length : 1
   if (items > mostItems)
     throw badExpression(expression, `${fieldTitles[name]}: a list of ${items}; at most ${mostItems}.`)
-  const long = /\d+/g
-  for (const [digits] of field.matchAll(long)) {
-    if (digits.length > mostDigits) throw badExpression(expression, outOfRange(name, digits))
-  }
+  const long = tooManyDigits.exec(field)?.[0]
+  if (long !== undefined) throw badExpression(expression, outOfRange(name, long))
 }
 
 /** '75 is not in 0–59', and what may have been meant. */

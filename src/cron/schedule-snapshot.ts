@@ -1,11 +1,12 @@
 import type { Clock } from '../world.js'
 import { describeExpression, describeInterval } from './describe.js'
 import type { CatchUp } from './plan.js'
-import type { Schedule, SchedulePattern } from './schedule.js'
+import type { Schedule } from './schedule.js'
 import type { Overlap } from './schedule-options.js'
+import type { Pattern } from './timetable.js'
 
 /** A schedule at one moment: frozen plain data, with how it was said to run. Instants are ms since the epoch. */
-export type ScheduleSnapshot = Readonly<SchedulePattern> & {
+export type ScheduleSnapshot = Readonly<Pattern> & {
   readonly name: string
   /** The task's name; '(inline)' for a closure. */
   readonly task: string
@@ -25,13 +26,14 @@ export type ScheduleSnapshot = Readonly<SchedulePattern> & {
 }
 
 export function snapshotOf(schedule: Schedule, clock: Clock): ScheduleSnapshot {
-  const { name, pattern, policy, prepared, timetable } = schedule.facts
+  const { name, policy, prepared, timetable } = schedule.facts
+  const { pattern } = timetable
   const nextAt = schedule.nextAt + schedule.jitterMs
   const isPaused = schedule.state === 'paused'
   return Object.freeze({
     name,
     ...pattern,
-    task: prepared.name,
+    task: taskName(prepared.task),
     state: isPaused ? 'paused' : 'active',
     description: describe(pattern),
     overlap: policy.overlap,
@@ -43,7 +45,12 @@ export function snapshotOf(schedule: Schedule, clock: Clock): ScheduleSnapshot {
   })
 }
 
-function describe(pattern: SchedulePattern): string {
+function taskName(task: unknown): string {
+  if (typeof task === 'function') return '(inline)'
+  return typeof task === 'string' ? task : (task as { name: string }).name // `defer` would take nothing else
+}
+
+function describe(pattern: Pattern): string {
   return 'expression' in pattern
     ? describeExpression(pattern.expression, pattern.timezone)
     : describeInterval(pattern.intervalMs)

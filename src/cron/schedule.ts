@@ -28,12 +28,7 @@ export interface ScheduleFacts {
   readonly timetable: Timetable
   readonly policy: SchedulePolicy
   readonly prepared: PreparedJob
-  readonly pattern: SchedulePattern
 }
-
-/** How the user said when it runs. */
-export type SchedulePattern =
-  { readonly expression: string; readonly timezone: string } | { readonly intervalMs: number }
 
 /** Only schedule-book.ts and firing.ts write it. */
 export class Schedule implements HeapItem {

@@ -11,22 +11,23 @@ import { LRUCache } from 'lru-cache'
  */
 export type Scale = 'wall' | 'steady'
 
+/** How the user said when it runs. */
+export type Pattern =
+  { readonly expression: string; readonly timezone: string } | { readonly intervalMs: number }
+
 /** Instants in strictly increasing order. */
 export interface Timetable {
   readonly scale: Scale
+  readonly pattern: Pattern
   /** The first instant after `after`, on its scale, or undefined when there is none. */
   next(after: number): number | undefined
 }
 
 /** An expression in a zone. One object for all schedules that say the same; see `cronTimetable`. */
 export class CronTimetable implements Timetable {
-  readonly scale = 'wall'
   readonly expression: string
   readonly zone: Zone
   readonly #fields: Fields
-  /** The last question and its answer: schedules that are due together ask the same. */
-  #after = NaN
-  #next: number | undefined
 
   constructor(expression: string, fields: Fields, zone: Zone) {
     this.expression = expression
@@ -34,13 +35,27 @@ export class CronTimetable implements Timetable {
     this.#fields = fields
   }
 
-  next(after: number): number | undefined {
-    if (after !== this.#after) {
-      this.#next = next(this.#fields, after, this.zone)
-      this.#after = after
-    }
-    return this.#next
+  get scale(): 'wall' {
+    return 'wall'
   }
+
+  get pattern(): Pattern {
+    return { expression: this.expression, timezone: this.zone.name }
+  }
+
+  next(after: number): number | undefined {
+    if (last.timetable !== this || last.after !== after) {
+      last = { timetable: this, after, next: next(this.#fields, after, this.zone) }
+    }
+    return last.next
+  }
+}
+
+/** The last question and its answer: schedules that are due together often ask the same. */
+let last: { timetable: CronTimetable | undefined; after: number; next: number | undefined } = {
+  timetable: undefined,
+  after: 0,
+  next: undefined,
 }
 
 const mostShared = 1_000
@@ -63,7 +78,6 @@ function sharedKey(expression: string, zone: Zone, dayMatch: DayMatch): string {
 
 /** Every `intervalMs`, `anchor` excluded. */
 export class IntervalTimetable implements Timetable {
-  readonly scale = 'steady'
   readonly intervalMs: number
   readonly #anchor: number
 
@@ -71,6 +85,14 @@ export class IntervalTimetable implements Timetable {
   constructor(intervalMs: number, anchor: number) {
     this.intervalMs = intervalMs
     this.#anchor = anchor
+  }
+
+  get scale(): 'steady' {
+    return 'steady'
+  }
+
+  get pattern(): Pattern {
+    return { intervalMs: this.intervalMs }
   }
 
   next(after: number): number {
@@ -81,16 +103,22 @@ export class IntervalTimetable implements Timetable {
 
 /** A timetable from one instant to another, both included. */
 export class BoundedTimetable implements Timetable {
-  readonly scale: Scale
   readonly #timetable: Timetable
   readonly #from: number
   readonly #to: number
 
   constructor(timetable: Timetable, from: number, to: number) {
-    this.scale = timetable.scale
     this.#timetable = timetable
     this.#from = from
     this.#to = to
+  }
+
+  get scale(): Scale {
+    return this.#timetable.scale
+  }
+
+  get pattern(): Pattern {
+    return this.#timetable.pattern
   }
 
   next(after: number): number | undefined {

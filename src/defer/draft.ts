@@ -23,11 +23,8 @@ export interface DraftRooms {
 
 /** What a recurring job defers again and again: read, checked and serialised once. */
 export interface PreparedJob {
-  /** A task or its name; its policy is looked up each time. Undefined for a closure. */
+  /** A task, its name or a closure; a task's policy is looked up each time. */
   readonly task: unknown
-  /** The task's name. */
-  readonly name: string
-  readonly inline: ((context: never) => unknown) | undefined
   readonly payload: EncodedPayload
   /** As `defer` takes them. */
   readonly options: unknown

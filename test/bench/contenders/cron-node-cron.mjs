@@ -4,7 +4,8 @@ import { schedule } from 'node-cron'
 export function start() {
   const tasks = []
   return {
-    schedule: (name, expression, run) => void tasks.push(schedule(expression, run, { name, suppressMissedWarning: true })),
+    schedule: (name, expression, run) =>
+      void tasks.push(schedule(expression, run, { name, suppressMissedWarning: true })),
     stop: () => Promise.all(tasks.map((task) => task.destroy())),
   }
 }

@@ -6,6 +6,7 @@
  *                                 └─ settler ◀┘ ──▶ journal ──▶ events, log, history
  */
 import { type Job } from './defer/job-handle.js'
+import type { AddOn, AddOnPort } from './add-on-port.js'
 import { Closing } from './closing.js'
 import { ClosedError, OptionError } from './errors.js'
 import type { EventName, SchedulerEvents } from './events/event-types.js'
@@ -357,6 +358,7 @@ export class Scheduler {
     const timeoutMs = durationMs('timeout', orDefault(own['timeout'], '25s'), { zero: true })
     const drains = flag('drain', orDefault(own['drain'], true))
     const before = { ...this.#rooms.journal.counts }
+    this.#rooms.stopAddOns()
     this.#rooms.waits++
     this.#rooms.keepAlive()
     this.#closed = new Promise((resolve) => {
@@ -402,6 +404,11 @@ export class Scheduler {
     )
     this.#rooms.keepAlive()
     return accepted.map((job) => this.#rooms.handle(job))
+  }
+
+  /** @internal What an add-on that acts by itself works with; `stop` is called by `close()`. @throws ClosedError */
+  attach(addOn: AddOn): AddOnPort {
+    return this.#rooms.attach(addOn)
   }
 
   /** @internal Whether `close()` has been called. */

@@ -28,6 +28,7 @@ const names: Record<string, readonly string[]> = {
   'sidework/testing/matchers': ['matchers'],
   'sidework/metrics': ['metrics'],
   'sidework/opentelemetry': ['traceJobs'],
+  'sidework/cron': ['createCron'],
   'sidework/thread': [],
 }
 

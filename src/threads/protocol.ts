@@ -21,7 +21,7 @@
 import type { Outcome } from '../job/outcome.js'
 import type { EncodedBytes, EncodedPayload } from '../job/payload.js'
 import type { SerializedError } from '../job/serialized-error.js'
-import type { RequestContext } from '../job/snapshot.js'
+import type { RequestContext, ScheduleContext } from '../job/snapshot.js'
 
 /** What only some jobs of a batch need beside payload and number. */
 export interface RunExtra {
@@ -36,6 +36,7 @@ export interface RunExtra {
   /** The job has no payload. */
   readonly isVoid?: boolean
   readonly request?: RequestContext
+  readonly schedule?: ScheduleContext
 }
 
 /** A batch of jobs to run: in order, one after another, on a cpu thread; all at once on a shared one. */

@@ -20,7 +20,14 @@ export type { DeferOptions } from './task/defer-options.js'
 export type { Duration, Priority } from './options.js'
 
 export { isSettled, type JobState, type SettledState, type UnsettledState } from './job/lifecycle.js'
-export type { AttemptError, JobSnapshot, Lane, Progress, RequestContext } from './job/snapshot.js'
+export type {
+  AttemptError,
+  JobSnapshot,
+  Lane,
+  Progress,
+  RequestContext,
+  ScheduleContext,
+} from './job/snapshot.js'
 export type { SerializedError } from './job/serialized-error.js'
 export type { StateCounts } from './job/task-record.js'
 export type { EventName, JobEvent, SchedulerEvents } from './events/event-types.js'

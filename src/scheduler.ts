@@ -6,6 +6,7 @@
  *                                 └─ settler ◀┘ ──▶ journal ──▶ events, log, history
  */
 import { type Job } from './defer/job-handle.js'
+import type { AddOn, AddOnPort } from './add-on-port.js'
 import { Closing } from './closing.js'
 import { ClosedError, OptionError } from './errors.js'
 import type { EventName, SchedulerEvents } from './events/event-types.js'
@@ -250,7 +251,7 @@ export class Scheduler {
       record === undefined ? !this.#rooms.dispatcher.isPaused : this.#rooms.limits.pauseTask(record.name)
     if (!wasRunning) return
     if (record === undefined) this.#rooms.dispatcher.isPaused = true
-    this.#rooms.dispatcher.recallAll()
+    this.#rooms.dispatcher.recall.fromAll()
     if (record !== undefined) this.#rooms.queue.regate(record)
     this.#tellPaused('paused', record?.name)
   }
@@ -263,7 +264,7 @@ export class Scheduler {
       record === undefined ? this.#rooms.dispatcher.isPaused : this.#rooms.limits.resumeTask(record.name)
     if (!wasPaused) return
     if (record === undefined) this.#rooms.dispatcher.isPaused = false
-    for (const room of Object.values(this.#rooms.dispatcher.lanes)) this.#rooms.dispatcher.dispatch(room)
+    this.#rooms.dispatcher.resume()
     this.#tellPaused('resumed', record?.name)
   }
 
@@ -353,6 +354,7 @@ export class Scheduler {
     const timeoutMs = durationMs('timeout', orDefault(own['timeout'], '25s'), { zero: true })
     const drains = flag('drain', orDefault(own['drain'], true))
     const before = { ...this.#rooms.journal.counts }
+    this.#rooms.stopAddOns()
     this.#rooms.waits++
     this.#rooms.keepAlive()
     this.#closed = new Promise((resolve) => {
@@ -394,6 +396,11 @@ export class Scheduler {
     return accepted.map((job) => this.#rooms.handle(job))
   }
 
+  /** @internal What an add-on that acts by itself works with; `stop` is called by `close()`. @throws ClosedError */
+  attach(addOn: AddOn): AddOnPort {
+    return this.#rooms.attach(addOn)
+  }
+
   /** @internal Whether `close()` has been called. */
   get isClosing(): boolean {
     return this.#rooms.closing !== undefined
@@ -402,6 +409,12 @@ export class Scheduler {
   /** @internal Whether payload and result of this job must not leave the process; true for an unknown id. */
   isSensitive(id: string): boolean {
     return this.#rooms.operations.find(id)?.task.policy.sensitive ?? true
+  }
+
+  /** @internal The job with its payload and result, also of a sensitive task. */
+  peek(id: string): JobSnapshot | undefined {
+    const job = this.#rooms.operations.find(id)
+    return job === undefined ? undefined : this.#rooms.snapshot(job, 'whole')
   }
 
   /** @internal What is counted beside `stats()`. Durations are tallied from the first call on. */

@@ -24,8 +24,11 @@ const names: Record<string, readonly string[]> = {
     'isSettled',
   ],
   'sidework/express': ['admit', 'closeOnSignal', 'jobsRouter', 'sidework'],
+  'sidework/testing': ['createTestScheduler', 'perform'],
+  'sidework/testing/matchers': ['matchers'],
   'sidework/metrics': ['metrics'],
   'sidework/opentelemetry': ['traceJobs'],
+  'sidework/cron': ['createCron'],
   'sidework/thread': [],
 }
 

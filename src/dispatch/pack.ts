@@ -77,6 +77,7 @@ export class Batch {
       ...(payload === undefined ? { isVoid: true } : undefined),
       ...(typeof payload === 'object' ? { bytes: payload } : undefined),
       ...(details?.request === undefined ? undefined : { request: details.request }),
+      ...(details?.schedule === undefined ? undefined : { schedule: details.schedule }),
     }
     ;(this.#extras ??= []).push(extra)
   }
@@ -85,6 +86,9 @@ export class Batch {
 function hasOwnFacts(details: JobDetails | undefined): boolean {
   if (details === undefined) return false
   return (
-    details.request !== undefined || details.ownId !== undefined || details.policy?.maxAttempts !== undefined
+    details.request !== undefined ||
+    details.schedule !== undefined ||
+    details.ownId !== undefined ||
+    details.policy?.maxAttempts !== undefined
   )
 }

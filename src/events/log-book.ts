@@ -21,6 +21,9 @@ export interface HandlerLine {
 const shownIds = 20
 const withheld = '(withheld: the task is sensitive)'
 
+/** Why threads end in the normal course of things. */
+const quietReasons: ReadonlySet<string> = new Set(['idle', 'closing', 'retired', 'start-failed'])
+
 export class LogBook {
   /** The user's logger, or undefined for silence. */
   readonly logger: Logger | undefined
@@ -118,9 +121,9 @@ export class LogBook {
 
   threadExited(lane: Lane, thread: number, reason: string, exitCode: number): void {
     if (lane === 'main') return
-    const isBad = reason === 'crashed' || reason === 'timeout'
-    if (isBad && !this.#allows('thread exited', lane)) return
-    this.logger?.[isBad ? 'warn' : 'debug']({ lane, thread, reason, exitCode }, 'thread exited')
+    const isQuiet = quietReasons.has(reason)
+    if (!isQuiet && !this.#allows('thread exited', lane)) return
+    this.logger?.[isQuiet ? 'debug' : 'warn']({ lane, thread, reason, exitCode }, 'thread exited')
   }
 
   startFailed(lane: Lane, error: unknown): void {

@@ -45,6 +45,7 @@ export class OpenBatch {
       extra?.attempt ?? 1,
       extra?.maxAttempts ?? maxAttempts,
       extra?.request,
+      extra?.schedule,
     )
   }
 

@@ -146,7 +146,20 @@ function reports(sqlite: Sqlite.Database) {
   return {
     /** Counts everything. Writing the report of a day again replaces it. */
     writeReport: (day: string): void => void write.run(day),
-    latestReport: (): Report | undefined => latest.get() as Report | undefined, // the columns are those of `schema`
+    latestReport(): Report | undefined {
+      const row = latest.get() as Row | undefined // the columns are those of `schema`
+      if (row === undefined) return undefined
+      const [users, verified, mails, photos] = ['users', 'verified', 'mails', 'photos'].map((name) =>
+        Number(row[name]),
+      )
+      return {
+        day: String(row['day']),
+        users: users ?? 0,
+        verified: verified ?? 0,
+        mails: mails ?? 0,
+        photos: photos ?? 0,
+      }
+    },
   }
 }
 

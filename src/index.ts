@@ -15,6 +15,7 @@ export { createScheduler, type Scheduler } from './scheduler.js'
 export type { SchedulerOptions, ThreadOptions } from './scheduler-options.js'
 export type { CloseReport, DeferItem, InlineHandler, Job, JobFilter, Stats } from './scheduler.js'
 export type { LaneStats } from './stats.js'
+export { formatStats } from './format-stats.js'
 export type { DeferOptions } from './task/defer-options.js'
 export type { Duration, Priority } from './options.js'
 
@@ -30,6 +31,7 @@ export type {
 export type { SerializedError } from './job/serialized-error.js'
 export type { StateCounts } from './job/task-record.js'
 export type { EventName, JobEvent, SchedulerEvents } from './events/event-types.js'
+export type { AttemptTrace, DeferTrace } from './task/trace-channels.js'
 
 export {
   ClosedError,

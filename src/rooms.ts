@@ -8,7 +8,7 @@ import type { AddOn, AddOnPort } from './add-on-port.js'
 import { Drafts, type PreparedJob } from './defer/draft.js'
 import { Admission } from './defer/admission.js'
 import { JobHandle, type Job } from './defer/job-handle.js'
-import { inlineTaskName, TaskBook } from './defer/task-book.js'
+import { inlineTaskName, TaskBook, taskNameOf } from './defer/task-book.js'
 import { Closing } from './closing.js'
 import { Dispatcher } from './dispatch/dispatcher.js'
 import { LaneRoom } from './dispatch/lane-room.js'
@@ -31,11 +31,13 @@ import { Operations } from './operations.js'
 import { Agenda } from './queue/agenda.js'
 import { LimitBook } from './queue/limit-book.js'
 import { Queue } from './queue/queue.js'
+import { otherRefusals } from './measurements.js'
 import { TimeHeap } from './queue/time-heap.js'
 import type { WorldNeeds } from './real-world.js'
 import type { Settings } from './scheduler-options.js'
 import { Settler } from './settle/settler.js'
 import type { TaskDefinition } from './task/define-task.js'
+import { withCarrier } from './task/trace-channels.js'
 import type { DeferMessage } from './threads/protocol.js'
 import type { LaneThread } from './dispatch/lane-thread.js'
 import type { World } from './world.js'
@@ -72,6 +74,8 @@ export class Rooms {
   isKeptAlive = false
   /** Calls of `ready()` and `close()` under way, and add-ons with something to do. */
   waits = 0
+  /** Defers that were refused, by code. */
+  readonly refusals = new Map<string, number>()
   readonly #addOns: AddOn[] = []
   /** How late the one timer last fired. */
   eventLoopDelayMs = 0
@@ -87,7 +91,10 @@ export class Rooms {
     this.world = makeWorld({ settings, definitionOf: (task, cell) => this.#definitionOf(task, cell) })
     const world = this.world
     const idOf = (job: JobRecord): string => this.table.idOf(job)
-    this.log = new LogBook(settings.logger, idOf)
+    this.log = new LogBook(settings.logger, idOf, {
+      now: () => world.clock.now(),
+      later: (delayMs, run) => this.agenda.alarm(world.clock.now() + delayMs, run),
+    })
     this.emitter = new Emitter(world, (event, error) => this.log.listenerThrew(event, error))
     this.announce = new Announcements(this.emitter, world.clock, this.log, idOf)
     this.table = new JobTable(new JobIds(world.idKey))
@@ -144,7 +151,7 @@ export class Rooms {
       nextSeq: () => this.drafts.nextSeq(),
       reclaim: (job) => this.operations.reclaim(job),
       cancelHeld: (job, error) => this.operations.cancelWith(job, error),
-      deduplicated: (job) => this.announce.deduplicated(job),
+      deduplicated: (job) => this.journal.deduplicate(job),
       expire: (job, now) => this.#expire(job, now),
       abort: (job, reason) =>
         this.operations.cancel(job, reason instanceof Error ? serializeError(reason).message : undefined),
@@ -311,11 +318,11 @@ export class Rooms {
 
   /** Tells that a defer was refused, and hands the error back. */
   refused(task: unknown, error: unknown): unknown {
+    const code = error instanceof SideworkError ? error.code : otherRefusals
+    this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1)
+    if (code === 'ERR_SIDEWORK_QUEUE_FULL') this.log.queueFull(taskNameOf(task))
     if (this.emitter.wants.refused && error instanceof SideworkError) {
-      const name: unknown =
-        typeof task === 'object' && task !== null ? (task as { name?: unknown }).name : task
-      const shown = typeof name === 'string' ? name.slice(0, 128) : typeof task
-      this.emitter.emit('refused', { task: shown, code: error.code, at: this.world.clock.wall() })
+      this.emitter.emit('refused', { task: taskNameOf(task), code: error.code, at: this.world.clock.wall() })
     }
     return error
   }
@@ -378,7 +385,7 @@ export class Rooms {
       if (this.closing?.acceptsChildren === false) throw new ClosedError()
       const record = this.book.find(message.task)
       // Its own schema, keys and limits apply as to any other job, so the value is looked at once more.
-      const request = parent.details?.request
+      const request = withCarrier(parent.details?.request, message.carrier)
       const draft = this.drafts.draft(record, decodePayload(message.payload), message.options, request)
       const accepted = this.acceptance.accept(draft)
       this.keepAlive()

@@ -1,5 +1,5 @@
 import type { Duration } from '../options.js'
-import type { Progress, RequestContext } from '../job/snapshot.js'
+import type { Progress, RequestContext, ScheduleContext } from '../job/snapshot.js'
 import type { DeferOptions } from './defer-options.js'
 import type { Task } from './define-task.js'
 import type { Backoff } from './task-options.js'
@@ -46,7 +46,7 @@ export interface TaskContext {
   readonly log: TaskLog
   /** Tells how far the job is: a ratio 0–1 or JSON. Coalesced to at most 10 a second per job, the last one kept. */
   progress(value: Progress): void
-  /** Says the attempt is alive, without saying how far it is. */
+  /** Says that the attempt is alive, without saying how far it is: `visibilityTimeout` begins again. */
   heartbeat(): void
   /** Lets pending I/O, heartbeats and aborts through; on the main lane also requests and more urgent jobs. */
   yieldNow(): Promise<void>
@@ -59,4 +59,6 @@ export interface TaskContext {
   pauseLimit(name: string, delay: Duration): void
   /** The HTTP request the job came from, as plain data. */
   readonly request: RequestContext | undefined
+  /** Which run of which schedule this is, for a recurring job. */
+  readonly schedule: ScheduleContext | undefined
 }

@@ -5,7 +5,7 @@
 import { OptionError, SideworkError } from '../errors.js'
 import { encodePayload, type EncodedPayload } from '../job/payload.js'
 import { progressLimits } from '../job/payload-limits.js'
-import type { Progress, RequestContext } from '../job/snapshot.js'
+import type { Progress, RequestContext, ScheduleContext } from '../job/snapshot.js'
 import type { DeferredChild, TaskContext, TaskLog } from '../task/context.js'
 import type { DeferOptions } from '../task/defer-options.js'
 import { durationMs, key, show } from '../options.js'
@@ -32,6 +32,9 @@ export interface AttemptHost {
   now(): number
 }
 
+/** Heartbeats are told at most every so many ms per job. */
+const heartbeatEveryMs = 10
+
 /** Progress is told at most every so many ms per job. */
 const progressEveryMs = 100
 
@@ -40,6 +43,7 @@ export class Attempt implements TaskContext {
   readonly attempt: number
   readonly maxAttempts: number
   readonly request: RequestContext | undefined
+  readonly schedule: ScheduleContext | undefined
   readonly token: number
   readonly #host: AttemptHost
   readonly #seq: number
@@ -50,6 +54,8 @@ export class Attempt implements TaskContext {
   #progressAt = -Infinity
   #pendingProgress: EncodedPayload
   #stopTimer: (() => void) | undefined
+  #beatAt = -Infinity
+  #stopBeat: (() => void) | undefined
   #hasEnded = false
 
   constructor(
@@ -62,6 +68,7 @@ export class Attempt implements TaskContext {
     attempt: number,
     maxAttempts: number,
     request: RequestContext | undefined,
+    schedule: ScheduleContext | undefined,
   ) {
     this.#host = host
     this.token = token
@@ -72,6 +79,7 @@ export class Attempt implements TaskContext {
     this.attempt = attempt
     this.maxAttempts = maxAttempts
     this.request = request
+    this.schedule = schedule
   }
 
   get id(): string {
@@ -98,9 +106,7 @@ export class Attempt implements TaskContext {
   }
 
   get heartbeat(): () => void {
-    return () => {
-      if (!this.#hasEnded) this.#host.heartbeat(this.token)
-    }
+    return () => this.#beat()
   }
 
   get pauseLimit(): TaskContext['pauseLimit'] {
@@ -135,16 +141,33 @@ export class Attempt implements TaskContext {
   end(): void {
     this.#hasEnded = true
     this.#stopTimer?.()
+    this.#stopBeat?.()
     this.#flushProgress()
   }
 
   #report(value: Progress): void {
     if (this.#hasEnded) return
     this.#pendingProgress = encodeProgress(value)
-    if (this.#stopTimer !== undefined) return
+    if (this.#stopTimer !== undefined) return this.#beat()
     const waitMs = this.#progressAt + progressEveryMs - this.#host.now()
     if (waitMs <= 0) this.#flushProgress()
-    else this.#stopTimer = this.#host.after(waitMs, () => this.#flushProgress())
+    else {
+      this.#stopTimer = this.#host.after(waitMs, () => this.#flushProgress())
+      this.#beat() // progress that waits to be told is a sign of life at once
+    }
+  }
+
+  #beat(): void {
+    if (this.#hasEnded || this.#stopBeat !== undefined) return
+    const waitMs = this.#beatAt + heartbeatEveryMs - this.#host.now()
+    if (waitMs <= 0) this.#flushBeat()
+    else this.#stopBeat = this.#host.after(waitMs, () => this.#flushBeat())
+  }
+
+  #flushBeat(): void {
+    this.#stopBeat = undefined
+    this.#beatAt = this.#host.now()
+    this.#host.heartbeat(this.token)
   }
 
   #flushProgress(): void {

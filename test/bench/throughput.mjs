@@ -5,7 +5,7 @@
 import { mainThreadCpuNs } from './main-thread-cpu.mjs'
 import { loadContender } from './not-available.mjs'
 
-const warmUpMs = 200
+const warmUpMs = 800
 const measuredMs = 900
 
 const contenders = ['sidework', 'piscina', 'piscina-tuned', 'tinypool', 'raw']
@@ -59,10 +59,13 @@ function atLeast(bound) {
   return bound === undefined ? undefined : { of: 'ratio', sign: '≥', bound }
 }
 
-/** Starts the contender, warms it up, then measures about a second of it. */
 export async function measure({ contender, threads, mode }) {
   const { start } = await loadContender(contender)
-  const pool = await start(threads, mode)
+  return measureRate(await start(threads, mode))
+}
+
+/** Warms the pool up, then measures about a second of it. */
+export async function measureRate(pool) {
   const rate = await warmUp(pool)
   const measured = await timed(pool, Math.ceil((rate * measuredMs) / 1000))
   await pool.close()

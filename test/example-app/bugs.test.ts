@@ -21,8 +21,8 @@ const bugs: Record<string, Bug> = {
   },
   'the attempts are forgotten': {
     file: 'tasks.ts',
-    right: "lane: 'io', attempts: 20,",
-    wrong: "lane: 'io',",
+    right: '    attempts: 20,\n',
+    wrong: '',
     foundBy: 'is tried twenty times, at first after 1, 2 and 4 seconds, later every 5',
   },
   'the job has another key than its photo': {

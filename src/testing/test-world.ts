@@ -15,7 +15,7 @@ import { VirtualClock } from './virtual-clock.js'
 
 /** A test may have put fakes in the place of the global ones. */
 const { queueMicrotask } = globalThis
-const { nextTick } = process
+const nextTick = process.nextTick.bind(process)
 
 interface Alarm {
   readonly at: number
@@ -153,7 +153,7 @@ export class TestWorld implements World {
 /** Resolves when every promise that could go on has gone on. */
 export function tick(): Promise<void> {
   // A tick that is asked for by a promise's reaction comes when no other reaction is left.
-  return new Promise((resolve) => void nextTick(resolve))
+  return new Promise((resolve) => nextTick(resolve))
 }
 
 /** Resolves in the next turn of the event loop, after promises have gone on and pending I/O was looked at. */

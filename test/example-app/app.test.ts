@@ -15,10 +15,16 @@ import { openDatabase, type Database } from '../../example-app/database.js'
 import { MailServer } from '../../example-app/mail-server.js'
 import { makeThumbnails, sendVerificationMail } from '../../example-app/tasks.js'
 
-// A good hash takes a good while, which is not what these tests are about.
+const hashing = vi.hoisted(() => ({ crowd: 1, waiting: [] as (() => void)[] }))
+
+// A good hash takes a good while, which is not what these tests are about; they are made for a crowd at a time.
 vi.mock('../../example-app/sign-up.js', async (original) => ({
   ...(await original()),
-  hashPassword: async () => 'hash',
+  hashPassword: () =>
+    new Promise((resolve) => {
+      hashing.waiting.push(() => resolve('hash'))
+      if (hashing.waiting.length >= hashing.crowd) for (const goOn of hashing.waiting.splice(0)) goOn()
+    }),
 }))
 
 const samplePhoto = readFileSync(
@@ -121,6 +127,8 @@ describe('the app', { repeats: Number(process.env['REPEATS'] ?? 0) }, () => {
     test('of the same address twice at once makes one user and one mail', async () => {
       const { scheduler, agent } = start()
       const asha = person()
+      hashing.crowd = 2
+      onTestFinished(() => void (hashing.crowd = 1))
       const answers = await Promise.all([agent.post('/signup').send(asha), agent.post('/signup').send(asha)])
       expect(answers.map(({ status }) => status).sort()).toEqual([202, 409])
       expect(scheduler).toHaveDeferred(sendVerificationMail, undefined, { times: 1 })

@@ -196,6 +196,7 @@ function connect({ options, world, work, failures }: Kit, { definitionOf }: Worl
     now: () => world.clock.precise(),
     after: (delayMs: number, task: () => void) => world.after(delayMs, task),
   }
+  world.isAnyoneWaiting = () => work.isAny
   world.startThread = (lane, listener) => {
     const isReal = options.hasRealThreads && lane !== 'main'
     return isReal

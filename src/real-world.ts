@@ -26,6 +26,7 @@ export function realWorld({ settings, definitionOf }: WorldNeeds): World {
     idKey,
     soon,
     nextTurn,
+    rssBytes: () => process.memoryUsage.rss(),
     armTimer: (at, wake) => alarm.arm(at, clock, wake),
     keepAlive: (active) => keepAlive.set(active),
     startThread: (lane, listener) =>

@@ -104,6 +104,7 @@ export class Rooms {
     })
     this.dispatcher = new Dispatcher(this.#makeLanes(), {
       world,
+      maxRssBytes: settings.maxRssBytes,
       agenda: this.agenda,
       queue: this.queue,
       journal: this.journal,
@@ -298,6 +299,10 @@ export class Rooms {
         this.emitter.emit('thread:exited', { lane, thread: number, reason, exitCode, at: clock.wall() })
         this.mayRest()
       },
+      printed: (thread, job, message) => this.log.printed(thread, job, message),
+      leaked: (thread, message) => this.log.leaked(thread, message),
+      memoryExceeded: (rssBytes, maxRssBytes, thread) =>
+        this.log.memoryExceeded(rssBytes, maxRssBytes, thread?.number),
       startFailed: (lane, error) => this.log.startFailed(lane, error),
     }
   }

@@ -29,6 +29,11 @@ export interface ThreadOptions {
   nice?: number
   /** Memory bounds of each thread, as Node's `Worker` takes them. Default: Node's own. */
   resourceLimits?: ResourceLimits
+  /**
+   * Memory of the whole process (RSS, bytes) above which the thread that holds most is replaced and its job failed: what
+   * `resourceLimits` do not cover, such as Buffers. Default: 80 % of what the system or its container has.
+   */
+  maxRssBytes?: number
   /** Node flags for the threads, on top of those of the process that make sense there. */
   execArgv?: readonly string[]
   /** A bundled thread entry of your own that imports 'sidework/thread'. Default: the package's. */
@@ -67,6 +72,7 @@ export interface Settings {
   readonly hasTaskModules: boolean
   readonly lanes: Readonly<Record<Lane, LaneSettings>>
   readonly mainBudgetMs: number
+  readonly maxRssBytes: number
   readonly maxQueued: number
   readonly maxQueuedBytes: number
   readonly maxPayloadBytes: number
@@ -99,6 +105,7 @@ const known = {
     'idleTimeout',
     'nice',
     'resourceLimits',
+    'maxRssBytes',
     'execArgv',
     'entry',
   ]),
@@ -130,6 +137,7 @@ export function readSettings(options: unknown): Settings {
       execArgv: readExecArgv(threads['execArgv']),
       entry: readEntry(threads['entry']),
     },
+    maxRssBytes: integer('threads.maxRssBytes', orDefault(threads['maxRssBytes'], systemShare()), 1),
     hasTaskModules: tasks.length > 0,
     lanes: readLanes(threads, main),
     mainBudgetMs: durationMs('main.budget', orDefault(main['budget'], '5ms')),
@@ -142,6 +150,12 @@ export function readSettings(options: unknown): Settings {
     defaults: readDefaults(own['defaults']),
     logger: readLogger(own['logger']),
   }
+}
+
+/** 80 % of the memory there is. A container without a limit reports none, or more than the system has. */
+function systemShare(): number {
+  const limit = process.constrainedMemory()
+  return Math.floor(0.8 * (limit > 0 ? Math.min(limit, os.totalmem()) : os.totalmem()))
 }
 
 function readThreads(threads: unknown): Record<string, unknown> {

@@ -74,6 +74,7 @@ const schedulerOptions: Readonly<Record<string, Rule>> = {
   'threads.minIdle': integerFrom(0, 256),
   'threads.idleTimeout': duration,
   'threads.nice': integerFrom(0, 19),
+  'threads.maxRssBytes': integerFrom(1),
   'threads.entry': {
     good: [new URL('file:///entry.js')],
     bad: ['./entry.js', 1, null],

@@ -13,6 +13,12 @@ export interface HandlerLine {
   readonly message?: string
 }
 
+/** What names a thread in a log line. */
+export interface ThreadName {
+  readonly lane: Lane
+  readonly number: number
+}
+
 /** A report names this many lost jobs. */
 const shownIds = 20
 
@@ -83,6 +89,38 @@ export class LogBook {
   threadExited(lane: Lane, thread: number, reason: string, exitCode: number): void {
     const level = quietReasons.has(reason) ? 'debug' : 'warn'
     if (lane !== 'main') this.logger?.[level]({ lane, thread, reason, exitCode }, 'thread exited')
+  }
+
+  /** A line that a handler, or something it left behind, printed. */
+  printed(
+    thread: ThreadName,
+    job: Job | undefined,
+    line: { level: HandlerLine['level']; text: string },
+  ): void {
+    if (this.logger?.isLevelEnabled(line.level) !== true) return
+    const { lane, number } = thread
+    this.logger[line.level]({ lane, thread: number, ...(job && this.fields(job)) }, line.text)
+  }
+
+  leaked(
+    { lane, number }: ThreadName,
+    what: { task: string; count: number; resources: readonly string[] },
+  ): void {
+    const { task, count, resources } = what
+    this.logger?.warn(
+      { lane, thread: number, task, count, resources },
+      'a task leaves timers, sockets or the like open: its thread is replaced',
+    )
+  }
+
+  /** @param thread the one that is replaced; undefined when none of them holds much of it */
+  memoryExceeded(rssBytes: number, maxRssBytes: number, thread: number | undefined): void {
+    this.logger?.warn(
+      { rssBytes, maxRssBytes, ...(thread === undefined ? undefined : { thread }) },
+      thread === undefined
+        ? 'the process holds more than threads.maxRssBytes, but no thread holds much of it'
+        : 'the process holds more than threads.maxRssBytes: the thread that holds most is replaced',
+    )
   }
 
   startFailed(lane: Lane, error: unknown): void {

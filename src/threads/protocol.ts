@@ -12,6 +12,7 @@
  *          │── ping ──────────────────────────────────▶│  answers when its loop turns
  *          │ ◀──────────────────────────────── pong ───│
  *          │ ◀─────────────────────────────  culprit ──│  (on a shared thread) exits because of this execution
+ *          │ ◀────────────────────────  console, leak ─│
  *          │── deferred (answer to a defer) ──────────▶│
  *          │── close ─────────────────────────────────▶│  runs teardown(), then exits
  *
@@ -121,6 +122,26 @@ export interface DeferMessage {
   readonly options?: object
 }
 
+/** Something was printed in the thread. */
+export interface ConsoleMessage {
+  readonly kind: 'console'
+  readonly level: 'debug' | 'info' | 'warn' | 'error'
+  readonly text: string
+  /** The execution that printed it, if it is known. */
+  readonly token?: number
+}
+
+/** A task leaves too much open in this thread. */
+export interface LeakMessage {
+  readonly kind: 'leak'
+  /** The task after whose jobs most was left. */
+  readonly task: string
+  /** How much more is open than after the start. */
+  readonly count: number
+  /** What kinds, as Node names them. */
+  readonly resources: readonly string[]
+}
+
 /** The thread's loop turns. */
 export interface PongMessage {
   readonly kind: 'pong'
@@ -147,5 +168,7 @@ export type FromThread =
   | { readonly kind: 'heartbeat'; readonly token: number }
   | { readonly kind: 'culprit'; readonly token: number }
   | PongMessage
+  | ConsoleMessage
+  | LeakMessage
   | ReadyMessage
   | { readonly kind: 'start-failed'; readonly error: SerializedError }

@@ -53,6 +53,9 @@ const addOnModules = ['express', 'prom-client'].map((name) => ({
   message: 'The core never needs it; add-ons do.',
 }))
 
+/** Rooms of which the test kit is built. */
+const engineRooms = ['defer', 'events', 'job', 'main-lane', 'task', 'threads']
+
 /** By the words of the import, as no rule about paths tells `import type`, which leaves nothing in the output. */
 const roomValues = {
   group: ['..', '../..'].flatMap((src) => [
@@ -63,6 +66,19 @@ const roomValues = {
   allowTypeImports: true,
   message:
     'An add-on uses the public Scheduler: values from index, errors, options and clock; from elsewhere only types.',
+}
+
+/** The test kit is the engine in another world, so it builds with the engine's own parts. */
+const engineValues = {
+  group: ['..', '../..'].flatMap((src) => [
+    ...Object.keys(rooms)
+      .filter((room) => !engineRooms.includes(room))
+      .map((room) => `${src}/${room}/**`),
+    `${src}/rooms.js`,
+    `${src}/real-world.js`,
+  ]),
+  allowTypeImports: true,
+  message: `The add-on testing takes values from ${engineRooms.join(', ')} and the scheduler; from elsewhere only types.`,
 }
 
 module.exports = {
@@ -125,6 +141,15 @@ module.exports = {
       files: addOns.map((addOn) => `src/${addOn}/**/*.ts`),
       rules: {
         '@typescript-eslint/no-restricted-imports': ['error', { paths: timeModules, patterns: [roomValues] }],
+      },
+    },
+    {
+      files: ['src/testing/**/*.ts'],
+      rules: {
+        '@typescript-eslint/no-restricted-imports': [
+          'error',
+          { paths: timeModules, patterns: [engineValues] },
+        ],
       },
     },
     {

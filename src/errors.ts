@@ -33,7 +33,8 @@ export type SideworkErrorCode = `ERR_SIDEWORK_${
   | 'DEDUPLICATED'
   | 'PERMANENT'
   | 'RETRY_LATER'
-  | 'SNOOZE'}`
+  | 'SNOOZE'
+  | 'TEST'}`
 
 /** Base of all errors of this package. */
 export class SideworkError extends Error {
@@ -196,5 +197,13 @@ export class ThreadStartError extends SideworkError {
   override name = 'ThreadStartError'
   constructor(message: string, cause?: unknown) {
     super('ERR_SIDEWORK_THREAD_START', message, cause === undefined ? undefined : { cause })
+  }
+}
+
+/** The test kit cannot do what a test asks of it: an attempt that never ends, jobs left at the end of a strict test. */
+export class TestError extends SideworkError {
+  override name = 'TestError'
+  constructor(message: string) {
+    super('ERR_SIDEWORK_TEST', message)
   }
 }

@@ -25,6 +25,7 @@ export function realWorld({ settings, definitionOf }: WorldNeeds): World {
     random,
     idKey,
     soon,
+    startSoon: soon,
     nextTurn,
     rssBytes: () => process.memoryUsage.rss(),
     armTimer: (at, wake) => alarm.arm(at, clock, wake),

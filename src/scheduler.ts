@@ -248,7 +248,7 @@ export class Scheduler {
       record === undefined ? this.#rooms.dispatcher.isPaused : this.#rooms.limits.resumeTask(record.name)
     if (!wasPaused) return
     if (record === undefined) this.#rooms.dispatcher.isPaused = false
-    for (const room of Object.values(this.#rooms.dispatcher.lanes)) this.#rooms.dispatcher.dispatch(room)
+    this.#rooms.dispatcher.resume()
     this.#tellPaused('resumed', record?.name)
   }
 
@@ -386,6 +386,12 @@ export class Scheduler {
   /** @internal Whether payload and result of this job must not leave the process; true for an unknown id. */
   isSensitive(id: string): boolean {
     return this.#rooms.operations.find(id)?.task.policy.sensitive ?? true
+  }
+
+  /** @internal The job with its payload and result, also of a sensitive task. */
+  peek(id: string): JobSnapshot | undefined {
+    const job = this.#rooms.operations.find(id)
+    return job === undefined ? undefined : this.#rooms.snapshot(job, 'whole')
   }
 
   /** @internal Sizes of everything that grows with jobs: all 0 when all have settled, the kept history excepted. */

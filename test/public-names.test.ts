@@ -23,6 +23,8 @@ const names: Record<string, readonly string[]> = {
     'isSettled',
   ],
   'sidework/express': ['admit', 'closeOnSignal', 'jobsRouter', 'sidework'],
+  'sidework/testing': ['createTestScheduler', 'perform'],
+  'sidework/testing/matchers': ['matchers'],
   'sidework/thread': [],
 }
 

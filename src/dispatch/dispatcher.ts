@@ -63,7 +63,7 @@ export class Dispatcher {
   readonly wake = (lane: Lane): void => {
     if (this.#willDispatch || this.lanes[lane].isSaturated) return
     this.#willDispatch = true
-    this.#rooms.world.soon(this.#dispatchAll)
+    this.#rooms.world.startSoon(this.#dispatchAll)
   }
 
   readonly #dispatchAll = (): void => {
@@ -71,6 +71,14 @@ export class Dispatcher {
     this.dispatch(this.lanes.cpu)
     this.dispatch(this.lanes.io)
     this.dispatch(this.lanes.main)
+  }
+
+  /** Starts go on after a pause. */
+  resume(): void {
+    for (const room of Object.values(this.lanes)) {
+      room.isSaturated = false
+      this.wake(room.lane)
+    }
   }
 
   /** Gives the lane's free places to its ready jobs. */

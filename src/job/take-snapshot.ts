@@ -14,8 +14,8 @@ export interface SnapshotView {
   startError(job: Job): SerializedError | undefined
 }
 
-/** How payload and result appear: as values, as JSON that `restore` reads, or not at all. */
-export type SnapshotForm = 'plain' | 'portable' | 'bare'
+/** How payload and result appear: as values (`whole`: of sensitive tasks too), as JSON that `restore` reads, or not at all. */
+export type SnapshotForm = 'plain' | 'whole' | 'portable' | 'bare'
 
 /** The job as it is now, as frozen plain data. */
 export function takeSnapshot(job: Job, view: SnapshotView, form: SnapshotForm): JobSnapshot {

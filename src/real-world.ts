@@ -19,6 +19,8 @@ export function realWorld({ settings, definitionOf }: WorldNeeds): World {
   const alarm = new Alarm()
   const keepAlive = new KeepAlive()
   const soon = (task: () => void): void => queueMicrotask(task)
+  // Ticks that are queued by a microtask come after all microtasks.
+  const afterMicrotasks = (task: () => void): void => queueMicrotask(() => process.nextTick(task))
   const nextTurn = (task: () => void): void => void setImmediate(task)
   return {
     clock,
@@ -33,8 +35,8 @@ export function realWorld({ settings, definitionOf }: WorldNeeds): World {
     startThread: (lane, listener) =>
       lane === 'main'
         ? new MainLane(
-            { definitionOf, idKey, nextTurn, soon, now: monotonicMs, after },
-            settings.mainBudgetMs,
+            { definitionOf, idKey, nextTurn, soon, afterMicrotasks, now: monotonicMs, after },
+            settings.mainPace,
             listener,
           )
         : startThread(lane, idKey, settings.threads, listener),

@@ -197,6 +197,7 @@ export class Rooms {
     this.admission.release(job.payload, job.endedAt)
     const { details } = job
     const follower = details?.dedupe === undefined ? undefined : this.dedupe.settled(job, job.endedAt)
+    if (details !== undefined) details.scope = undefined
     const waiters = details?.waiters
     this.history.keep(job)
     if (waiters !== undefined && details !== undefined) {
@@ -260,10 +261,15 @@ export class Rooms {
   }
 
   #definitionOf(task: string, cell: number): TaskDefinition | undefined {
-    const inline = this.table.at(cell)?.details?.inline
-    if (inline === undefined) return this.book.definitionOf(task)
-    // Only the closure matters here; it was deferred as `(context) => result`.
-    return { name: task, options: {}, run: (_payload, context) => inline(context as never) }
+    const details = this.table.at(cell)?.details
+    const { inline, scope } = details ?? {}
+    const definition =
+      inline === undefined
+        ? this.book.definitionOf(task)
+        : // Only the closure matters here; it was deferred as `(context) => result`.
+          { name: task, options: {}, run: (_: unknown, context: unknown) => inline(context as never) }
+    if (definition === undefined || scope === undefined) return definition
+    return { ...definition, run: (payload, context) => scope(() => definition.run(payload, context)) }
   }
 
   #startErrorOf(job: JobRecord): SerializedError | undefined {

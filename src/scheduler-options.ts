@@ -6,6 +6,7 @@ import type { LaneSettings } from './dispatch/lane-room.js'
 import { OptionError } from './errors.js'
 import type { HistorySettings } from './events/history.js'
 import type { Lane } from './job/snapshot.js'
+import type { MainLanePace } from './main-lane/main-lane.js'
 import type { LimitRule } from './job/task-record.js'
 import { durationMs, integer, key, orDefault, ownOptions, show, type Duration } from './options.js'
 import { readDefaults, readRate } from './task/task-policy.js'
@@ -45,8 +46,11 @@ export interface SchedulerOptions {
   /** The modules that define tasks; every thread imports them. './tasks.js' finds './tasks.ts'. */
   tasks?: URL | string | readonly (URL | string)[]
   threads?: number | ThreadOptions
-  /** The main lane: jobs at once (default 8), ms of work per turn of the event loop (default '5ms'). */
-  main?: { concurrency?: number; budget?: Duration }
+  /**
+   * The main lane: jobs at once (default 8), work per turn of the event loop (default '5ms'), and how long other work of a
+   * turn may take before nothing starts (default '20ms'; one job a second starts nevertheless).
+   */
+  main?: { concurrency?: number; budget?: Duration; maxDelay?: Duration }
   /** Most unsettled jobs. Default 100,000. */
   maxQueued?: number
   /** Most bytes of payload in unsettled jobs. Default 256 MiB. */
@@ -71,7 +75,7 @@ export interface Settings {
   /** Whether threads have modules to import. */
   readonly hasTaskModules: boolean
   readonly lanes: Readonly<Record<Lane, LaneSettings>>
-  readonly mainBudgetMs: number
+  readonly mainPace: MainLanePace
   readonly maxRssBytes: number
   readonly maxQueued: number
   readonly maxQueuedBytes: number
@@ -115,7 +119,7 @@ const known = {
     'codeRangeSizeMb',
     'stackSizeMb',
   ]),
-  main: new Set(['concurrency', 'budget']),
+  main: new Set(['concurrency', 'budget', 'maxDelay']),
   keep: new Set(['completed', 'failed', 'bytes', 'for']),
 } as const
 
@@ -140,7 +144,10 @@ export function readSettings(options: unknown): Settings {
     maxRssBytes: integer('threads.maxRssBytes', orDefault(threads['maxRssBytes'], systemShare()), 1),
     hasTaskModules: tasks.length > 0,
     lanes: readLanes(threads, main),
-    mainBudgetMs: durationMs('main.budget', orDefault(main['budget'], '5ms')),
+    mainPace: {
+      budgetMs: durationMs('main.budget', orDefault(main['budget'], '5ms')),
+      maxDelayMs: durationMs('main.maxDelay', orDefault(main['maxDelay'], '20ms')),
+    },
     maxQueued: integer('maxQueued', orDefault(own['maxQueued'], 100_000), 1, mostQueued),
     maxQueuedBytes: integer('maxQueuedBytes', orDefault(own['maxQueuedBytes'], 256 * 2 ** 20), 1),
     maxPayloadBytes: integer('maxPayloadBytes', orDefault(own['maxPayloadBytes'], 256 * 2 ** 10), 1, 2 ** 29),

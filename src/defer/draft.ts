@@ -1,4 +1,5 @@
 /** Makes a job out of what a defer says, checking everything that can be refused. Nothing is stored yet. */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { OptionError, UnknownTaskError } from '../errors.js'
 import { Job, type LimitKeys } from '../job/job.js'
 import { encodePayload, type EncodedPayload } from '../job/payload.js'
@@ -44,6 +45,7 @@ export class Drafts {
     const job = this.#blank(task, encodePayload(input, this.#rooms.payloadLimits))
     const isPlain = options === undefined && request === undefined && !policy.describesJobs
     if (!isPlain) this.#describe(job, input, options, request)
+    if (policy.lane === 'main') job.more().scope = AsyncLocalStorage.snapshot()
     return job
   }
 
@@ -56,6 +58,7 @@ export class Drafts {
   ): Job {
     const job = this.#blank(task, undefined)
     job.more().inline = inline
+    job.more().scope = AsyncLocalStorage.snapshot()
     this.#describe(job, undefined, options, request)
     return job
   }

@@ -48,6 +48,8 @@ export interface RunMessage {
   readonly tokens?: readonly number[]
   /** Which generation of claims the batch belongs to (see claims.ts). */
   readonly generation: number
+  /** Their priorities, parallel to the jobs: only for the main lane. */
+  readonly priorities?: readonly number[]
   /** Names of the tasks in the batch, with the most attempts of each. */
   readonly tasks: readonly (readonly [name: string, maxAttempts: number])[]
   /** Which task each job is of; absent when all are of the first. */

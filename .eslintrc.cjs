@@ -20,7 +20,7 @@ const rooms = {
 const ground = ['errors.ts', 'options.ts', 'world.ts']
 
 /** Folders beside the core: they use the public Scheduler, and the core does without them. */
-const addOns = ['cron', 'dashboard', 'express', 'metrics', 'store', 'testing']
+const addOns = ['cron', 'dashboard', 'express', 'metrics', 'opentelemetry', 'store', 'testing']
 
 const zones = [
   ...Object.entries(rooms).map(([room, allowed]) => ({
@@ -48,7 +48,7 @@ const timeModules = [
   { name: 'node:timers/promises', importNames: ['setTimeout', 'setInterval', 'scheduler'], message: ports },
   { name: 'node:perf_hooks', importNames: ['performance'], message: ports },
 ]
-const addOnModules = ['express', 'prom-client'].map((name) => ({
+const addOnModules = ['express', 'prom-client', '@opentelemetry/api'].map((name) => ({
   name,
   message: 'The core never needs it; add-ons do.',
 }))

@@ -13,6 +13,8 @@ export type SideworkErrorCode = `ERR_SIDEWORK_${
   | 'TASK_DUPLICATE'
   | 'UNKNOWN_TASK'
   | 'UNKNOWN_LIMIT'
+  | 'CRON_EXPRESSION'
+  | 'UNKNOWN_SCHEDULE'
   | 'PAYLOAD'
   | 'PAYLOAD_TOO_LARGE'
   | 'SCHEMA_ASYNC'

@@ -2,7 +2,7 @@ import type { JobState } from './lifecycle.js'
 import type { EncodedPayload } from './payload.js'
 import type { SerializedError } from './serialized-error.js'
 import type { BackoffPolicy } from './backoff-policy.js'
-import type { AttemptError, Progress, RequestContext } from './snapshot.js'
+import type { AttemptError, Progress, RequestContext, ScheduleContext } from './snapshot.js'
 import type { TaskRecord } from './task-record.js'
 
 /**
@@ -97,6 +97,8 @@ export class JobDetails {
   result: EncodedPayload = undefined
   resultRefused: string | undefined = undefined
   request: RequestContext | undefined = undefined
+  /** Of a recurring job. */
+  schedule: ScheduleContext | undefined = undefined
   waiters: Waiter[] | undefined = undefined
   /** Stops listening to the caller's `signal`. */
   unlisten: (() => void) | undefined = undefined

@@ -45,7 +45,18 @@ export async function perform(
   const { name, options } = definition
   const policy = readTaskPolicy(name, options, {})
   const given = decodePayload(encodePayload(validateInput(new TaskRecord(name, policy), payload)))
-  const attempt = new Attempt(makeHost(), 1, 0, 0, 'performed', name, 1, policy.maxAttempts, undefined)
+  const attempt = new Attempt(
+    makeHost(),
+    1,
+    0,
+    0,
+    'performed',
+    name,
+    1,
+    policy.maxAttempts,
+    undefined,
+    undefined,
+  )
   let thrown: Thrown | undefined
   const run: Handler<unknown, unknown> = async (input, context) => {
     try {
@@ -55,7 +66,7 @@ export async function perform(
       throw error
     }
   }
-  const ending = await execute({ ...definition, run }, given, attempt)
+  const ending = await execute({ ...definition, run }, given, attempt, policy.sensitive)
   if (thrown !== undefined) throw thrown.error
   return resultOf(name, ending)
 }

@@ -63,7 +63,7 @@ export class Reports {
         thread.memory = { bytes: message.memoryBytes, at: now }
         return this.#overdue.answered(thread, now)
       case 'console':
-        return this.#rooms.listener.printed(thread, thread.places.find(message.token ?? 0)?.job, message)
+        return this.#rooms.listener.printed(thread, thread.places.find(message.token)?.job, message)
       case 'leak':
         this.#rooms.listener.leaked(thread, message)
         return this.#overdue.retire(thread)

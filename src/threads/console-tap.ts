@@ -37,13 +37,7 @@ export class ConsoleGate {
       return
     }
     this.#left--
-    const token = this.#port.token()
-    this.#port.send({
-      kind: 'console',
-      level,
-      text: clip(text),
-      ...(token === undefined ? undefined : { token }),
-    })
+    this.#port.send({ kind: 'console', level, text: clip(text), token: this.#port.token() ?? 0 })
   }
 
   #nextSecond(): void {
@@ -54,7 +48,7 @@ export class ConsoleGate {
     if (this.#dropped === 0) return
     const text = `a thread printed more than ${linesPerSecond} lines in a second: ${this.#dropped} were dropped`
     this.#dropped = 0
-    this.#port.send({ kind: 'console', level: 'warn', text })
+    this.#port.send({ kind: 'console', level: 'warn', text, token: 0 })
   }
 }
 
@@ -83,7 +77,7 @@ function redirect(stream: NodeJS.WriteStream, line: (text: string) => void): voi
   const write = (chunk: string | Uint8Array, encoding?: unknown, done?: unknown): boolean => {
     line(typeof chunk === 'string' ? chunk : Buffer.from(chunk.subarray(0, 4 * longestLine)).toString())
     const written = typeof encoding === 'function' ? encoding : done
-    if (typeof written === 'function') process.nextTick(written as () => void) // as a stream calls it
+    if (typeof written === 'function') process.nextTick(written)
     return true
   }
   stream.write = write

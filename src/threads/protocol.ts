@@ -132,8 +132,8 @@ export interface ConsoleMessage {
   readonly kind: 'console'
   readonly level: 'debug' | 'info' | 'warn' | 'error'
   readonly text: string
-  /** The execution that printed it, if it is known. */
-  readonly token?: number
+  /** The execution that printed it; 0 when it is not known. */
+  readonly token: number
 }
 
 /** A task leaves too much open in this thread. */

@@ -90,7 +90,7 @@ it('what a thread prints is logged, with the job that printed it', () => {
   const job = sim.scheduler.defer(sim.task('t', { takesMs: 10 }))
   sim.advance(5)
   sim.thread(1).say({ kind: 'console', level: 'info', text: 'hello', token: 1 })
-  sim.thread(1).say({ kind: 'console', level: 'error', text: 'from nobody' })
+  sim.thread(1).say({ kind: 'console', level: 'error', text: 'from nobody', token: 0 })
   sim.advance(1)
   expect(sim.logged.filter(({ message }) => /hello|nobody/.test(message))).toEqual([
     {

@@ -88,7 +88,12 @@ export class Rooms {
     this.settings = settings
     this.payloadLimits = payloadLimits(settings.maxPayloadBytes, settings.maxQueuedBytes)
     this.book = new TaskBook(settings.defaults)
-    this.world = makeWorld({ settings, definitionOf: (task, cell) => this.#definitionOf(task, cell) })
+    this.world = makeWorld({
+      settings,
+      definitionOf: (task, cell) => this.#definitionOf(task, cell),
+      held: (task, ms) => this.log.heldMainThread(task, ms),
+      unwatched: (error) => this.log.unwatched(error),
+    })
     const world = this.world
     const idOf = (job: JobRecord): string => this.table.idOf(job)
     this.log = new LogBook(settings.logger, idOf, {
@@ -346,7 +351,10 @@ export class Rooms {
         : // Only the closure matters here; it was deferred as `(context) => result`.
           { name: task, options: {}, run: (_: unknown, context: unknown) => inline(context as never) }
     if (definition === undefined || scope === undefined) return definition
-    return { ...definition, run: (payload, context) => scope(() => definition.run(payload, context)) }
+    return {
+      ...definition,
+      run: (payload, context) => scope.runInAsyncScope(() => definition.run(payload, context)),
+    }
   }
 
   #startErrorOf(job: JobRecord): SerializedError | undefined {

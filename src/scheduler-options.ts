@@ -9,7 +9,7 @@ import type { Lane } from './job/snapshot.js'
 import type { MainLanePace } from './main-lane/main-lane.js'
 import type { LimitRule } from './job/task-record.js'
 import { durationMs, integer, key, orDefault, ownOptions, show, type Duration } from './options.js'
-import { readDefaults, readRate } from './task/task-policy.js'
+import { readDefaults, readRate, timeoutMs } from './task/task-policy.js'
 import type { TaskOptions } from './task/task-options.js'
 import { taskModuleUrls } from './threads/task-modules.js'
 import type { ThreadSettings } from './threads/thread.js'
@@ -48,9 +48,10 @@ export interface SchedulerOptions {
   threads?: number | ThreadOptions
   /**
    * The main lane: jobs at once (default 8), work per turn of the event loop (default '5ms'), and how long other work of a
-   * turn may take before nothing starts (default '20ms'; one job a second starts nevertheless).
+   * turn may take before nothing starts (default '20ms'; one job a second starts nevertheless). A handler that holds the main
+   * thread for `blockedAfter` (default '1s', `false` for never) is told while it does, on stderr, and afterwards in the log.
    */
-  main?: { concurrency?: number; budget?: Duration; maxDelay?: Duration }
+  main?: { concurrency?: number; budget?: Duration; maxDelay?: Duration; blockedAfter?: Duration | false }
   /** Most unsettled jobs. Default 100,000. */
   maxQueued?: number
   /** Most bytes of payload in unsettled jobs. Default 256 MiB. */
@@ -76,6 +77,8 @@ export interface Settings {
   readonly hasTaskModules: boolean
   readonly lanes: Readonly<Record<Lane, LaneSettings>>
   readonly mainPace: MainLanePace
+  /** Ms after which a main-lane handler that holds the main thread is told; Infinity for never. */
+  readonly blockedAfterMs: number
   readonly maxRssBytes: number
   readonly maxQueued: number
   readonly maxQueuedBytes: number
@@ -119,7 +122,7 @@ const known = {
     'codeRangeSizeMb',
     'stackSizeMb',
   ]),
-  main: new Set(['concurrency', 'budget', 'maxDelay']),
+  main: new Set(['concurrency', 'budget', 'maxDelay', 'blockedAfter']),
   keep: new Set(['completed', 'failed', 'bytes', 'for']),
 } as const
 
@@ -142,6 +145,7 @@ export function readSettings(options: unknown): Settings {
       entry: readEntry(threads['entry']),
     },
     maxRssBytes: integer('threads.maxRssBytes', orDefault(threads['maxRssBytes'], systemShare()), 1),
+    blockedAfterMs: timeoutMs('main.blockedAfter', orDefault(main['blockedAfter'], '1s')),
     hasTaskModules: tasks.length > 0,
     lanes: readLanes(threads, main),
     mainPace: {

@@ -86,6 +86,7 @@ const schedulerOptions: Readonly<Record<string, Rule>> = {
   'main.concurrency': integerFrom(1, 10_000),
   'main.budget': duration,
   'main.maxDelay': duration,
+  'main.blockedAfter': orFalse(duration),
   maxQueued: integerFrom(1, 8_000_000),
   maxQueuedBytes: integerFrom(1),
   maxPayloadBytes: integerFrom(1, 2 ** 29),

@@ -164,6 +164,15 @@ export class LogBook {
     )
   }
 
+  /** A handler of lane main held the main thread for so many ms. */
+  heldMainThread(task: string, ms: number): void {
+    this.logger?.warn({ task, blockedMs: Math.round(ms) }, 'a task of lane main blocked the main thread')
+  }
+
+  unwatched(error: unknown): void {
+    this.logger?.debug({ err: error }, 'no thread watches whether tasks of lane main block the main thread')
+  }
+
   startFailed(lane: Lane, error: unknown): void {
     this.logger?.error({ lane, err: error }, 'a thread could not be started; it will be tried again')
   }

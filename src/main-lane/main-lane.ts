@@ -13,6 +13,7 @@ import type { Attempt } from '../threads/attempt.js'
 import type { AbortMessage, Ending, FromThread, RunMessage, ToThread } from '../threads/protocol.js'
 import { ThreadHost } from '../threads/thread-host.js'
 import { OpenBatch } from '../threads/unpack.js'
+import type { BlockageWatch } from './blockage.js'
 import type { ThreadListener, ThreadPort } from '../world.js'
 
 /** What the main lane needs of the scheduler it lives in. */
@@ -29,6 +30,8 @@ export interface MainLanePorts {
   /** Precise ms. */
   readonly now: () => number
   readonly after: (delayMs: number, task: () => void) => () => void
+  /** Notices handlers that hold the main thread. */
+  readonly blockage?: Pick<BlockageWatch, 'begin' | 'letGo' | 'close'>
 }
 
 /** How much of the main thread the lane takes. */
@@ -53,6 +56,7 @@ interface Waiting extends Urgent {
 }
 
 interface Yielded extends Urgent {
+  readonly task: string
   goOn(): void
 }
 
@@ -115,7 +119,9 @@ export class MainLane implements ThreadPort {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#waiting = []
-    this.#ports.soon(() => this.#listener.exited({ exitCode: 0 }))
+    const gone = (): void => this.#ports.soon(() => this.#listener.exited({ exitCode: 0 }))
+    if (this.#ports.blockage === undefined) gone()
+    else this.#ports.blockage.close(gone)
   }
 
   /** A handler that has not started does not start any more. */
@@ -127,9 +133,10 @@ export class MainLane implements ThreadPort {
   }
 
   #yieldNow(token: number): Promise<void> {
-    const priority = this.#attempts.get(token)?.priority ?? 0 // one that has ended goes on last
+    const { attempt, priority } = this.#attempts.get(token) ?? { attempt: undefined, priority: 0 } // has ended: goes on last
+    const task = attempt?.task ?? ''
     return new Promise((goOn) => {
-      insert(this.#yielded, { priority, goOn })
+      insert(this.#yielded, { priority, task, goOn })
       this.#wake()
     })
   }
@@ -170,9 +177,13 @@ export class MainLane implements ThreadPort {
         this.#start(next.batch, next.index)
       } else if (goingOn !== undefined && !this.#isSpent) {
         this.#goingOn.shift()
+        this.#ports.blockage?.begin(goingOn.task)
         goingOn.goOn()
         // What it does now counts too.
-        return this.#ports.afterMicrotasks(() => this.#work())
+        return this.#ports.afterMicrotasks(() => {
+          this.#ports.blockage?.letGo()
+          this.#work()
+        })
       } else break
     }
     for (const late of this.#goingOn.reverse()) insertFirst(this.#yielded, late)
@@ -197,9 +208,11 @@ export class MainLane implements ThreadPort {
   #start(batch: OpenBatch, index: number): void {
     const attempt = batch.attemptAt(index, this.#host)
     this.#attempts.set(attempt.token, { attempt, priority: batch.priorityAt(index) })
+    this.#ports.blockage?.begin(attempt.task)
     const ending = batch.execute(index, attempt, (task) =>
       this.#ports.definitionOf(task, batch.cellAt(index)),
     )
+    this.#ports.blockage?.letGo()
     if (ending instanceof Promise) void ending.then((late) => this.#keep(attempt.token, late))
     else this.#keep(attempt.token, ending)
   }

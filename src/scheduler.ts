@@ -223,7 +223,11 @@ export class Scheduler {
     return isRetried
   }
 
-  /** Retries every failed, cancelled or expired job (of a task) that is still kept. @returns how many */
+  /**
+   * Retries every failed, cancelled or expired job (of a task) that is still kept: all of them, or none.
+   * @returns how many
+   * @throws QueueFullError when there is no room for all, ClosedError
+   */
   retryAll(filter: { task?: string | Task } = {}): number {
     if (this.#rooms.closing !== undefined) throw new ClosedError()
     const count = this.#rooms.operations.retryAll(ownOptions('retryAll', filter, taskNames)['task'])
@@ -375,8 +379,9 @@ export class Scheduler {
   }
 
   /**
-   * Takes back the jobs that a CloseReport listed as lost, keeping id, attempt, due time, expiry and order. Deferred
-   * closures are left out, with one warning: a function does not travel.
+   * Takes back the jobs that a CloseReport listed as lost, keeping id, attempt, due time, expiry and order. Left out,
+   * with one warning each, are deferred closures, as a function does not travel, and held jobs, as no response released
+   * them; give one with its state changed to 'ready' to run it all the same.
    * @throws OptionError for a snapshot that is none, or an id in use; UnknownTaskError; QueueFullError. All or nothing.
    */
   restore(jobs: readonly JobSnapshot[]): Job[] {
@@ -385,13 +390,18 @@ export class Scheduler {
       throw new OptionError(`restore got ${show(jobs)}. Give the \`lost\` list of a CloseReport.`)
     const { clock } = this.#rooms.world
     const closures = jobs.filter(isInline)
+    const held = jobs.filter(isHeld)
     const read = jobs
-      .filter((snapshot) => !isInline(snapshot))
+      .filter((snapshot) => !isInline(snapshot) && !isHeld(snapshot))
       .map((snapshot: unknown) =>
         restoreJob(snapshot, (name) => this.#rooms.book.find(name), this.#rooms.payloadLimits, clock),
       )
     const accepted = this.#rooms.acceptance.readmit(read, clock.now())
-    this.#rooms.log.leftOut(closures)
+    this.#rooms.log.leftOut(closures, 'deferred closures cannot be restored: they were left out')
+    this.#rooms.log.leftOut(
+      held,
+      'held jobs are not restored, as no response released them: they were left out',
+    )
     this.#rooms.keepAlive()
     return accepted.map((job) => this.#rooms.handle(job))
   }
@@ -502,6 +512,11 @@ export class Scheduler {
 /** A deferred closure, among lost jobs. */
 function isInline(snapshot: unknown): snapshot is JobSnapshot {
   return (snapshot as { task?: unknown } | null)?.task === inlineTaskName
+}
+
+/** A job that waited for its response, among lost jobs. */
+function isHeld(snapshot: unknown): snapshot is JobSnapshot {
+  return (snapshot as { state?: unknown } | null)?.state === 'held'
 }
 
 /**

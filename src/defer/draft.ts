@@ -75,7 +75,8 @@ export class Drafts {
     const job = this.#blank(task, undefined)
     job.more().inline = inline
     job.more().scope = contextOfCaller()
-    this.#describe(job, undefined, options, request)
+    const isPlain = options === undefined && request === undefined && !task.policy.describesJobs
+    if (!isPlain) this.#describe(job, undefined, options, request)
     return job
   }
 

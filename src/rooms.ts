@@ -88,7 +88,12 @@ export class Rooms {
     this.settings = settings
     this.payloadLimits = payloadLimits(settings.maxPayloadBytes, settings.maxQueuedBytes)
     this.book = new TaskBook(settings.defaults)
-    this.world = makeWorld({ settings, definitionOf: (task, cell) => this.#definitionOf(task, cell) })
+    this.world = makeWorld({
+      settings,
+      definitionOf: (task, cell) => this.#definitionOf(task, cell),
+      held: (task, ms) => this.log.heldMainThread(task, ms),
+      unwatched: (error) => this.log.unwatched(error),
+    })
     const world = this.world
     const idOf = (job: JobRecord): string => this.table.idOf(job)
     this.log = new LogBook(settings.logger, idOf, {
@@ -117,6 +122,7 @@ export class Rooms {
     })
     this.dispatcher = new Dispatcher(this.#makeLanes(), {
       world,
+      maxRssBytes: settings.maxRssBytes,
       agenda: this.agenda,
       queue: this.queue,
       journal: this.journal,
@@ -209,6 +215,7 @@ export class Rooms {
     this.admission.release(job.payload, job.endedAt)
     const { details } = job
     const follower = details?.dedupe === undefined ? undefined : this.dedupe.settled(job, job.endedAt)
+    if (details !== undefined) details.scope = undefined
     const waiters = details?.waiters
     this.history.keep(job)
     if (waiters !== undefined && details !== undefined) {
@@ -336,10 +343,18 @@ export class Rooms {
   }
 
   #definitionOf(task: string, cell: number): TaskDefinition | undefined {
-    const inline = this.table.at(cell)?.details?.inline
-    if (inline === undefined) return this.book.definitionOf(task)
-    // Only the closure matters here; it was deferred as `(context) => result`.
-    return { name: task, options: {}, run: (_payload, context) => inline(context as never) }
+    const details = this.table.at(cell)?.details
+    const { inline, scope } = details ?? {}
+    const definition =
+      inline === undefined
+        ? this.book.definitionOf(task)
+        : // Only the closure matters here; it was deferred as `(context) => result`.
+          { name: task, options: {}, run: (_: unknown, context: unknown) => inline(context as never) }
+    if (definition === undefined || scope === undefined) return definition
+    return {
+      ...definition,
+      run: (payload, context) => scope.runInAsyncScope(() => definition.run(payload, context)),
+    }
   }
 
   #startErrorOf(job: JobRecord): SerializedError | undefined {
@@ -375,6 +390,10 @@ export class Rooms {
         this.emitter.emit('thread:exited', { lane, thread: number, reason, exitCode, at: clock.wall() })
         this.mayRest()
       },
+      printed: (thread, job, message) => this.log.printed(thread, job, message),
+      leaked: (thread, message) => this.log.leaked(thread, message),
+      memoryExceeded: (rssBytes, maxRssBytes, thread) =>
+        this.log.memoryExceeded(rssBytes, maxRssBytes, thread?.number),
       startFailed: (lane, error) => this.log.startFailed(lane, error),
     }
   }

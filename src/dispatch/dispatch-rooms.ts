@@ -6,7 +6,7 @@ import type { Lane } from '../job/snapshot.js'
 import type { Agenda } from '../queue/agenda.js'
 import type { Queue } from '../queue/queue.js'
 import type { Settler } from '../settle/settler.js'
-import type { DeferMessage, LogMessage } from '../threads/protocol.js'
+import type { ConsoleMessage, DeferMessage, LeakMessage, LogMessage } from '../threads/protocol.js'
 import type { World } from '../world.js'
 import type { LaneThread } from './lane-thread.js'
 
@@ -18,12 +18,20 @@ export interface DispatchListener {
   pauseLimit(job: Job, name: string, delayMs: number): void
   threadStarted(thread: LaneThread): void
   threadExited(thread: LaneThread, reason: string, exitCode: number): void
+  /** Something was printed, by this job if it is known. */
+  printed(thread: LaneThread, job: Job | undefined, message: ConsoleMessage): void
+  /** A task leaves too much open: its thread is replaced. */
+  leaked(thread: LaneThread, message: LeakMessage): void
+  /** The process holds more memory than it may. */
+  memoryExceeded(rssBytes: number, maxRssBytes: number, thread: LaneThread | undefined): void
   startFailed(lane: Lane, error: unknown): void
 }
 
 /** The rooms and ports a dispatcher works with. */
 export interface DispatchRooms {
   readonly world: World
+  /** Above this the thread that holds most is replaced. */
+  readonly maxRssBytes: number
   readonly agenda: Agenda
   readonly queue: Queue
   readonly journal: Journal

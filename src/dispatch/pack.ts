@@ -17,6 +17,7 @@ export class Batch {
   #lastTask: object | undefined
   #lastIndex = 0
   #first = 0
+  #priorities: number[] | undefined
   #extras: RunExtra[] | undefined
 
   /** @param isConsecutive whether tokens count up by one, as they do on cpu threads */
@@ -35,6 +36,7 @@ export class Batch {
     this.#tokens?.push(execution.token)
     this.#seqs.push(job.seq)
     this.#cells.push(job.slot)
+    if (job.task.policy.lane === 'main') (this.#priorities ??= []).push(job.priority)
     if (job.task !== this.#lastTask) this.#changeTask(job, at)
     this.#which?.push(this.#lastIndex)
     const { payload } = job
@@ -52,6 +54,7 @@ export class Batch {
       cells: this.#cells,
       payloads: this.#payloads.join(','),
       ...(this.#tokens === undefined ? undefined : { tokens: this.#tokens }),
+      ...(this.#priorities === undefined ? undefined : { priorities: this.#priorities }),
       ...(this.#which === undefined ? undefined : { which: this.#which }),
       ...(this.#extras === undefined ? undefined : { extras: this.#extras }),
     }

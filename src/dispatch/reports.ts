@@ -60,7 +60,13 @@ export class Reports {
         thread.culprit = message.token
         return
       case 'pong':
+        thread.memory = { bytes: message.memoryBytes, at: now }
         return this.#overdue.answered(thread, now)
+      case 'console':
+        return this.#rooms.listener.printed(thread, thread.places.find(message.token)?.job, message)
+      case 'leak':
+        this.#rooms.listener.leaked(thread, message)
+        return this.#overdue.retire(thread)
       case 'progress':
         this.#heard(thread, message.token, now)
         return this.#told(thread, message)

@@ -1,3 +1,4 @@
+import type { AsyncResource } from 'node:async_hooks'
 import type { JobState } from './lifecycle.js'
 import type { EncodedPayload } from './payload.js'
 import type { SerializedError } from './serialized-error.js'
@@ -115,6 +116,8 @@ export class JobDetails {
   isAttemptCharged = false
   /** Its thread crashed and nobody could be blamed: it runs with a thread to itself until there is a verdict on it. */
   runsAlone = false
+  /** The asynchronous context of the defer; main lane only, while unsettled. */
+  scope: AsyncResource | undefined = undefined
   /** A deferred closure; main lane only. */
   inline: ((context: never) => unknown) | undefined = undefined
 }

@@ -12,6 +12,7 @@
  *          │── ping ──────────────────────────────────▶│  answers when its loop turns
  *          │ ◀──────────────────────────────── pong ───│
  *          │ ◀─────────────────────────────  culprit ──│  (on a shared thread) exits because of this execution
+ *          │ ◀────────────────────────  console, leak ─│
  *          │── deferred (answer to a defer) ──────────▶│
  *          │── close ─────────────────────────────────▶│  runs teardown(), then exits
  *
@@ -48,6 +49,8 @@ export interface RunMessage {
   readonly tokens?: readonly number[]
   /** Which generation of claims the batch belongs to (see claims.ts). */
   readonly generation: number
+  /** Their priorities, parallel to the jobs: only for the main lane. */
+  readonly priorities?: readonly number[]
   /** Names of the tasks in the batch, with the most attempts of each, and whether they are sensitive. */
   readonly tasks: readonly (readonly [name: string, maxAttempts: number, isSensitive: boolean])[]
   /** Which task each job is of; absent when all are of the first. */
@@ -124,6 +127,26 @@ export interface DeferMessage {
   readonly carrier?: Readonly<Record<string, string>>
 }
 
+/** Something was printed in the thread. */
+export interface ConsoleMessage {
+  readonly kind: 'console'
+  readonly level: 'debug' | 'info' | 'warn' | 'error'
+  readonly text: string
+  /** The execution that printed it; 0 when it is not known. */
+  readonly token: number
+}
+
+/** A task leaves too much open in this thread. */
+export interface LeakMessage {
+  readonly kind: 'leak'
+  /** The task after whose jobs most was left. */
+  readonly task: string
+  /** How much more is open than after the start. */
+  readonly count: number
+  /** What kinds, as Node names them. */
+  readonly resources: readonly string[]
+}
+
 /** The thread's loop turns. */
 export interface PongMessage {
   readonly kind: 'pong'
@@ -150,5 +173,7 @@ export type FromThread =
   | { readonly kind: 'heartbeat'; readonly token: number }
   | { readonly kind: 'culprit'; readonly token: number }
   | PongMessage
+  | ConsoleMessage
+  | LeakMessage
   | ReadyMessage
   | { readonly kind: 'start-failed'; readonly error: SerializedError }

@@ -58,7 +58,8 @@ function start(options: { maxQueued?: number } = {}) {
   // A seed of its own: ids repeat with the seed, and the inbox takes mails of one job for one.
   const scheduler = createTestScheduler({ strict: true, seed: ++schedulers, ...options })
   onTestFinished(async () => void (await scheduler.close()))
-  return { scheduler, agent: request(createApp({ scheduler, database, mailServer, dataDir })) }
+  const cron = startSchedules(scheduler)
+  return { scheduler, agent: request(createApp({ scheduler, cron, database, mailServer, dataDir })) }
 }
 
 function person(overrides: object = {}) {

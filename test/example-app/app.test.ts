@@ -13,6 +13,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test
 import { createApp } from '../../example-app/app.js'
 import { openDatabase, type Database } from '../../example-app/database.js'
 import { MailServer } from '../../example-app/mail-server.js'
+import { startSchedules } from '../../example-app/schedules.js'
 import { makeThumbnails, sendVerificationMail } from '../../example-app/tasks.js'
 
 const hashing = vi.hoisted(() => ({ crowd: 1, waiting: [] as (() => void)[] }))

@@ -19,6 +19,7 @@ import type { Agenda } from '../queue/agenda.js'
 import type { Queue } from '../queue/queue.js'
 import type { Settler } from '../settle/settler.js'
 import type {
+  DeferFlowMessage,
   DeferMessage,
   Ending,
   EndedMessage,
@@ -42,7 +43,7 @@ import { Staffing } from './staffing.js'
 export interface DispatchListener {
   progress(job: Job, value: EncodedPayload): void
   log(job: Job, message: LogMessage): void
-  defer(job: Job, message: DeferMessage, thread: LaneThread): void
+  defer(job: Job, message: DeferMessage | DeferFlowMessage, thread: LaneThread): void
   pauseLimit(job: Job, name: string, delayMs: number): void
   threadStarted(thread: LaneThread): void
   threadExited(thread: LaneThread, reason: string, exitCode: number): void
@@ -190,12 +191,16 @@ export class Dispatcher {
       case 'progress':
       case 'log':
       case 'defer':
+      case 'defer-flow':
       case 'pause-limit':
         return this.#told(thread, message)
     }
   }
 
-  #told(thread: LaneThread, message: ProgressMessage | LogMessage | DeferMessage | PauseLimitMessage): void {
+  #told(
+    thread: LaneThread,
+    message: ProgressMessage | LogMessage | DeferMessage | DeferFlowMessage | PauseLimitMessage,
+  ): void {
     const execution = thread.places.find(message.token)
     const job = execution?.job
     if (execution === undefined || job === undefined || !execution.isValid) {
@@ -208,6 +213,7 @@ export class Dispatcher {
       case 'log':
         return this.rooms.listener.log(job, message)
       case 'defer':
+      case 'defer-flow':
         return this.rooms.listener.defer(job, message, thread)
       case 'pause-limit':
         return this.rooms.listener.pauseLimit(job, message.name, message.delayMs)

@@ -66,6 +66,7 @@ export class Batch {
 
   #addExtra(at: number, job: Job): void {
     const { payload, details } = job
+    const handed = details?.step?.flow.handedTo(details.step)
     const isRunning = job.state === 'running' // its attempt is charged already
     const extra: RunExtra = {
       at,
@@ -74,11 +75,17 @@ export class Batch {
       ...(payload === undefined ? { isVoid: true } : undefined),
       ...(typeof payload === 'object' ? { bytes: payload } : undefined),
       ...(details?.request === undefined ? undefined : { request: details.request }),
+      ...(handed === undefined ? undefined : { handed }),
     }
     ;(this.#extras ??= []).push(extra)
   }
 }
 
 function hasOwnFacts(details: JobDetails | undefined): boolean {
-  return details?.request !== undefined || details?.policy?.maxAttempts !== undefined
+  return (
+    details !== undefined &&
+    (details.request !== undefined ||
+      details.policy?.maxAttempts !== undefined ||
+      details.step?.isHanded === true)
+  )
 }

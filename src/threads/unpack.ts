@@ -41,6 +41,7 @@ export class OpenBatch {
       extra?.attempt ?? 1,
       extra?.maxAttempts ?? maxAttempts,
       extra?.request,
+      extra?.handed,
     )
   }
 

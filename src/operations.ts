@@ -107,8 +107,9 @@ export class Operations {
 
   /** Begins a new generation at the end of its key's line. @returns false when there is nothing to retry */
   retry(job: Job): boolean {
+    const isLetGoLater = job.details?.step?.isWaiting === true
     if (!this.revive(job)) return false
-    if (job.state !== 'ready' || job.details?.step?.isWaiting === true) return true
+    if (isLetGoLater) return true // by its flow, which may have done so
     if (job.details?.isLingering === true) job.details.afterLingering = 'join-again'
     else this.#rooms.queue.enterAgain(job)
     return true

@@ -268,7 +268,8 @@ export class Rooms {
     const { id, facts, counts, state, settledAt, verdict, failure } = flow
     if (state === 'held' || state === 'running') return
     const durationMs = settledAt - facts.acceptedAt
-    const failed = failure === undefined ? undefined : { ref: failure.step.ref, task: failure.step.task }
+    const { step } = failure ?? {}
+    const failed = step === undefined ? undefined : { ref: step.ref, task: step.task }
     this.announce.flowSettled(id, facts.kind, counts, { state, durationMs, ...failed }, verdict?.error)
     this.mayRest()
   }

@@ -457,9 +457,12 @@ export class Scheduler {
     return this.#rooms.closing !== undefined
   }
 
-  /** @internal Whether payload and result of this job must not leave the process; true for an unknown id. */
+  /** @internal Whether payload and result of this job, or of a step of this flow, must not leave the process; true for an unknown id. */
   isSensitive(id: string): boolean {
-    return this.#rooms.operations.find(id)?.task.policy.sensitive ?? true
+    const job = this.#rooms.operations.find(id)
+    if (job !== undefined) return job.task.policy.sensitive
+    const flow = this.#rooms.flows.find(id)
+    return flow?.steps.some((step) => step.job?.task.policy.sensitive !== false) ?? true
   }
 
   /** @internal Sizes of everything that grows with jobs: all 0 when all have settled, the kept history excepted. */

@@ -7,7 +7,7 @@ import { decodePayload } from '../job/payload.js'
 import type { SerializedError } from '../job/serialized-error.js'
 import { durationMs, ownOptions, type Duration } from '../options.js'
 import type { Flow as FlowRecord, FlowState } from './flow.js'
-import type { FlowSnapshot } from './flow-snapshot.js'
+import { inOrderGiven, type FlowSnapshot } from './flow-snapshot.js'
 
 /** A flow or chain. Not thenable: awaiting it does not wait for its steps. */
 export interface Flow<out R = Readonly<Record<string, unknown>>> {
@@ -119,8 +119,8 @@ export class FlowHandle {
   }
 
   #makeJobs(): unknown {
-    const { facts, steps, callback } = this.#flow
-    const jobs = steps.flatMap((step): [string, Job][] =>
+    const { facts, callback } = this.#flow
+    const jobs = inOrderGiven(this.#flow.steps).flatMap((step): [string, Job][] =>
       step.job === undefined || step === callback ? [] : [[step.ref, this.#port.handle(step.job)]],
     )
     return Object.freeze(facts.kind === 'batch' ? jobs.map(([, job]) => job) : Object.fromEntries(jobs))
@@ -140,6 +140,7 @@ export class FlowHandle {
 
   #failed({ step, state, error }: NonNullable<FlowRecord['failure']>): JobError {
     const { id } = this.#flow
+    if (step === undefined) return flowError(state, `Flow ${id} ${state}`, id, error)
     const job = step.job === undefined ? id : this.#port.idOf(step.job)
     return flowError(
       state,

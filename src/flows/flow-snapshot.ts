@@ -1,4 +1,4 @@
-import type { BatchCounts, FlowKind, OnFailure } from '../job/flow-step.js'
+import type { BatchCounts, FlowKind, FlowStep, OnFailure } from '../job/flow-step.js'
 import type { Job } from '../job/job.js'
 import type { JobState } from '../job/lifecycle.js'
 import type { SerializedError } from '../job/serialized-error.js'
@@ -54,7 +54,7 @@ export function overviewOf(flow: Flow, clock: Clock): FlowOverview {
 
 /** O(number of steps). */
 export function snapshotOf(flow: Flow, clock: Clock, idOf: (job: Job) => string): FlowSnapshot {
-  const steps = flow.steps.map(({ ref, task, job, end }): [string, StepSnapshot] => [
+  const steps = inOrderGiven(flow.steps).map(({ ref, task, job, end }): [string, StepSnapshot] => [
     ref,
     Object.freeze({
       ...(job === undefined ? undefined : { id: idOf(job) }),
@@ -63,6 +63,11 @@ export function snapshotOf(flow: Flow, clock: Clock, idOf: (job: Job) => string)
     }),
   ])
   return Object.freeze({ ...factsOf(flow, clock), steps: Object.freeze(Object.fromEntries(steps)) })
+}
+
+/** Accepted in the order given, kept in one in which each comes after those it waits for. */
+export function inOrderGiven(steps: readonly FlowStep[]): FlowStep[] {
+  return [...steps].sort((a, b) => (a.job?.seq ?? 0) - (b.job?.seq ?? 0))
 }
 
 function factsOf(flow: Flow, clock: Clock): FlowOverview {

@@ -31,7 +31,7 @@ export interface FlowVerdict {
 
 /** The step because of which a flow did not complete. */
 export interface FlowFailure {
-  readonly step: FlowStep
+  readonly step: FlowStep | undefined
   readonly state: Exclude<StepEnd['state'], 'completed'>
   readonly error: SerializedError
 }
@@ -117,15 +117,15 @@ export class Flow implements StepFlow {
     return { total, completed, failed }
   }
 
-  /** The first step that ended badly of itself. O(number of steps). */
+  /** Why it did not complete: the first step that ended badly of itself. O(number of steps). */
   findFailure(): FlowFailure | undefined {
     const suspects = this.isTolerant ? (this.callback === undefined ? [] : [this.callback]) : this.steps
-    for (const step of suspects) {
-      const { end } = step
-      if (end !== undefined && end.state !== 'completed' && !step.endedByFlow)
-        return { step, state: end.state, error: end.error }
-    }
-    return undefined
+    const bad = suspects.filter(({ end }) => end !== undefined && end.state !== 'completed')
+    const step = bad.find(({ endedByFlow }) => !endedByFlow) ?? bad[0]
+    const end = step?.end
+    if (end !== undefined && end.state !== 'completed') return { step, state: end.state, error: end.error }
+    // A flow that was restored does not know the steps that had settled before.
+    return this.failed > 0 && !this.isTolerant ? { step, state: 'failed', error: failedBefore } : undefined
   }
 
   handedTo(step: FlowStep): Handed | undefined {
@@ -136,6 +136,12 @@ export class Flow implements StepFlow {
     return placeOf(this, step, form)
   }
 }
+
+const failedBefore: SerializedError = Object.freeze({
+  name: 'JobError',
+  message: 'A step had failed before the flow was restored.',
+  code: 'ERR_SIDEWORK_FAILED',
+})
 
 /** What is left of a flow that is kept no longer: its name, for the snapshots of jobs that still are. */
 export class ForgottenFlow implements StepFlow {

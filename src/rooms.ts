@@ -23,6 +23,7 @@ import { snapshotOf } from './flows/flow-snapshot.js'
 import type { Flow as FlowRecord } from './flows/flow.js'
 import { readPlace } from './flows/read-place.js'
 import type { Job as JobRecord } from './job/job.js'
+import { JobIds } from './job/job-ids.js'
 import { JobTable } from './job/job-table.js'
 import { Journal } from './job/journal.js'
 import { isSettled } from './job/lifecycle.js'
@@ -71,6 +72,7 @@ export class Rooms {
   readonly operations: Operations
   readonly flows: FlowBook
   readonly #view: SnapshotView
+  readonly #ids: JobIds
   isKeptAlive = false
   /** Calls of `ready()` and `close()` under way. */
   waits = 0
@@ -85,13 +87,14 @@ export class Rooms {
     this.settings = settings
     this.payloadLimits = payloadLimits(settings.maxPayloadBytes, settings.maxQueuedBytes)
     this.book = new TaskBook(settings.defaults)
-    this.world = makeWorld({ settings, definitionOf: (task, id) => this.#definitionOf(task, id) })
+    this.world = makeWorld({ settings, definitionOf: (task, cell) => this.#definitionOf(task, cell) })
     const world = this.world
     const idOf = (job: JobRecord): string => this.table.idOf(job)
     this.log = new LogBook(settings.logger, idOf)
     this.emitter = new Emitter(world, (event, error) => this.log.listenerThrew(event, error))
     this.announce = new Announcements(this.emitter, world.clock, this.log, idOf)
-    this.table = new JobTable(world.randomId)
+    this.#ids = new JobIds(world.idKey)
+    this.table = new JobTable(this.#ids)
     this.history = new History(settings.keep, world.clock, (job) => this.table.remove(job))
     this.admission = new Admission(settings.maxQueued, settings.maxQueuedBytes)
     this.journal = new Journal(this.announce, world.clock)
@@ -115,7 +118,6 @@ export class Rooms {
       queue: this.queue,
       journal: this.journal,
       settler: this.settler,
-      idOf,
       listener: this.#dispatchListener(),
     })
     this.drafts = new Drafts({
@@ -242,7 +244,8 @@ export class Rooms {
         acceptance: this.acceptance,
         drafts,
         journal,
-        randomId: () => world.randomId(0),
+        // Numbered as jobs are, so that no job and no other flow has its id.
+        newId: () => this.#ids.of(drafts.nextSeq(), 0),
         taskOf: (task) => this.book.find(task),
         course: {
           clock: world.clock,
@@ -352,8 +355,8 @@ export class Rooms {
       this.emitter.emit('key:halted', { key, id, at: this.world.clock.wall() })
   }
 
-  #definitionOf(task: string, id: string): TaskDefinition | undefined {
-    const inline = this.table.find(id)?.details?.inline
+  #definitionOf(task: string, cell: number): TaskDefinition | undefined {
+    const inline = this.table.at(cell)?.details?.inline
     if (inline === undefined) return this.book.definitionOf(task)
     // Only the closure matters here; it was deferred as `(context) => result`.
     return { name: task, options: {}, run: (_payload, context) => inline(context as never) }

@@ -58,7 +58,6 @@ export interface DispatchRooms {
   readonly journal: Journal
   readonly settler: Settler
   readonly listener: DispatchListener
-  readonly idOf: (job: Job) => string
 }
 
 export class Dispatcher {
@@ -117,7 +116,7 @@ export class Dispatcher {
   /** One message with whatever the thread may get now. */
   #fill(room: LaneRoom, thread: LaneThread, openThreads: number, now: number): void {
     const { window } = thread
-    const batch = new Batch(thread.claims?.generation ?? 0, window !== undefined, this.rooms.idOf)
+    const batch = new Batch(thread.claims?.generation ?? 0, window !== undefined)
     const share = Math.ceil(room.ready.size / openThreads)
     for (let job = room.ready.peek(); job !== undefined; job = room.ready.peek()) {
       const mayTake =
@@ -339,7 +338,7 @@ export class Dispatcher {
     const execution = thread.places.add(job)
     execution.deadlineAt = deadlineAt
     job.token = execution.token
-    const batch = new Batch(thread.claims?.generation ?? 0, true, this.rooms.idOf)
+    const batch = new Batch(thread.claims?.generation ?? 0, true)
     batch.add(execution, job)
     thread.port.post(batch.message())
   }

@@ -27,7 +27,7 @@ export interface FlowRooms {
   readonly drafts: Drafts
   readonly journal: Journal
   readonly course: Omit<CoursePort, 'letGo'>
-  randomId(): string
+  newId(): string
   taskOf(task: unknown): TaskRecord
 }
 
@@ -75,10 +75,10 @@ export class FlowBook {
    * @throws OptionError, UnknownTaskError, PayloadError, PayloadTooLargeError, QueueFullError
    */
   accept(plan: FlowPlan, request: RequestContext | undefined, isHeld: boolean): Flow {
-    const { acceptance, clock, randomId } = this.#rooms
+    const { acceptance, clock } = this.#rooms
     const { kind, onFailure, deadlineMs } = plan
     const acceptedAt = clock.now()
-    const flow = new Flow({ id: randomId(), kind, onFailure, deadlineMs, acceptedAt, request })
+    const flow = new Flow({ id: this.#rooms.newId(), kind, onFailure, deadlineMs, acceptedAt, request })
     const jobs = this.#draft(flow, plan, request)
     acceptance.admitAll(jobs)
     this.#open.set(flow.id, flow)

@@ -33,7 +33,7 @@ export class Job {
   /** Where it stands in the structure that holds it (ready ring, heap). Written by that structure. */
   place = 0
   payload: EncodedPayload
-  /** Made by the job table when somebody asks; see `JobTable.idOf`. */
+  /** Its id, once somebody has asked; see `JobTable.idOf`. */
   idText: string | undefined = undefined
   details: JobDetails | undefined = undefined
 
@@ -73,6 +73,8 @@ export class JobDetails {
   /** 1, and one more after each `retry(id)`. */
   generation = 1
   wanted: JobWishes | undefined = undefined
+  /** An id of the user's own. */
+  ownId: string | undefined = undefined
   orderingKey: string | undefined = undefined
   dedupe: JobDedupe | undefined = undefined
   /** Neighbours in the ordering line. Ordering lines only. */

@@ -16,6 +16,8 @@ import type { LogMessage } from './protocol.js'
 
 /** What an attempt needs of the thread (or main lane) it runs in. */
 export interface AttemptHost {
+  /** The id of the job with this acceptance number and cell. */
+  idOf(seq: number, cell: number): string
   progress(token: number, value: EncodedPayload): void
   heartbeat(token: number): void
   log(token: number, level: LogMessage['level'], fieldsOrMessage: object | string, message?: string): void
@@ -39,7 +41,6 @@ export interface AttemptHost {
 const progressEveryMs = 100
 
 export class Attempt implements TaskContext {
-  readonly id: string
   readonly task: string
   readonly attempt: number
   readonly maxAttempts: number
@@ -48,6 +49,9 @@ export class Attempt implements TaskContext {
   readonly #host: AttemptHost
   readonly #handed: Handed | undefined
   #results: StepResults | undefined
+  readonly #seq: number
+  readonly #cell: number
+  #id: string | undefined
   #controller: AbortController | undefined
   #abortReason: SideworkError | undefined
   #progressAt = -Infinity
@@ -58,7 +62,9 @@ export class Attempt implements TaskContext {
   constructor(
     host: AttemptHost,
     token: number,
-    id: string,
+    seq: number,
+    cell: number,
+    ownId: string | undefined,
     task: string,
     attempt: number,
     maxAttempts: number,
@@ -68,11 +74,17 @@ export class Attempt implements TaskContext {
     this.#host = host
     this.#handed = handed
     this.token = token
-    this.id = id
+    this.#seq = seq
+    this.#cell = cell
+    this.#id = ownId
     this.task = task
     this.attempt = attempt
     this.maxAttempts = maxAttempts
     this.request = request
+  }
+
+  get id(): string {
+    return (this.#id ??= this.#host.idOf(this.#seq, this.#cell))
   }
 
   get signal(): AbortSignal {

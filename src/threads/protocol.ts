@@ -22,15 +22,14 @@ import type { SerializedError } from '../job/serialized-error.js'
 import type { RequestContext } from '../job/snapshot.js'
 import type { FlowPlan } from '../task/flow-plan.js'
 
-/** Stands between ids; no id can hold a control character. */
-export const idSeparator = '\n'
-
-/** What only some jobs of a batch need beside payload and id. */
+/** What only some jobs of a batch need beside payload and number. */
 export interface RunExtra {
   /** Position in the batch. */
   readonly at: number
   readonly attempt: number
   readonly maxAttempts: number
+  /** An id of the user's own. */
+  readonly id?: string
   /** A payload with bytes; the batch's own JSON then has `null` at this position. */
   readonly bytes?: EncodedBytes
   /** The job has no payload. */
@@ -53,8 +52,9 @@ export interface RunMessage {
   readonly tasks: readonly (readonly [name: string, maxAttempts: number])[]
   /** Which task each job is of; absent when all are of the first. */
   readonly which?: readonly number[]
-  /** The jobs' ids, `idSeparator` between them: one string crosses cheaper than many. */
-  readonly ids: string
+  /** The jobs' acceptance numbers and cells, from which a thread makes the ids that are asked for (job-ids.ts). */
+  readonly seqs: readonly number[]
+  readonly cells: readonly number[]
   /** All payloads as the elements of a JSON array, without its brackets. */
   readonly payloads: string
   readonly extras?: readonly RunExtra[]

@@ -2,6 +2,7 @@
 import os from 'node:os'
 import type { MessagePort } from 'node:worker_threads'
 import { after, monotonicMs } from '../clock.js'
+import { JobIds } from '../job/job-ids.js'
 import { serializeError } from '../job/serialized-error.js'
 import type { Lane } from '../job/snapshot.js'
 import { markThread, registeredTasks } from '../task/registry.js'
@@ -21,6 +22,8 @@ export interface ThreadData {
   readonly port: MessagePort
   /** See claims.ts. */
   readonly shared: Int32Array
+  /** See job-ids.ts. */
+  readonly idKey: Uint8Array
   /** Niceness on Linux; 0 leaves it as it is. */
   readonly nice: number
 }
@@ -47,7 +50,7 @@ function serve(data: ThreadData, send: (message: FromThread) => void): void {
     runner.report()
     send(message)
   }
-  const host = new ThreadHost(tell, {
+  const host = new ThreadHost(tell, new JobIds(data.idKey), {
     yieldNow: () => new Promise((resolve) => setImmediate(resolve)),
     after,
     now: monotonicMs,

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Lane } from '../../src/job/snapshot.js'
 import { Claims } from '../../src/threads/claims.js'
-import { idSeparator, type Ending, type FromThread, type RunMessage } from '../../src/threads/protocol.js'
+import type { Ending, FromThread, RunMessage } from '../../src/threads/protocol.js'
 import type { ThreadExit, ThreadListener, ThreadPort } from '../../src/world.js'
 
 /** How the threads under test are started. */
@@ -41,7 +41,8 @@ class Contact implements ThreadListener {
     const tokens = jobs.map((_, index) => first + index)
     const message: RunMessage = {
       kind: 'run', first, generation: this.claims?.generation ?? 0, tasks: names.map((name) => [name, 5]),
-      which: jobs.map(([task]) => names.indexOf(task)), ids: tokens.map((token) => `id-${token}`).join(idSeparator),
+      which: jobs.map(([task]) => names.indexOf(task)), seqs: tokens, cells: tokens,
+      extras: tokens.map((token, at) => ({ at, id: `id-${token}`, attempt: 1, maxAttempts: 5 })),
       payloads: JSON.stringify(jobs.map(([, payload]) => payload ?? null)).slice(1, -1),
       ...(this.claims === undefined ? { tokens } : undefined),
     } // prettier-ignore

@@ -7,7 +7,6 @@ import { addBusy, take } from '../../src/threads/claims.js'
 import { decodePayload } from '../../src/job/payload.js'
 import type { Lane } from '../../src/job/snapshot.js'
 import {
-  idSeparator,
   type AbortMessage,
   type Ending,
   type FromThread,
@@ -88,7 +87,13 @@ export class FakeThread implements ThreadPort {
     const unread = this.#unread.flatMap((one) => (one.kind === 'run' ? [{ message: one, index: 0 }] : []))
     return [...this.#batches, ...unread]
       .filter(({ message }) => isCurrent(this.#cells, message.generation))
-      .flatMap(({ message, index }) => idsOf(message).slice(index))
+      .flatMap(({ message, index }) => this.idsOf(message).slice(index))
+  }
+
+  /** The ids of a batch. */
+  idsOf({ seqs, cells, extras }: RunMessage): string[] {
+    const own = new Map(extras?.map(({ at, id }) => [at, id]))
+    return seqs.map((seq, at) => own.get(at) ?? this.#ports.world.ids.of(seq, cells[at] ?? 0))
   }
 
   /** It was stopped or crashed, and the scheduler may not know yet. */
@@ -175,7 +180,7 @@ export class FakeThread implements ThreadPort {
         this.#reportedAt = this.#now
         this.#startNext()
       }
-    } else idsOf(message).forEach((_, index) => this.#begin(message, index))
+    } else message.seqs.forEach((_, index) => this.#begin(message, index))
   }
 
   /** Solo: takes jobs one after another until one takes time. */
@@ -183,7 +188,7 @@ export class FakeThread implements ThreadPort {
     for (let batch = this.#batches[0]; batch !== undefined; batch = this.#batches[0]) {
       if (this.#state !== 'alive' || this.#live.size > 0) return
       const { message, index } = batch
-      const isOver = index >= idsOf(message).length
+      const isOver = index >= message.seqs.length
       if (isOver || !take(this.#cells, message.generation, message.first + index)) {
         this.#batches.shift()
         this.#report()
@@ -305,7 +310,7 @@ function readRun(message: RunMessage, index: number, thread: FakeThread): Run {
   return {
     thread,
     token: message.tokens?.[index] ?? message.first + index,
-    id: idsOf(message)[index] ?? '',
+    id: thread.idsOf(message)[index] ?? '',
     task,
     payload: extra?.isVoid === true ? undefined : payload,
     attempt: extra?.attempt ?? 1,
@@ -317,9 +322,4 @@ function readRun(message: RunMessage, index: number, thread: FakeThread): Run {
 /** Whether jobs of this generation of claims may still be taken; see threads/claims.ts for the word. */
 function isCurrent(shared: Int32Array, generation: number): boolean {
   return ((shared[0] ?? 0) >>> 20) % 2 ** 11 === generation % 2 ** 11
-}
-
-/** The ids of a batch. */
-function idsOf(message: RunMessage): readonly string[] {
-  return message.ids.split(idSeparator)
 }

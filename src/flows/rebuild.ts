@@ -78,9 +78,12 @@ function joinUp(
   step.isWaiting = isWaiting
   step.isHanded = true
   step.after = after.map((ref) => {
-    const there = steps.get(ref)
-    if (there !== undefined) return there
     const told = ends.get(ref)
+    const there = steps.get(ref)
+    if (there !== undefined) {
+      there.end ??= told?.end // of the generation before, while it is being retried
+      return there
+    }
     const before = new FlowStep(flow, ref, told?.task ?? '', undefined)
     before.end = told?.end ?? { state: 'cancelled', error: notRestored }
     steps.set(ref, before)

@@ -152,7 +152,7 @@ it('many streams share one set of listeners, and none is left when the last clie
   runningJob(scheduler)
   expect(listening.now).toBe(0)
   const clients = await Promise.all(Array.from({ length: 50 }, () => follow(`${url}/jobs/r/events`)))
-  expect(listening.now).toBe(10)
+  expect(listening.now).toBe(12)
   expect(beats.size).toBe(1)
   for (const client of clients) client.leave()
   await closedEvents(responses)

@@ -13,6 +13,8 @@ export type SideworkErrorCode = `ERR_SIDEWORK_${
   | 'TASK_DUPLICATE'
   | 'UNKNOWN_TASK'
   | 'UNKNOWN_LIMIT'
+  | 'CRON_EXPRESSION'
+  | 'UNKNOWN_SCHEDULE'
   | 'PAYLOAD'
   | 'PAYLOAD_TOO_LARGE'
   | 'SCHEMA_ASYNC'
@@ -24,6 +26,7 @@ export type SideworkErrorCode = `ERR_SIDEWORK_${
   | 'THREAD_EXITED'
   | 'OUT_OF_MEMORY'
   | 'TIMEOUT'
+  | 'VISIBILITY_TIMEOUT'
   | 'RESULT'
   | 'RESULT_TIMEOUT'
   | 'FAILED'
@@ -32,7 +35,8 @@ export type SideworkErrorCode = `ERR_SIDEWORK_${
   | 'DEDUPLICATED'
   | 'PERMANENT'
   | 'RETRY_LATER'
-  | 'SNOOZE'}`
+  | 'SNOOZE'
+  | 'TEST'}`
 
 /** Base of all errors of this package. */
 export class SideworkError extends Error {
@@ -119,6 +123,43 @@ export class ClosedError extends SideworkError {
   }
 }
 
+/** The attempt ran longer than its `timeout`. Recorded with the attempt; `signal.reason` has its code. */
+export class TimeoutError extends SideworkError {
+  override name = 'TimeoutError'
+  constructor(message: string) {
+    super('ERR_SIDEWORK_TIMEOUT', message)
+  }
+}
+
+/** The attempt was silent for longer than its `visibilityTimeout`. Recorded; `signal.reason` has its code. */
+export class VisibilityTimeoutError extends SideworkError {
+  override name = 'VisibilityTimeoutError'
+  constructor(message: string) {
+    super('ERR_SIDEWORK_VISIBILITY_TIMEOUT', message)
+  }
+}
+
+/** The attempt ended its thread. Recorded with the attempt; `cause` is what was thrown, if anything. */
+export class ThreadExitedError extends SideworkError {
+  override name = 'ThreadExitedError'
+  constructor(exitCode: number, cause: unknown) {
+    const how = cause === undefined ? `with code ${exitCode}` : 'after an error nobody caught'
+    super('ERR_SIDEWORK_THREAD_EXITED', `The thread exited ${how} during this attempt.`, { cause })
+  }
+}
+
+/** The attempt used more memory than its thread may. Recorded with the attempt; retried once at most. */
+export class OutOfMemoryError extends SideworkError {
+  override name = 'OutOfMemoryError'
+  constructor(cause?: unknown) {
+    super(
+      'ERR_SIDEWORK_OUT_OF_MEMORY',
+      'The thread ran out of memory during this attempt. Raise threads.resourceLimits or let the task hold less.',
+      { cause },
+    )
+  }
+}
+
 /** How a job can end other than completed, as `job.result()` tells it. */
 export type JobErrorCode = Extract<
   SideworkErrorCode,
@@ -158,5 +199,13 @@ export class ThreadStartError extends SideworkError {
   override name = 'ThreadStartError'
   constructor(message: string, cause?: unknown) {
     super('ERR_SIDEWORK_THREAD_START', message, cause === undefined ? undefined : { cause })
+  }
+}
+
+/** The test kit cannot do what a test asks of it: an attempt that never ends, jobs left at the end of a strict test. */
+export class TestError extends SideworkError {
+  override name = 'TestError'
+  constructor(message: string) {
+    super('ERR_SIDEWORK_TEST', message)
   }
 }

@@ -6,12 +6,15 @@
  *                                 └─ settler ◀┘ ──▶ journal ──▶ events, log, history
  */
 import { type Job } from './defer/job-handle.js'
+import type { AddOn, AddOnPort } from './add-on-port.js'
 import { Closing } from './closing.js'
 import { ClosedError, OptionError } from './errors.js'
 import type { EventName, SchedulerEvents } from './events/event-types.js'
+import { bucketBoundsMs } from './job/duration-tally.js'
 import type { Job as JobRecord } from './job/job.js'
 import { isSettled, type JobState } from './job/lifecycle.js'
 import type { JobSnapshot, RequestContext } from './job/snapshot.js'
+import type { Measurements } from './measurements.js'
 import { type JobFilter } from './operations.js'
 import {
   durationMs,
@@ -24,7 +27,7 @@ import {
   type Priority,
 } from './options.js'
 import { realWorld, type WorldNeeds } from './real-world.js'
-import { inlineTaskName } from './defer/task-book.js'
+import { inlineTaskName, taskNameOf } from './defer/task-book.js'
 import type { Batch, Flow } from './flows/flow-handle.js'
 import { overviewOf, type FlowOverview } from './flows/flow-snapshot.js'
 import { Rooms } from './rooms.js'
@@ -43,6 +46,7 @@ import type {
   ResultOf,
 } from './task/flow-options.js'
 import { planBatch, planChain, planFlow, type FlowPlan } from './task/flow-plan.js'
+import { deferChannel, traceDefer, traceDeferMany } from './task/trace-channels.js'
 import { isSchedulerThread } from './task/registry.js'
 import { whenReady } from './ready.js'
 import type { World } from './world.js'
@@ -138,18 +142,25 @@ export class Scheduler {
     if (this.#rooms.closing !== undefined) throw this.#rooms.refused(undefined, new ClosedError())
     if (!Array.isArray(items))
       throw new OptionError(`deferMany got ${show(items)}. Give an array of { task, payload, options }.`)
-    const drafts = items.map((item: unknown) => {
-      const own = ownOptions('An item of deferMany', item, itemNames)
-      return this.#rooms.drafts.draft(
-        this.#rooms.book.find(own['task']),
-        own['payload'],
-        own['options'],
-        undefined,
-      )
-    })
-    const accepted = this.#rooms.acceptance.acceptAll(drafts)
-    this.#rooms.keepAlive()
-    return accepted.map((one) => this.#rooms.handle(one))
+    if (!deferChannel.hasSubscribers) return this.#acceptMany(items, undefined)
+    const names = items.map((item: unknown) => taskNameOf((item as Partial<DeferItem> | null)?.task))
+    return traceDeferMany(names, (carried) => this.#acceptMany(items, carried))
+  }
+
+  #acceptMany(items: readonly unknown[], request: RequestContext | undefined): Job[] {
+    let task: unknown
+    try {
+      const drafts = items.map((item) => {
+        const own = ownOptions('An item of deferMany', item, itemNames)
+        task = own['task']
+        return this.#rooms.drafts.draft(this.#rooms.book.find(task), own['payload'], own['options'], request)
+      })
+      const accepted = this.#rooms.acceptance.acceptAll(drafts)
+      this.#rooms.keepAlive()
+      return accepted.map((one) => this.#rooms.handle(one))
+    } catch (error) {
+      throw this.#rooms.refused(task, error)
+    }
   }
 
   /**
@@ -217,6 +228,11 @@ export class Scheduler {
   /** @internal A job that waits for its response: see `releaseHeld` and `discardHeld`. */
   hold(request: RequestContext | undefined, task: unknown, payload?: unknown, options?: unknown): Job {
     if (this.#rooms.closing?.acceptsChildren === false) throw this.#rooms.refused(task, new ClosedError())
+    if (!deferChannel.hasSubscribers) return this.#holdOne(request, task, payload, options)
+    return traceDefer(taskNameOf(task), request, (carried) => this.#holdOne(carried, task, payload, options))
+  }
+
+  #holdOne(request: RequestContext | undefined, task: unknown, payload: unknown, options: unknown): Job {
     try {
       const draft = this.#draft(request, task, payload, options)
       this.#rooms.acceptance.hold(draft)
@@ -315,7 +331,7 @@ export class Scheduler {
       record === undefined ? !this.#rooms.dispatcher.isPaused : this.#rooms.limits.pauseTask(record.name)
     if (!wasRunning) return
     if (record === undefined) this.#rooms.dispatcher.isPaused = true
-    this.#rooms.dispatcher.recallAll()
+    this.#rooms.dispatcher.recall.fromAll()
     if (record !== undefined) this.#rooms.queue.regate(record)
     this.#tellPaused('paused', record?.name)
   }
@@ -328,7 +344,7 @@ export class Scheduler {
       record === undefined ? this.#rooms.dispatcher.isPaused : this.#rooms.limits.resumeTask(record.name)
     if (!wasPaused) return
     if (record === undefined) this.#rooms.dispatcher.isPaused = false
-    for (const room of Object.values(this.#rooms.dispatcher.lanes)) this.#rooms.dispatcher.dispatch(room)
+    this.#rooms.dispatcher.resume()
     this.#tellPaused('resumed', record?.name)
   }
 
@@ -418,9 +434,11 @@ export class Scheduler {
     const timeoutMs = durationMs('timeout', orDefault(own['timeout'], '25s'), { zero: true })
     const drains = flag('drain', orDefault(own['drain'], true))
     const before = { ...this.#rooms.journal.counts }
+    this.#rooms.stopAddOns()
     this.#rooms.waits++
     this.#rooms.keepAlive()
     this.#closed = new Promise((resolve) => {
+      this.#rooms.log.closing(this.#rooms.journal.unsettled)
       this.#rooms.emitter.emit('closing', { at: this.#rooms.world.clock.wall() })
       this.#rooms.closing = new Closing(
         this.#closingPort(() => resolve(this.#report(before))),
@@ -452,6 +470,11 @@ export class Scheduler {
     return accepted.map((job) => this.#rooms.handle(job))
   }
 
+  /** @internal What an add-on that acts by itself works with; `stop` is called by `close()`. @throws ClosedError */
+  attach(addOn: AddOn): AddOnPort {
+    return this.#rooms.attach(addOn)
+  }
+
   /** @internal Whether `close()` has been called. */
   get isClosing(): boolean {
     return this.#rooms.closing !== undefined
@@ -465,12 +488,33 @@ export class Scheduler {
     return flow?.steps.some((step) => step.job?.task.policy.sensitive !== false) ?? true
   }
 
+  /** @internal The job with its payload and result, also of a sensitive task. */
+  peek(id: string): JobSnapshot | undefined {
+    const job = this.#rooms.operations.find(id)
+    return job === undefined ? undefined : this.#rooms.snapshot(job, 'whole')
+  }
+
+  /** @internal What is counted beside `stats()`. Durations are tallied from the first call on. */
+  measure(): Measurements {
+    const { book, journal, refusals, settings } = this.#rooms
+    journal.isMeasuring = true
+    const { maxQueued, maxQueuedBytes } = settings
+    return { tasks: () => book.records(), refusals, maxQueued, maxQueuedBytes, bucketBoundsMs }
+  }
+
   /** @internal Sizes of everything that grows with jobs: all 0 when all have settled, the kept history excepted. */
   inspect(): Record<string, number> {
     return this.#rooms.inspect()
   }
 
   #defer(request: RequestContext | undefined, task: unknown, payload: unknown, options: unknown): Job {
+    if (!deferChannel.hasSubscribers) return this.#acceptOne(request, task, payload, options)
+    return traceDefer(taskNameOf(task), request, (carried) =>
+      this.#acceptOne(carried, task, payload, options),
+    )
+  }
+
+  #acceptOne(request: RequestContext | undefined, task: unknown, payload: unknown, options: unknown): Job {
     try {
       if (typeof task === 'function' && options !== undefined) {
         throw new OptionError('defer got three arguments for a closure. Give defer(fn, options).')
@@ -511,6 +555,7 @@ export class Scheduler {
 
   #tellPaused(event: 'paused' | 'resumed', task: string | undefined): void {
     const at = this.#rooms.world.clock.wall()
+    this.#rooms.log.paused(event === 'paused', task)
     this.#rooms.emitter.emit(event, task === undefined ? { at } : { task, at })
   }
 
@@ -538,18 +583,17 @@ export class Scheduler {
     const { counts } = this.#rooms.journal
     const settledSince = (state: 'completed' | 'failed' | 'cancelled' | 'expired'): number =>
       counts[state] - before[state]
+    const settled = Object.freeze({
+      completed: settledSince('completed'),
+      failed: settledSince('failed'),
+      cancelled: settledSince('cancelled') - this.#lost.length,
+      expired: settledSince('expired'),
+    })
+    this.#rooms.log.closed(settled)
     this.#rooms.emitter.emit('closed', { at: this.#rooms.world.clock.wall(), lost: this.#lost.length })
     this.#rooms.agenda.close()
     this.#rooms.world.close()
-    return Object.freeze({
-      settled: Object.freeze({
-        completed: settledSince('completed'),
-        failed: settledSince('failed'),
-        cancelled: settledSince('cancelled') - this.#lost.length,
-        expired: settledSince('expired'),
-      }),
-      lost: Object.freeze(this.#lost),
-    })
+    return Object.freeze({ settled, lost: Object.freeze(this.#lost) })
   }
 }
 

@@ -20,9 +20,15 @@ const names: Record<string, readonly string[]> = {
     'UnknownTaskError',
     'createScheduler',
     'defineTask',
+    'formatStats',
     'isSettled',
   ],
   'sidework/express': ['admit', 'closeOnSignal', 'jobsRouter', 'sidework'],
+  'sidework/testing': ['createTestScheduler', 'perform'],
+  'sidework/testing/matchers': ['matchers'],
+  'sidework/metrics': ['metrics'],
+  'sidework/opentelemetry': ['traceJobs'],
+  'sidework/cron': ['createCron'],
   'sidework/thread': [],
 }
 

@@ -5,7 +5,7 @@ import { isSettled, transitions, type JobState } from '../job/lifecycle.js'
 import { fromPortable } from '../job/portable.js'
 import { decodePayload, type EncodedPayload } from '../job/payload.js'
 import type { PayloadLimits } from '../job/payload-limits.js'
-import type { AttemptError, JobSnapshot, RequestContext } from '../job/snapshot.js'
+import type { AttemptError, JobSnapshot, RequestContext, ScheduleContext } from '../job/snapshot.js'
 import type { TaskRecord } from '../job/task-record.js'
 import { integer, key, priorityLevel, show } from '../options.js'
 import type { Clock } from '../world.js'
@@ -71,6 +71,7 @@ export function restoreJob(
       if (expiresInMs !== undefined) details.expiresAt = now + Math.ceil(expiresInMs)
       if (maxAttempts !== task.policy.maxAttempts) details.policy = { maxAttempts }
       if (given.request !== undefined) details.request = { ...given.request } satisfies RequestContext
+      if (given.schedule !== undefined) details.schedule = { ...given.schedule } satisfies ScheduleContext
       return job
     },
   }

@@ -129,10 +129,10 @@ export class Course {
     const { flow, job } = step
     if (this.isClosed || !step.isWaiting || job?.state !== 'blocked' || !(flow instanceof Flow)) return
     if (flow.verdict !== undefined) return // whoever gave the verdict ends its steps
-    const culprit = culpritOf(flow, step)
-    if (culprit !== undefined) {
+    const doom = doomOf(flow, step)
+    if (doom !== undefined) {
       step.endedByFlow = true
-      this.#port.cancel(job, becauseOf(culprit))
+      this.#port.cancel(job, doom)
     } else if (step.waitsFor === 0) {
       step.isWaiting = false
       this.#port.letGo(job)
@@ -241,12 +241,14 @@ export class Course {
   }
 }
 
-/** The step before this one that keeps it from ever running. O(steps before it). */
-function culpritOf(flow: Flow, step: FlowStep): FlowStep | undefined {
+/** Why the step can never run, if it cannot. O(steps before it). */
+function doomOf(flow: Flow, step: FlowStep): SerializedError | undefined {
   if (flow.facts.onFailure !== 'cancel') return undefined
-  if (step === flow.callback)
-    return flow.failed > 0 ? flow.steps.find((other) => endedBadly(other)) : undefined
-  return step.after.find(endedBadly)
+  const isLast = step === flow.callback
+  if (isLast && flow.failed === 0) return undefined
+  const culprit = (isLast ? flow.steps : step.after).find(endedBadly)
+  if (culprit !== undefined) return becauseOf(culprit)
+  return isLast ? failedBefore : undefined // a flow that was restored does not know those that had settled
 }
 
 function endedBadly({ end, job }: FlowStep): boolean {
@@ -269,6 +271,12 @@ function becauseOf({ ref, end, endedByFlow, job }: FlowStep): SerializedError {
       : { cause: { name, message, ...(code === undefined ? undefined : { code }) } }),
   })
 }
+
+const failedBefore: SerializedError = Object.freeze({
+  name: 'JobError',
+  message: 'A job of the batch failed before it was restored.',
+  code: 'ERR_SIDEWORK_CANCELLED',
+})
 
 const noReason: SerializedError = Object.freeze({
   name: 'JobError',

@@ -2,7 +2,7 @@ import type { JobState } from './lifecycle.js'
 import type { EncodedPayload } from './payload.js'
 import type { SerializedError } from './serialized-error.js'
 import type { BackoffPolicy } from './backoff-policy.js'
-import type { AttemptError, Progress, RequestContext } from './snapshot.js'
+import type { AttemptError, Progress, RequestContext, ScheduleContext } from './snapshot.js'
 import type { TaskRecord } from './task-record.js'
 import type { FlowStep } from './flow-step.js'
 
@@ -98,6 +98,8 @@ export class JobDetails {
   result: EncodedPayload = undefined
   resultRefused: string | undefined = undefined
   request: RequestContext | undefined = undefined
+  /** Of a recurring job. */
+  schedule: ScheduleContext | undefined = undefined
   waiters: Waiter[] | undefined = undefined
   /** Its part in a flow. */
   step: FlowStep | undefined = undefined
@@ -114,7 +116,7 @@ export class JobDetails {
   ranOutOfMemory = false
   /** The attempt that is running was charged already before (interrupted or snoozed). */
   isAttemptCharged = false
-  /** It was on a thread that crashed and nobody could be blamed: it next runs with a thread to itself. */
+  /** Its thread crashed and nobody could be blamed: it runs with a thread to itself until there is a verdict on it. */
   runsAlone = false
   /** A deferred closure; main lane only. */
   inline: ((context: never) => unknown) | undefined = undefined
@@ -151,6 +153,12 @@ export interface Gate {
   took(now: number): void
   /** Its execution has really ended. */
   gaveBack(now: number): void
+}
+
+/** The execution has really ended: what its start took of the limits can be had again. */
+export function giveBackLimits(job: Job, now: number): void {
+  const limits = job.details?.gates?.limits
+  if (limits !== undefined) for (const limit of limits) limit.gaveBack(now)
 }
 
 /** A job's gates. Jobs with gates of one name wait in one group. */

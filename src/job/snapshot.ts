@@ -12,6 +12,16 @@ export interface RequestContext {
   readonly [field: string]: unknown
 }
 
+/** What a recurring job knows of its schedule. */
+export interface ScheduleContext {
+  /** The schedule's name. */
+  readonly name: string
+  /** The instant of the schedule that this job stands for, in ms since the epoch. */
+  readonly firedFor: number
+  /** Ms from that instant (and its jitter) to the moment at which the job was deferred. */
+  readonly lateBy: number
+}
+
 /** What a handler reported with `progress()`: a ratio 0–1, or JSON with an optional `ratio` and `message`. */
 export type Progress =
   number | { readonly ratio?: number; readonly message?: string; readonly [field: string]: unknown }
@@ -56,4 +66,6 @@ export interface JobSnapshot {
   readonly request?: RequestContext
   /** Which step of which flow it is. */
   readonly flow?: FlowPlace
+  /** Of a recurring job. */
+  readonly schedule?: ScheduleContext
 }

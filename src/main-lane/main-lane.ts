@@ -59,6 +59,8 @@ export class MainLane implements ThreadPort {
         return this.#abort(message)
       case 'deferred':
         return this.#host.answer(message)
+      case 'ping':
+        return this.#send({ kind: 'pong', memoryBytes: 0 })
       case 'close':
         return this.terminate()
     }

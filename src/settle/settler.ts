@@ -48,6 +48,7 @@ export class Settler {
   /** The execution is over and the token was valid. */
   ended(job: Job, outcome: Outcome, now: number): void {
     job.token = 0
+    if (outcome.kind !== 'completed') this.#journal.endAttempt(job, outcome.kind, now)
     this.#apply(job, this.#verdict(job, outcome, now), now)
   }
 
@@ -55,6 +56,7 @@ export class Settler {
   endedEarly(job: Job, outcome: Outcome, now: number): void {
     job.token = 0
     job.more().isLingering = true
+    if (outcome.kind !== 'completed') this.#journal.endAttempt(job, outcome.kind, now)
     this.#apply(job, this.#verdict(job, outcome, now), now)
   }
 
@@ -143,12 +145,14 @@ export class Settler {
     if (verdict.backoffFault !== undefined) this.#listener.backoffFault(job, verdict.backoffFault)
     if (verdict.error.code === 'ERR_SIDEWORK_OUT_OF_MEMORY') job.more().ranOutOfMemory = true
     this.#journal.retry(job, verdict.error, dueAt)
+    job.more().runsAlone = false
     this.#queue.wait(job, dueAt)
     this.#listener.moved()
   }
 
   #snooze(job: Job, dueAt: number): void {
     this.#journal.snooze(job, dueAt)
+    job.more().runsAlone = false
     this.#queue.wait(job, dueAt)
     this.#listener.moved()
   }
@@ -169,6 +173,7 @@ export class Settler {
     if (details !== undefined) {
       details.expiry?.disarm()
       details.expiry = undefined
+      details.runsAlone = false
       details.unlisten?.()
       details.unlisten = undefined
       if (!details.isLingering) this.#queue.leaveLine(job, now)

@@ -1,7 +1,7 @@
 import type { Duration } from '../options.js'
 import type { BatchCounts } from '../job/flow-step.js'
 import type { SerializedError } from '../job/serialized-error.js'
-import type { Progress, RequestContext } from '../job/snapshot.js'
+import type { Progress, RequestContext, ScheduleContext } from '../job/snapshot.js'
 import type {
   AnyTask,
   BatchOptions,
@@ -87,7 +87,7 @@ export interface TaskContext {
   readonly log: TaskLog
   /** Tells how far the job is: a ratio 0–1 or JSON. Coalesced to at most 10 a second per job, the last one kept. */
   progress(value: Progress): void
-  /** Says the attempt is alive, without saying how far it is. */
+  /** Says that the attempt is alive, without saying how far it is: `visibilityTimeout` begins again. */
   heartbeat(): void
   /** Lets pending I/O, heartbeats and aborts through; on the main lane also requests and more urgent jobs. */
   yieldNow(): Promise<void>
@@ -109,4 +109,6 @@ export interface TaskContext {
   result(task: string, ref?: string): unknown
   /** The HTTP request the job came from, as plain data. */
   readonly request: RequestContext | undefined
+  /** Which run of which schedule this is, for a recurring job. */
+  readonly schedule: ScheduleContext | undefined
 }

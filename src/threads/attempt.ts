@@ -6,7 +6,7 @@ import { OptionError, SideworkError } from '../errors.js'
 import type { Handed } from '../job/flow-step.js'
 import { encodePayload, type EncodedPayload } from '../job/payload.js'
 import { progressLimits } from '../job/payload-limits.js'
-import type { Progress, RequestContext } from '../job/snapshot.js'
+import type { Progress, RequestContext, ScheduleContext } from '../job/snapshot.js'
 import type { DeferredChild, DeferredFlow, StepResults, TaskContext, TaskLog } from '../task/context.js'
 import { planBatch, planChain, planFlow, type FlowPlan } from '../task/flow-plan.js'
 import type { DeferOptions } from '../task/defer-options.js'
@@ -37,6 +37,9 @@ export interface AttemptHost {
   now(): number
 }
 
+/** Heartbeats are told at most every so many ms per job. */
+const heartbeatEveryMs = 10
+
 /** Progress is told at most every so many ms per job. */
 const progressEveryMs = 100
 
@@ -45,6 +48,7 @@ export class Attempt implements TaskContext {
   readonly attempt: number
   readonly maxAttempts: number
   readonly request: RequestContext | undefined
+  readonly schedule: ScheduleContext | undefined
   readonly token: number
   readonly #host: AttemptHost
   readonly #handed: Handed | undefined
@@ -57,6 +61,8 @@ export class Attempt implements TaskContext {
   #progressAt = -Infinity
   #pendingProgress: EncodedPayload
   #stopTimer: (() => void) | undefined
+  #beatAt = -Infinity
+  #stopBeat: (() => void) | undefined
   #hasEnded = false
 
   constructor(
@@ -69,6 +75,7 @@ export class Attempt implements TaskContext {
     attempt: number,
     maxAttempts: number,
     request: RequestContext | undefined,
+    schedule: ScheduleContext | undefined,
     handed?: Handed,
   ) {
     this.#host = host
@@ -81,6 +88,7 @@ export class Attempt implements TaskContext {
     this.attempt = attempt
     this.maxAttempts = maxAttempts
     this.request = request
+    this.schedule = schedule
   }
 
   get id(): string {
@@ -107,9 +115,7 @@ export class Attempt implements TaskContext {
   }
 
   get heartbeat(): () => void {
-    return () => {
-      if (!this.#hasEnded) this.#host.heartbeat(this.token)
-    }
+    return () => this.#beat()
   }
 
   get pauseLimit(): TaskContext['pauseLimit'] {
@@ -160,16 +166,33 @@ export class Attempt implements TaskContext {
   end(): void {
     this.#hasEnded = true
     this.#stopTimer?.()
+    this.#stopBeat?.()
     this.#flushProgress()
   }
 
   #report(value: Progress): void {
     if (this.#hasEnded) return
     this.#pendingProgress = encodeProgress(value)
-    if (this.#stopTimer !== undefined) return
+    if (this.#stopTimer !== undefined) return this.#beat()
     const waitMs = this.#progressAt + progressEveryMs - this.#host.now()
     if (waitMs <= 0) this.#flushProgress()
-    else this.#stopTimer = this.#host.after(waitMs, () => this.#flushProgress())
+    else {
+      this.#stopTimer = this.#host.after(waitMs, () => this.#flushProgress())
+      this.#beat() // progress that waits to be told is a sign of life at once
+    }
+  }
+
+  #beat(): void {
+    if (this.#hasEnded || this.#stopBeat !== undefined) return
+    const waitMs = this.#beatAt + heartbeatEveryMs - this.#host.now()
+    if (waitMs <= 0) this.#flushBeat()
+    else this.#stopBeat = this.#host.after(waitMs, () => this.#flushBeat())
+  }
+
+  #flushBeat(): void {
+    this.#stopBeat = undefined
+    this.#beatAt = this.#host.now()
+    this.#host.heartbeat(this.token)
   }
 
   #flushProgress(): void {

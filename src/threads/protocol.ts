@@ -9,6 +9,9 @@
  *          │ ◀──── ended (tokens and how each ended) ──│
  *          │ ◀ progress, heartbeat, log, defer, pause ─│
  *          │── abort (one token) ─────────────────────▶│  aborts that attempt's signal
+ *          │── ping ──────────────────────────────────▶│  answers when its loop turns
+ *          │ ◀──────────────────────────────── pong ───│
+ *          │ ◀─────────────────────────────  culprit ──│  (on a shared thread) exits because of this execution
  *          │── deferred (answer to a defer) ──────────▶│
  *          │── close ─────────────────────────────────▶│  runs teardown(), then exits
  *
@@ -19,7 +22,7 @@ import type { Handed } from '../job/flow-step.js'
 import type { Outcome } from '../job/outcome.js'
 import type { EncodedBytes, EncodedPayload } from '../job/payload.js'
 import type { SerializedError } from '../job/serialized-error.js'
-import type { RequestContext } from '../job/snapshot.js'
+import type { RequestContext, ScheduleContext } from '../job/snapshot.js'
 import type { FlowPlan } from '../task/flow-plan.js'
 
 /** What only some jobs of a batch need beside payload and number. */
@@ -37,6 +40,7 @@ export interface RunExtra {
   readonly request?: RequestContext
   /** How the steps before it ended, for a step of a flow. */
   readonly handed?: Handed
+  readonly schedule?: ScheduleContext
 }
 
 /** A batch of jobs to run: in order, one after another, on a cpu thread; all at once on a shared one. */
@@ -48,8 +52,8 @@ export interface RunMessage {
   readonly tokens?: readonly number[]
   /** Which generation of claims the batch belongs to (see claims.ts). */
   readonly generation: number
-  /** Names of the tasks in the batch, with the most attempts of each. */
-  readonly tasks: readonly (readonly [name: string, maxAttempts: number])[]
+  /** Names of the tasks in the batch, with the most attempts of each, and whether they are sensitive. */
+  readonly tasks: readonly (readonly [name: string, maxAttempts: number, isSensitive: boolean])[]
   /** Which task each job is of; absent when all are of the first. */
   readonly which?: readonly number[]
   /** The jobs' acceptance numbers and cells, from which a thread makes the ids that are asked for (job-ids.ts). */
@@ -79,7 +83,8 @@ export interface DeferredMessage {
   readonly error?: SerializedError
 }
 
-export type ToThread = RunMessage | AbortMessage | DeferredMessage | { readonly kind: 'close' }
+export type ToThread =
+  RunMessage | AbortMessage | DeferredMessage | { readonly kind: 'ping' } | { readonly kind: 'close' }
 
 /** How one execution ended, briefly: `null` well without a result, a string well with that JSON, else in full. */
 export type Ending = null | string | Outcome
@@ -121,6 +126,24 @@ export interface DeferMessage {
   /** JSON of the payload, or absent. */
   readonly payload?: string | EncodedBytes
   readonly options?: object
+  /** What tracers of the thread add to the child's request. */
+  readonly carrier?: Readonly<Record<string, string>>
+}
+
+/** The thread's loop turns. */
+export interface PongMessage {
+  readonly kind: 'pong'
+  /** Heap and buffers of this thread alone, in bytes. */
+  readonly memoryBytes: number
+}
+
+/** The task modules are imported and set up. */
+export interface ReadyMessage {
+  readonly kind: 'ready'
+  /** Names of the tasks they define. */
+  readonly tasks: readonly string[]
+  /** Whether one of them exports `teardown()`: the thread is asked to close then, before force. */
+  readonly hasTeardown?: boolean
 }
 
 /** A flow, chain or batch that a handler defers; the payloads of its steps are encoded. */
@@ -140,5 +163,7 @@ export type FromThread =
   | DeferFlowMessage
   | PauseLimitMessage
   | { readonly kind: 'heartbeat'; readonly token: number }
-  | { readonly kind: 'ready'; readonly tasks: readonly string[] }
+  | { readonly kind: 'culprit'; readonly token: number }
+  | PongMessage
+  | ReadyMessage
   | { readonly kind: 'start-failed'; readonly error: SerializedError }

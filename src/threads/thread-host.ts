@@ -7,8 +7,9 @@ import type { DeferredChild, DeferredFlow } from '../task/context.js'
 import type { DeferOptions } from '../task/defer-options.js'
 import type { FlowPlan, PlannedStep } from '../task/flow-plan.js'
 import { show } from '../options.js'
+import { deferChannel, traceDeferLater } from '../task/trace-channels.js'
 import type { AttemptHost } from './attempt.js'
-import type { DeferredMessage, FromThread, LogMessage } from './protocol.js'
+import type { DeferMessage, DeferredMessage, FromThread, LogMessage } from './protocol.js'
 
 interface Call {
   answered(message: DeferredMessage): void
@@ -80,19 +81,23 @@ export class ThreadHost implements AttemptHost {
   ): Promise<DeferredChild> {
     const plain = plainOptions(options)
     const encoded = encodePayload(payload)
-    return new Promise((resolve, reject) => {
-      const call = this.#expect({
-        answered: ({ id = '', deduplicated = false }) => resolve({ id, deduplicated }),
-        reject,
-      })
-      this.#send({
+    const send = (carrier?: Readonly<Record<string, string>>): Promise<DeferredChild> =>
+      this.#sendDefer({
         kind: 'defer',
         token,
-        call,
         task,
         ...(encoded === undefined ? undefined : { payload: encoded }),
         options: plain,
+        ...(carrier === undefined ? undefined : { carrier }),
       })
+    return deferChannel.hasSubscribers ? traceDeferLater(task, undefined, send) : send()
+  }
+
+  #sendDefer(message: Omit<DeferMessage, 'call'>): Promise<DeferredChild> {
+    return new Promise((resolve, reject) => {
+      const answered = ({ id = '', deduplicated = false }: DeferredMessage): void =>
+        resolve({ id, deduplicated })
+      this.#send({ ...message, call: this.#expect({ answered, reject }) })
     })
   }
 

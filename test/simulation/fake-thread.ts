@@ -51,6 +51,8 @@ export class FakeThread implements ThreadPort {
   readonly #listener: ThreadListener
   readonly #script: ThreadScript
   readonly #live = new Map<number, Live>()
+  /** Tokens that were aborted before they began, or after they ended. */
+  readonly #abortedEarly = new Set<number>()
   #outbox: FromThread[] = []
   #unread: ToThread[] = []
   #batches: OpenBatch[] = []
@@ -130,16 +132,22 @@ export class FakeThread implements ThreadPort {
     })
   }
 
+  /** Its loop stops turning: nothing goes on there, nothing is read. */
+  freeze(): void {
+    this.#isSpinning = true
+    for (const live of this.#live.values()) for (const callOff of live.callOff) callOff()
+  }
+
   /** Dies of itself. */
   crash(exit: Partial<ThreadExit> = {}): void {
     if (this.#state === 'alive') this.#exit({ exitCode: 1, ...exit }, 0)
   }
 
   #open(): void {
-    const { startFails, exitsAtStart, tasks = [] } = this.#script
+    const { startFails, exitsAtStart, tasks = [], tearsDownInMs } = this.#script
     if (startFails !== undefined) this.say({ kind: 'start-failed', error: startFails })
     else if (exitsAtStart !== undefined) this.crash({ exitCode: exitsAtStart })
-    else this.say({ kind: 'ready', tasks })
+    else this.say({ kind: 'ready', tasks, ...(tearsDownInMs === undefined ? {} : { hasTeardown: true }) })
   }
 
   #plan(delayMs: number, task: () => void): () => void {
@@ -166,10 +174,12 @@ export class FakeThread implements ThreadPort {
         this.#report()
         this.say({ kind: 'heartbeat', token: message.token })
         return this.#abort(message)
+      case 'ping':
+        return this.#tell({ kind: 'pong', memoryBytes: this.#script.memoryBytes ?? 0 })
       case 'deferred':
         return
       case 'close':
-        return this.crash({ exitCode: 0 })
+        return void this.#plan(this.#script.tearsDownInMs ?? 0, () => this.crash({ exitCode: 0 }))
     }
   }
 
@@ -180,7 +190,15 @@ export class FakeThread implements ThreadPort {
         this.#reportedAt = this.#now
         this.#startNext()
       }
-    } else message.seqs.forEach((_, index) => this.#begin(message, index))
+    } else message.seqs.forEach((_, index) => this.#beginUnlessAborted(message, index))
+  }
+
+  #beginUnlessAborted(message: RunMessage, index: number): void {
+    const token = message.tokens?.[index] ?? message.first + index
+    const isAborted = this.#unread.some((next) => next.kind === 'abort' && next.token === token)
+    if (!isAborted && !this.#abortedEarly.has(token)) return this.#begin(message, index)
+    this.#unsent.push({ token, ending: { kind: 'interrupted' } })
+    this.#reportSoon()
   }
 
   /** Solo: takes jobs one after another until one takes time. */
@@ -218,12 +236,16 @@ export class FakeThread implements ThreadPort {
   }
 
   #finish({ run, behaviour }: Live, ending: Ending = behaviour.ends ?? null): void {
-    if (behaviour.crashes !== undefined) return this.crash(behaviour.crashes)
+    if (behaviour.crashes !== undefined) {
+      if (behaviour.isBlamed === true) this.#tell({ kind: 'culprit', token: run.token })
+      return this.crash(behaviour.crashes)
+    }
     this.#end(run, ending)
   }
 
   #abort({ token, code, message }: AbortMessage): void {
     const live = this.#live.get(token)
+    if (live === undefined) this.#abortedEarly.add(token)
     if (live === undefined || live.isAborted || live.behaviour.ignoresAbort === true) return
     live.isAborted = true
     for (const callOff of live.callOff) callOff()

@@ -100,6 +100,10 @@ export class VirtualWorld implements World {
     this.#soon.push(task)
   }
 
+  startSoon(task: () => void): void {
+    this.soon(task)
+  }
+
   nextTurn(task: () => void): void {
     this.plan('turn', 0, task)
   }

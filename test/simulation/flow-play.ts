@@ -5,7 +5,7 @@ import { readSettings } from '../../src/scheduler-options.js'
 import { Scheduler, type CloseReport } from '../../src/scheduler.js'
 import type { Task } from '../../src/task/define-task.js'
 import { FakeThread } from './fake-thread.js'
-import { FlowModel, isOver, type ModelFlow, type ModelStep } from './flow-model.js'
+import { FlowModel, isOver, nameOf, type ModelFlow, type ModelStep } from './flow-model.js'
 import { drawFlowSeed, type FlowOp, type FlowPlanOfSeed, type FlowSeed, type StepPlan } from './flow-plan.js'
 import type { Behaviour, Run } from './script.js'
 import { failsForGood, failsWith, returns, snoozes } from './script.js'
@@ -224,6 +224,7 @@ export class FlowPlay {
       const items = steps.filter(({ isCallback }) => !isCallback)
       const states = items.map((step) => this.#scheduler.job(step.id)?.state ?? step.ends.at(-1) ?? 'unknown')
       const completed = states.filter((state) => state === 'completed').length
+      if (overview.state !== 'held') this.#checkDoomed(steps, plan)
       const failed = states.filter((state) => isOver(state)).length - completed
       const { progress } = overview
       if (
@@ -235,6 +236,18 @@ export class FlowPlay {
           'I20',
           `flow ${id} counts ${JSON.stringify(progress)}; its steps are ${states.join()}`,
         )
+    }
+  }
+
+  /** What can never run does not wait. One with a key may be blocked by its line, let go by its flow before. */
+  #checkDoomed(steps: readonly ModelStep[], { onFailure }: FlowPlanOfSeed): void {
+    if (onFailure === 'continue') return
+    const stateOf = (step: ModelStep): string => this.#scheduler.job(step.id)?.state ?? step.ends.at(-1) ?? ''
+    for (const step of steps) {
+      if (step.plan.orderingKey !== undefined || stateOf(step) !== 'blocked') continue
+      const culprit = step.before.find((before) => isOver(stateOf(before)) && stateOf(before) !== 'completed')
+      if (culprit !== undefined)
+        this.#model.wrong('I17', `${nameOf(step)} waits, though ${nameOf(culprit)} ${stateOf(culprit)}`)
     }
   }
 

@@ -156,7 +156,7 @@ it('many streams share one set of listeners, and none is left when the last clie
   expect(beats.size).toBe(1)
   for (const client of clients) client.leave()
   await closedEvents(responses)
-  expect(listening).toEqual({ now: 0, most: 10 })
+  expect(listening).toEqual({ now: 0, most: 12 })
   expect(beats.size).toBe(0)
   process.off('warning', warned)
   expect(warned).not.toHaveBeenCalled()

@@ -117,9 +117,15 @@ export class Operations {
     return true
   }
 
-  /** @returns how many */
+  /** All of them, or none. @returns how many @throws QueueFullError when there is no room for all */
   retryAll(task: unknown): number {
-    return this.#all(task, (job) => isSettled(job.state)).filter((job) => this.retry(job)).length
+    const { admission, flows } = this.#rooms
+    const jobs = this.#all(task, (job) => this.#mayRevive(job))
+    const all = [...new Set([...jobs, ...jobs.flatMap((job) => flows.revivedWith(job) ?? [])])]
+    admission.admit(all.length, bytesOf(all))
+    // There is room for all: each is counted again by itself, as one whose key another got meanwhile takes none.
+    for (const { payload } of all) admission.withdraw(payload)
+    return jobs.filter((job) => this.retry(job)).length
   }
 
   /**
@@ -128,15 +134,12 @@ export class Operations {
    * @throws QueueFullError
    */
   revive(job: Job): boolean {
-    const { admission, clock, dedupe, flows, history } = this.#rooms
-    if (!isSettled(job.state) || job.state === 'completed' || !history.has(job)) return false
-    const twin = dedupe.find(job, clock.now())
-    if (twin !== undefined) return false // another job stands for its key now
+    const { admission, flows, history } = this.#rooms
+    if (!this.#mayRevive(job)) return false
     const followers = flows.revivedWith(job)
     if (followers?.every((other) => history.has(other)) !== true) return false
     const jobs = [job, ...followers]
-    const bytes = jobs.reduce((sum, { payload }) => sum + encodedSizeBytes(payload), 0)
-    admission.admit(jobs.length, bytes)
+    admission.admit(jobs.length, bytesOf(jobs))
     for (const one of jobs) this.#begin(one)
     flows.reopened(jobs)
     return true
@@ -205,9 +208,20 @@ export class Operations {
     return found.sort((a, b) => a.seq - b.seq)
   }
 
+  /** Whether it can begin a new generation: kept, ended otherwise than well, and no other job stands for its key. */
+  #mayRevive(job: Job): boolean {
+    const { clock, dedupe, history } = this.#rooms
+    if (!isSettled(job.state) || job.state === 'completed' || !history.has(job)) return false
+    return dedupe.find(job, clock.now()) === undefined
+  }
+
   #isKept(job: Job): boolean {
     return !isSettled(job.state) || this.#rooms.history.has(job)
   }
+}
+
+function bytesOf(jobs: readonly Job[]): number {
+  return jobs.reduce((sum, { payload }) => sum + encodedSizeBytes(payload), 0)
 }
 
 /** @throws OptionError for a reason that is no text */

@@ -184,7 +184,7 @@ export class Scheduler {
     steps: { readonly [Position in keyof T]: ChainStepSpec<T[Position]> },
     options?: FlowOptions,
   ): Flow {
-    return this.#newFlow('chain', () => planChain(steps, options)) as never // refs are known at run time only
+    return this.#newFlow('chain', () => planChain(steps, options)) // refs are known at run time only
   }
 
   /** Hands over one task for many payloads, and perhaps a job after them all. @throws like `flow` */
@@ -303,7 +303,11 @@ export class Scheduler {
     return isRetried
   }
 
-  /** Retries every failed, cancelled or expired job (of a task) that is still kept. @returns how many */
+  /**
+   * Retries every failed, cancelled or expired job (of a task) that is still kept: all of them, or none.
+   * @returns how many
+   * @throws QueueFullError when there is no room for all, ClosedError
+   */
   retryAll(filter: { task?: string | Task } = {}): number {
     if (this.#rooms.closing !== undefined) throw new ClosedError()
     const count = this.#rooms.operations.retryAll(ownOptions('retryAll', filter, taskNames)['task'])
@@ -455,8 +459,9 @@ export class Scheduler {
   }
 
   /**
-   * Takes back the jobs that a CloseReport listed as lost, keeping id, attempt, due time, expiry and order. Deferred
-   * closures are left out, with one warning: a function does not travel.
+   * Takes back the jobs that a CloseReport listed as lost, keeping id, attempt, due time, expiry and order. Left out,
+   * with one warning each, are deferred closures, as a function does not travel, and held jobs, as no response released
+   * them; give one with its state changed to 'ready' to run it all the same.
    * @throws OptionError for a snapshot that is none, or an id in use; UnknownTaskError; QueueFullError. All or nothing.
    */
   restore(jobs: readonly JobSnapshot[]): Job[] {
@@ -464,8 +469,13 @@ export class Scheduler {
     if (!Array.isArray(jobs))
       throw new OptionError(`restore got ${show(jobs)}. Give the \`lost\` list of a CloseReport.`)
     const closures = jobs.filter(isInline)
-    const accepted = this.#rooms.restore(jobs.filter((snapshot) => !isInline(snapshot)))
-    this.#rooms.log.leftOut(closures)
+    const held = jobs.filter(isHeld)
+    const accepted = this.#rooms.restore(jobs.filter((snapshot) => !isInline(snapshot) && !isHeld(snapshot)))
+    this.#rooms.log.leftOut(closures, 'deferred closures cannot be restored: they were left out')
+    this.#rooms.log.leftOut(
+      held,
+      'held jobs are not restored, as no response released them: they were left out',
+    )
     this.#rooms.keepAlive()
     return accepted.map((job) => this.#rooms.handle(job))
   }
@@ -600,6 +610,11 @@ export class Scheduler {
 /** A deferred closure, among lost jobs. */
 function isInline(snapshot: unknown): snapshot is JobSnapshot {
   return (snapshot as { task?: unknown } | null)?.task === inlineTaskName
+}
+
+/** A job that waited for its response, among lost jobs. */
+function isHeld(snapshot: unknown): snapshot is JobSnapshot {
+  return (snapshot as { state?: unknown } | null)?.state === 'held'
 }
 
 /**

@@ -89,8 +89,10 @@ export class Dispatcher {
         if (thread.phase === 'open') this.#fill(room, thread, openThreads, now)
       }
       // What is left and may start found no place.
-      room.isSaturated = room.ready.peek() !== undefined
-      if (room.isSaturated) this.staffing.callIn(room)
+      const left = room.ready.peek()
+      if (left !== undefined) this.staffing.callIn(room)
+      // For one that must run alone a place may have been free, and a better job can have it.
+      room.isSaturated = left !== undefined && left.details?.runsAlone !== true
     }
   }
 

@@ -140,11 +140,11 @@ export class LogBook {
     this.logger?.info({ settled }, 'closed')
   }
 
-  /** Lost closures that `restore` was given. */
-  leftOut(jobs: readonly JobSnapshot[]): void {
+  /** Lost jobs that `restore` was given and does not take. */
+  leftOut(jobs: readonly JobSnapshot[], why: string): void {
     if (jobs.length === 0) return
     const ids = jobs.slice(0, shownIds).map(({ id }) => id)
-    this.logger?.warn({ count: jobs.length, ids }, 'deferred closures cannot be restored: they were left out')
+    this.logger?.warn({ count: jobs.length, ids }, why)
   }
 
   lost(jobs: readonly JobSnapshot[]): void {

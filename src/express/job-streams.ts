@@ -167,7 +167,7 @@ function lastWords(name: JobEventName, event: JobEvent, last: Status): Status | 
   if (name !== 'completed' && name !== 'failed' && name !== 'cancelled' && name !== 'expired')
     return undefined
   const ended = { state: name, attempt: event.attempt, settledAt: event.at }
-  return { ...last, ...ended } as Status // the event of a job is about a job
+  return { ...last, ...ended }
 }
 
 function stateFrame(status: Status, at?: number): Frame {
@@ -185,5 +185,5 @@ function boundedJson(status: Status): string {
   if (Buffer.byteLength(whole) <= dataLimitBytes) return whole
   const withoutResult = statusJson({ ...status, result: undefined })
   if (Buffer.byteLength(withoutResult) <= dataLimitBytes) return withoutResult
-  return statusJson({ ...status, result: undefined, progress: undefined } as Status) // a flow's progress is short
+  return statusJson({ ...status, result: undefined, progress: undefined })
 }

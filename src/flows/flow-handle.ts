@@ -94,20 +94,18 @@ export class FlowHandle {
     const timeoutMs = timeout === undefined ? undefined : durationMs('timeout', timeout)
     const flow = this.#flow
     return new Promise((resolve, reject) => {
-      const settled = (): void => {
-        alarm?.disarm()
+      const tell = (): void => {
         try {
           resolve(this.#outcome())
         } catch (error) {
           reject(error as Error) // made below
         }
       }
-      let alarm: Disarmable | undefined
-      if (flow.isSettled) return settled()
-      const waiter = { settled }
+      if (flow.isSettled) return tell()
+      const waiter = { settled: tell }
       flow.waiters.push(waiter)
       if (timeoutMs === undefined) return
-      alarm = this.#port.alarm(timeoutMs, () => {
+      const alarm = this.#port.alarm(timeoutMs, () => {
         flow.waiters = flow.waiters.filter((other) => other !== waiter)
         reject(
           new ResultTimeoutError(
@@ -115,6 +113,10 @@ export class FlowHandle {
           ),
         )
       })
+      waiter.settled = () => {
+        alarm.disarm()
+        tell()
+      }
     })
   }
 

@@ -139,7 +139,8 @@ export class FlowPlay {
       case 'crash':
         return this.#threads.findLast(({ isDying, lane }) => !isDying && lane !== 'main')?.crash()
       case 'advance':
-        return this.#world.advance(op.ms)
+        this.#world.advance(op.ms)
+        return this.#checkDeadlines()
       case 'block':
         return this.#world.block(op.ms)
     }
@@ -236,6 +237,14 @@ export class FlowPlay {
           'I20',
           `flow ${id} counts ${JSON.stringify(progress)}; its steps are ${states.join()}`,
         )
+    }
+  }
+
+  #checkDeadlines(): void {
+    for (const { id } of this.#model.flows) {
+      const { state, deadlineAt = Infinity } = this.#scheduler.flowOverview(id) ?? {}
+      if (state === 'running' && deadlineAt < this.#world.clock.wall())
+        this.#model.wrong('I15', `flow ${id} goes on after its deadline`)
     }
   }
 

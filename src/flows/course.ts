@@ -194,7 +194,6 @@ export class Course {
   }
 
   #noteEnd(flow: Flow, step: FlowStep, job: Job): void {
-    this.forgetResult(flow, step)
     const { details } = job
     if (job.state !== 'completed') {
       const state = job.state as Exclude<StepEnd['state'], 'completed'> // it has settled
@@ -218,13 +217,6 @@ export class Course {
     flow.resultBytes += bytes
     this.resultBytes += bytes
     step.end = { state: 'completed', result }
-  }
-
-  /** The end of the generation before is about to be replaced. */
-  forgetResult(flow: Flow, step: FlowStep): void {
-    const bytes = step.end?.state === 'completed' ? encodedSizeBytes(step.end.result) : 0
-    flow.resultBytes -= bytes
-    this.resultBytes -= bytes
   }
 
   /** At most ten times a second, the last one included. */

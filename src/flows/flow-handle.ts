@@ -98,7 +98,7 @@ export class FlowHandle {
         try {
           resolve(this.#outcome())
         } catch (error) {
-          reject(error as Error) // made below
+          reject(error)
         }
       }
       if (flow.isSettled) return tell()

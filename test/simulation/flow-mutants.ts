@@ -22,7 +22,6 @@ export const flowMutants: readonly Mutant[] = [
   m('the deadline is left behind', 'flows/course.ts', '    flow.deadline?.disarm()\n    flow.telling', '    flow.telling'),
   m('the deadline is never watched', 'flows/course.ts', "this.stop(flow, { state: 'expired', error: deadlineError })", ''),
   m('results are counted for ever', 'flows/course.ts', '    this.resultBytes -= flow.resultBytes\n', ''),
-  m('the results of a retried step are counted twice', 'flows/course.ts', '    this.forgetResult(flow, step)\n', ''),
   m('a cancelled flow lets its last step be', 'flows/course.ts', 'const to = Math.min(flow.steps.length, from + most)', 'const to = Math.min(flow.steps.length - 1, from + most)'),
   m('a cancelled flow lets its steps go on', 'flows/course.ts', "    if (flow.verdict !== undefined) return // whoever gave the verdict ends its steps\n", '') ,
   m('steps go on after close', 'flows/course.ts', 'if (this.isClosed || !step.isWaiting', 'if (!step.isWaiting'),

@@ -6,7 +6,13 @@ import type { Lane } from '../job/snapshot.js'
 import type { Agenda } from '../queue/agenda.js'
 import type { Queue } from '../queue/queue.js'
 import type { Settler } from '../settle/settler.js'
-import type { ConsoleMessage, DeferMessage, LeakMessage, LogMessage } from '../threads/protocol.js'
+import type {
+  ConsoleMessage,
+  DeferFlowMessage,
+  DeferMessage,
+  LeakMessage,
+  LogMessage,
+} from '../threads/protocol.js'
 import type { World } from '../world.js'
 import type { LaneThread } from './lane-thread.js'
 
@@ -14,7 +20,7 @@ import type { LaneThread } from './lane-thread.js'
 export interface DispatchListener {
   progress(job: Job, value: EncodedPayload): void
   log(job: Job, message: LogMessage): void
-  defer(job: Job, message: DeferMessage, thread: LaneThread): void
+  defer(job: Job, message: DeferMessage | DeferFlowMessage, thread: LaneThread): void
   pauseLimit(job: Job, name: string, delayMs: number): void
   threadStarted(thread: LaneThread): void
   threadExited(thread: LaneThread, reason: string, exitCode: number): void

@@ -71,6 +71,7 @@ export class Batch {
 
   #addExtra(at: number, job: Job): void {
     const { payload, details } = job
+    const handed = details?.step?.flow.handedTo(details.step)
     const isRunning = job.state === 'running' // its attempt is charged already
     const extra: RunExtra = {
       at,
@@ -80,6 +81,7 @@ export class Batch {
       ...(payload === undefined ? { isVoid: true } : undefined),
       ...(typeof payload === 'object' ? { bytes: payload } : undefined),
       ...(details?.request === undefined ? undefined : { request: details.request }),
+      ...(handed === undefined ? undefined : { handed }),
       ...(details?.schedule === undefined ? undefined : { schedule: details.schedule }),
     }
     ;(this.#extras ??= []).push(extra)
@@ -92,6 +94,7 @@ function hasOwnFacts(details: JobDetails | undefined): boolean {
     details.request !== undefined ||
     details.schedule !== undefined ||
     details.ownId !== undefined ||
-    details.policy?.maxAttempts !== undefined
+    details.policy?.maxAttempts !== undefined ||
+    details.step?.isHanded === true
   )
 }

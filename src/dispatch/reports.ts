@@ -2,6 +2,7 @@
 import { giveBackLimits, type Job } from '../job/job.js'
 import type { Outcome } from '../job/outcome.js'
 import type {
+  DeferFlowMessage,
   DeferMessage,
   Ending,
   EndedMessage,
@@ -72,6 +73,7 @@ export class Reports {
         return this.#told(thread, message)
       case 'log':
       case 'defer':
+      case 'defer-flow':
       case 'pause-limit':
         return this.#told(thread, message)
     }
@@ -83,7 +85,10 @@ export class Reports {
     if (execution !== undefined) execution.heardAt = now
   }
 
-  #told(thread: LaneThread, message: ProgressMessage | LogMessage | DeferMessage | PauseLimitMessage): void {
+  #told(
+    thread: LaneThread,
+    message: ProgressMessage | LogMessage | DeferMessage | DeferFlowMessage | PauseLimitMessage,
+  ): void {
     const execution = thread.places.find(message.token)
     const job = execution?.job
     if (execution === undefined || job === undefined || !execution.isValid) {
@@ -96,6 +101,7 @@ export class Reports {
       case 'log':
         return this.#rooms.listener.log(job, message)
       case 'defer':
+      case 'defer-flow':
         return this.#rooms.listener.defer(job, message, thread)
       case 'pause-limit':
         return this.#rooms.listener.pauseLimit(job, message.name, message.delayMs)

@@ -19,10 +19,12 @@
  * A token names one execution of one attempt of one job within its thread; it is never used twice there. Jobs of a
  * cpu batch have consecutive tokens, so a batch for a cpu thread carries only the first. Outcomes are data: no exception crosses.
  */
+import type { Handed } from '../job/flow-step.js'
 import type { Outcome } from '../job/outcome.js'
 import type { EncodedBytes, EncodedPayload } from '../job/payload.js'
 import type { SerializedError } from '../job/serialized-error.js'
 import type { RequestContext, ScheduleContext } from '../job/snapshot.js'
+import type { FlowPlan } from '../task/flow-plan.js'
 
 /** What only some jobs of a batch need beside payload and number. */
 export interface RunExtra {
@@ -37,6 +39,8 @@ export interface RunExtra {
   /** The job has no payload. */
   readonly isVoid?: boolean
   readonly request?: RequestContext
+  /** How the steps before it ended, for a step of a flow. */
+  readonly handed?: Handed
   readonly schedule?: ScheduleContext
 }
 
@@ -77,6 +81,8 @@ export interface DeferredMessage {
   readonly call: number
   readonly id?: string
   readonly deduplicated?: boolean
+  /** Ids of a flow's jobs by ref; not of a batch. */
+  readonly jobs?: Readonly<Record<string, string>>
   readonly error?: SerializedError
 }
 
@@ -163,12 +169,21 @@ export interface ReadyMessage {
   readonly hasTeardown?: boolean
 }
 
+/** A flow, chain or batch that a handler defers; the payloads of its steps are encoded. */
+export interface DeferFlowMessage {
+  readonly kind: 'defer-flow'
+  readonly token: number
+  readonly call: number
+  readonly plan: FlowPlan
+}
+
 export type FromThread =
   | number
   | EndedMessage
   | ProgressMessage
   | LogMessage
   | DeferMessage
+  | DeferFlowMessage
   | PauseLimitMessage
   | { readonly kind: 'heartbeat'; readonly token: number }
   | { readonly kind: 'culprit'; readonly token: number }

@@ -51,6 +51,7 @@ export class OpenBatch {
       extra?.maxAttempts ?? maxAttempts,
       extra?.request,
       extra?.schedule,
+      extra?.handed,
     )
   }
 

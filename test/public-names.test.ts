@@ -22,7 +22,7 @@ const names: Record<string, readonly string[]> = {
     'defineTask',
     'isSettled',
   ],
-  'sidework/express': ['admit', 'closeOnSignal', 'jobsRouter', 'sidework'],
+  'sidework/express': ['admit', 'closeOnSignal', 'idempotent', 'jobsRouter', 'sidework'],
   'sidework/thread': [],
 }
 

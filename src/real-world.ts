@@ -1,4 +1,5 @@
 /** The World of production: real time, chance, timers, worker threads, and the main lane on this thread's event loop. */
+import { captureContext } from './async-context.js'
 import { after, Alarm, KeepAlive, monotonicMs, random, randomId, realClock } from './clock.js'
 import { MainLane, type MainLanePorts } from './main-lane/main-lane.js'
 import type { Settings } from './scheduler-options.js'
@@ -18,6 +19,9 @@ export function realWorld({ settings, definitionOf }: WorldNeeds): World {
   const keepAlive = new KeepAlive()
   const soon = (task: () => void): void => queueMicrotask(task)
   const nextTurn = (task: () => void): void => void setImmediate(task)
+  // Whoever wakes the main lane, one request say, must not lend its AsyncLocalStorage context to all the jobs there.
+  const runNeutral = captureContext()
+  const neutralTurn = (task: () => void): void => nextTurn(() => runNeutral(task))
   return {
     clock,
     random,
@@ -29,7 +33,7 @@ export function realWorld({ settings, definitionOf }: WorldNeeds): World {
     startThread: (lane, listener) =>
       lane === 'main'
         ? new MainLane(
-            { definitionOf, nextTurn, soon, now: monotonicMs, after },
+            { definitionOf, nextTurn: neutralTurn, soon, now: monotonicMs, after },
             settings.mainBudgetMs,
             listener,
           )

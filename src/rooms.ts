@@ -259,10 +259,14 @@ export class Rooms {
   }
 
   #definitionOf(task: string, id: string): TaskDefinition | undefined {
-    const inline = this.table.find(id)?.details?.inline
-    if (inline === undefined) return this.book.definitionOf(task)
-    // Only the closure matters here; it was deferred as `(context) => result`.
-    return { name: task, options: {}, run: (_payload, context) => inline(context as never) }
+    const { inline, runIn } = this.table.find(id)?.details ?? {}
+    const definition: TaskDefinition | undefined =
+      inline === undefined
+        ? this.book.definitionOf(task)
+        : // Only the closure matters here; it was deferred as `(context) => result`.
+          { name: task, options: {}, run: (_payload, context) => inline(context as never) }
+    if (runIn === undefined || definition === undefined) return definition
+    return { ...definition, run: (payload, context) => runIn(() => definition.run(payload, context)) }
   }
 
   #startErrorOf(job: JobRecord): SerializedError | undefined {
@@ -310,6 +314,8 @@ export class Rooms {
       // Its own schema, keys and limits apply as to any other job, so the value is looked at once more.
       const request = parent.details?.request
       const draft = this.drafts.draft(record, decodePayload(message.payload), message.options, request)
+      const runIn = parent.details?.runIn
+      if (runIn !== undefined && record.policy.lane === 'main') draft.more().runIn = runIn
       const accepted = this.acceptance.accept(draft)
       this.keepAlive()
       const deduplicated = accepted instanceof Duplicate

@@ -5,6 +5,7 @@
  *                                 ▲           │ how it ended
  *                                 └─ settler ◀┘ ──▶ journal ──▶ events, log, history
  */
+import { captureContext } from './async-context.js'
 import { type Job } from './defer/job-handle.js'
 import { Closing } from './closing.js'
 import { ClosedError, OptionError } from './errors.js'
@@ -116,7 +117,7 @@ export class Scheduler {
     options?: unknown,
   ): Job {
     if (this.#rooms.closing?.acceptsChildren === false) throw this.#rooms.refused(task, new ClosedError())
-    return this.#defer(request, task, payload, options)
+    return this.#defer(request, task, payload, options, true)
   }
 
   /**
@@ -145,7 +146,7 @@ export class Scheduler {
   hold(request: RequestContext | undefined, task: unknown, payload?: unknown, options?: unknown): Job {
     if (this.#rooms.closing?.acceptsChildren === false) throw this.#rooms.refused(task, new ClosedError())
     try {
-      const draft = this.#draft(request, task, payload, options)
+      const draft = this.#draft(request, task, payload, options, true)
       this.#rooms.acceptance.hold(draft)
       this.#rooms.keepAlive()
       return this.#rooms.handle(draft)
@@ -393,12 +394,20 @@ export class Scheduler {
     return this.#rooms.inspect()
   }
 
-  #defer(request: RequestContext | undefined, task: unknown, payload: unknown, options: unknown): Job {
+  #defer(
+    request: RequestContext | undefined,
+    task: unknown,
+    payload: unknown,
+    options: unknown,
+    keepsContext = false,
+  ): Job {
     try {
       if (typeof task === 'function' && options !== undefined) {
         throw new OptionError('defer got three arguments for a closure. Give defer(fn, options).')
       }
-      const accepted = this.#rooms.acceptance.accept(this.#draft(request, task, payload, options))
+      const accepted = this.#rooms.acceptance.accept(
+        this.#draft(request, task, payload, options, keepsContext),
+      )
       if (!this.#rooms.isKeptAlive) this.#rooms.keepAlive()
       return this.#rooms.handle(accepted)
     } catch (error) {
@@ -406,10 +415,20 @@ export class Scheduler {
     }
   }
 
-  #draft(request: RequestContext | undefined, task: unknown, payload: unknown, options: unknown): JobRecord {
-    return typeof task === 'function'
-      ? this.#rooms.drafts.draftInline(this.#rooms.book.inline, task as InlineHandler, payload, request)
-      : this.#rooms.drafts.draft(this.#rooms.book.find(task), payload, options, request)
+  /** @param keepsContext a main-lane handler will run in the `AsyncLocalStorage` context of this call */
+  #draft(
+    request: RequestContext | undefined,
+    task: unknown,
+    payload: unknown,
+    options: unknown,
+    keepsContext: boolean,
+  ): JobRecord {
+    const draft =
+      typeof task === 'function'
+        ? this.#rooms.drafts.draftInline(this.#rooms.book.inline, task as InlineHandler, payload, request)
+        : this.#rooms.drafts.draft(this.#rooms.book.find(task), payload, options, request)
+    if (keepsContext && draft.task.policy.lane === 'main') draft.more().runIn = captureContext()
+    return draft
   }
 
   #tellPaused(event: 'paused' | 'resumed', task: string | undefined): void {

@@ -95,6 +95,8 @@ export class JobDetails {
   result: EncodedPayload = undefined
   resultRefused: string | undefined = undefined
   request: RequestContext | undefined = undefined
+  /** Calls the handler in the `AsyncLocalStorage` context of its request; main lane only, until it has settled. */
+  runIn: (<T>(run: () => T) => T) | undefined = undefined
   waiters: Waiter[] | undefined = undefined
   /** Stops listening to the caller's `signal`. */
   unlisten: (() => void) | undefined = undefined

@@ -20,6 +20,8 @@ export interface Deps {
 }
 
 const publicFolder = fileURLToPath(new URL('./public', import.meta.url))
+/** One file for browsers, which needs no bundler. */
+const clientModule = fileURLToPath(import.meta.resolve('sidework/client'))
 
 export function createApp(deps: Deps): Express {
   const app = express()
@@ -31,6 +33,7 @@ export function createApp(deps: Deps): Express {
   signUpRoutes(app, deps)
   mailRoutes(app, deps)
   photoRoutes(app, deps)
+  app.get('/sidework-client.js', (_req, res) => res.sendFile(clientModule))
   app.use(express.static(publicFolder))
   app.use((req, res) => res.status(404).json(fieldError('url', `There is nothing at ${req.path}.`)))
   app.use(answerErrors)

@@ -23,6 +23,7 @@ const names: Record<string, readonly string[]> = {
     'isSettled',
   ],
   'sidework/express': ['admit', 'closeOnSignal', 'idempotent', 'jobsRouter', 'sidework'],
+  'sidework/client': ['followJob'],
   'sidework/thread': [],
 }
 

@@ -1,5 +1,5 @@
 /** The list of this visit's jobs: keeps it over a reload, and draws each job as it changes. All text is inert. */
-import { followJob, isSettled } from './follow.js'
+import { followJob } from '/sidework-client.js'
 
 const list = document.querySelector('#jobs')
 const storageKey = 'jobs'
@@ -20,6 +20,13 @@ const badges = {
  */
 const jobs = new Map()
 
+const settled = new Set(['completed', 'failed', 'cancelled', 'expired'])
+
+/** Whether a job in this state is done with. */
+export function isSettled(state) {
+  return settled.has(state)
+}
+
 /** Shows a job and follows it to its end. */
 export function addJob(job, onChange = () => undefined) {
   const card = element('li', 'job')
@@ -28,7 +35,8 @@ export function addJob(job, onChange = () => undefined) {
   list.prepend(card)
   draw(entry)
   remember()
-  followJob(job.id, (change) => update(entry, change))
+  if (isSettled(entry.status.state)) return onChange(entry.status) // recalled; the server may not know it any more
+  followJob(`/jobs/${encodeURIComponent(job.id)}`, { onStatus: (status) => update(entry, status) })
 }
 
 /** Shows the jobs from before a reload. */
@@ -36,9 +44,9 @@ export function recallJobs(onChangeOf) {
   for (const job of read()) addJob(job, onChangeOf(job))
 }
 
-function update(entry, change) {
+function update(entry, status) {
   const before = entry.status.state
-  entry.status = change ?? { ...entry.status, state: 'unknown' }
+  entry.status = status
   draw(entry)
   remember()
   const { state } = entry.status
@@ -61,7 +69,7 @@ function draw(entry) {
 }
 
 function messageOf({ state, error, progress }) {
-  if (state === 'unknown')
+  if (state === 'gone')
     return [element('p', 'job-message', 'The server does not know this job any more. It has been restarted.')]
   if (state !== 'completed' && error?.message) {
     const message = element('p', 'job-message', error.message)

@@ -1,6 +1,5 @@
 /** The forms, the switch, the inbox and the photos of the front page. */
-import { addJob, element, recallJobs } from './jobs.js'
-import { isSettled } from './follow.js'
+import { addJob, element, isSettled, recallJobs } from './jobs.js'
 
 const $ = (selector) => document.querySelector(selector)
 

@@ -16,6 +16,7 @@ import { giveAgain, recordAnswer, type Answer } from './answer-recorder.js'
 import { credentials, digest, fingerprint, readKey } from './idempotency-key.js'
 import type { AuthorizedRequest } from './jobs-router.js'
 import type { ConnectHandler, Next } from './middleware.js'
+import { safeMethods } from './safe-methods.js'
 
 /** How `idempotent()` behaves. */
 export interface IdempotentOptions {
@@ -36,9 +37,6 @@ const maxAnswers = 10_000
 const maxBytes = 32 * 2 ** 20
 /** Most bytes of one answer's body. */
 const maxAnswerBytes = 2 ** 20
-
-/** Methods that change nothing (RFC 9110 §9.2.1) need no key. */
-const safeMethods: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
 
 /** "Come again": nothing was done, so the next request is no repetition. */
 const turnedAway: ReadonlySet<number> = new Set([429, 503])

@@ -1,5 +1,5 @@
 /** The real clock, chance and timers: the only file that reads them. */
-import { randomFillSync } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { Clock } from './world.js'
 
 /** Longest delay that setTimeout takes; more would fire at once. */
@@ -84,37 +84,9 @@ export class KeepAlive {
   }
 }
 
-const randomCharacters = 22
-const idLength = randomCharacters + 4
-const idsPerPool = 384
-const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-const codes = Buffer.from(alphabet, 'latin1')
-/** Node's buffers have this method for what `toString('latin1')` does after looking at its arguments; it is untyped. */
-interface Sliceable {
-  latin1Slice(start: number, end: number): string
-}
-const pool = Buffer.alloc(idLength * idsPerPool) as Buffer & Sliceable
-let offset = pool.length
-
-/**
- * An id: 22 URL-safe characters with 132 bits from the system's generator, then four that spell `cell` in base 64. Made in
- * one piece from a pool of characters.
- */
-export function randomId(cell: number): string {
-  if (offset === pool.length) refillPool()
-  const start = offset
-  offset += idLength
-  for (let at = offset - 1, left = cell; at >= start + randomCharacters; at--, left >>= 6) {
-    pool[at] = codes[left & 63] ?? 0
-  }
-  return pool.latin1Slice(start, offset)
-}
-
-function refillPool(): void {
-  // Three bytes make four characters; those where the cell goes are overwritten.
-  const random = randomFillSync(Buffer.allocUnsafe((pool.length / 4) * 3))
-  pool.write(random.toString('base64url'), 'latin1')
-  offset = 0
+/** Bytes from the system's generator. */
+export function randomKey(sizeBytes: number): Uint8Array {
+  return randomBytes(sizeBytes)
 }
 
 /** In [0, 1). */

@@ -5,7 +5,7 @@
  *   2  with `drain`, and unless paused, ready jobs go on starting; what is scheduled or retrying is not waited for
  *   3  at the deadline: nothing starts any more, handlers are told to stop
  *   4  after the grace (at most 800 ms): whatever is not settled is lost, and settles as cancelled
- *   5  threads are stopped
+ *   5  threads run their teardown() and end, or are stopped
  *   6  the report
  */
 import type { Dispatcher } from './dispatch/dispatcher.js'
@@ -15,6 +15,8 @@ import type { Clock } from './world.js'
 const longestGraceMs = 800
 /** How long threads may take to exit before they are left behind. */
 const exitWaitMs = 150
+/** All of it, grace and teardown included, takes at most this much longer than the timeout. */
+const overtimeMs = 950
 
 /** What closing needs of the scheduler. */
 export interface ClosingPort {
@@ -34,13 +36,15 @@ type Step = 'draining' | 'stopping' | 'exiting' | 'done'
 export class Closing {
   readonly #port: ClosingPort
   readonly #deadline: AgendaAlarm
+  readonly #deadlineAt: number
   #step: Step = 'draining'
   #grace: AgendaAlarm | undefined
 
   constructor(port: ClosingPort, timeoutMs: number, drain: boolean) {
     this.#port = port
     if (!drain) this.#stopStarting()
-    this.#deadline = port.agenda.alarm(port.clock.now() + timeoutMs, () => this.#stop())
+    this.#deadlineAt = port.clock.now() + timeoutMs
+    this.#deadline = port.agenda.alarm(this.#deadlineAt, () => this.#stop())
     if (timeoutMs === 0) this.#stop()
     this.moved()
   }
@@ -65,7 +69,7 @@ export class Closing {
   #stopStarting(): void {
     const { dispatcher } = this.#port
     dispatcher.isPaused = true
-    dispatcher.recallAll()
+    dispatcher.recall.fromAll()
   }
 
   /** Step 3. */
@@ -73,17 +77,17 @@ export class Closing {
     if (this.#step !== 'draining') return
     this.#step = 'stopping'
     this.#stopStarting()
-    this.#port.dispatcher.longestGraceMs = longestGraceMs
-    this.#port.dispatcher.tellAll(
+    this.#port.dispatcher.overdue.tellAll(
       'ERR_SIDEWORK_CLOSING',
       'The scheduler is closing and its deadline has passed.',
+      longestGraceMs,
     )
     this.#grace = this.#port.agenda.alarm(this.#port.clock.now() + this.#graceMs(), () => this.#leave())
     this.moved()
   }
 
   #graceMs(): number {
-    return Math.min(longestGraceMs, this.#port.dispatcher.longestKillAfterMs)
+    return Math.min(longestGraceMs, this.#port.dispatcher.overdue.longestKillAfterMs)
   }
 
   /** Steps 4 and 5. */
@@ -94,8 +98,11 @@ export class Closing {
     this.#grace?.disarm()
     this.#stopStarting()
     this.#port.abandonJobs()
-    this.#grace = this.#port.agenda.alarm(this.#port.clock.now() + exitWaitMs, () => this.#finish())
-    this.#port.dispatcher.stopThreads()
+    const { agenda, clock, dispatcher } = this.#port
+    const teardownMs = this.#deadlineAt + overtimeMs - exitWaitMs - clock.now()
+    const waitMs = dispatcher.hasTeardown ? Math.max(0, teardownMs) + exitWaitMs : exitWaitMs
+    this.#grace = agenda.alarm(clock.now() + waitMs, () => this.#finish())
+    dispatcher.stopThreads(teardownMs)
     this.moved()
   }
 

@@ -24,6 +24,7 @@ export type SideworkErrorCode = `ERR_SIDEWORK_${
   | 'THREAD_EXITED'
   | 'OUT_OF_MEMORY'
   | 'TIMEOUT'
+  | 'VISIBILITY_TIMEOUT'
   | 'RESULT'
   | 'RESULT_TIMEOUT'
   | 'FAILED'
@@ -116,6 +117,43 @@ export class ClosedError extends SideworkError {
   override readonly headers: Readonly<Record<string, string>> = { 'Retry-After': '5' }
   constructor(message = 'The scheduler is closed and accepts no jobs. Answer 503, or defer before close().') {
     super('ERR_SIDEWORK_CLOSED', message)
+  }
+}
+
+/** The attempt ran longer than its `timeout`. Recorded with the attempt; `signal.reason` has its code. */
+export class TimeoutError extends SideworkError {
+  override name = 'TimeoutError'
+  constructor(message: string) {
+    super('ERR_SIDEWORK_TIMEOUT', message)
+  }
+}
+
+/** The attempt was silent for longer than its `visibilityTimeout`. Recorded; `signal.reason` has its code. */
+export class VisibilityTimeoutError extends SideworkError {
+  override name = 'VisibilityTimeoutError'
+  constructor(message: string) {
+    super('ERR_SIDEWORK_VISIBILITY_TIMEOUT', message)
+  }
+}
+
+/** The attempt ended its thread. Recorded with the attempt; `cause` is what was thrown, if anything. */
+export class ThreadExitedError extends SideworkError {
+  override name = 'ThreadExitedError'
+  constructor(exitCode: number, cause: unknown) {
+    const how = cause === undefined ? `with code ${exitCode}` : 'after an error nobody caught'
+    super('ERR_SIDEWORK_THREAD_EXITED', `The thread exited ${how} during this attempt.`, { cause })
+  }
+}
+
+/** The attempt used more memory than its thread may. Recorded with the attempt; retried once at most. */
+export class OutOfMemoryError extends SideworkError {
+  override name = 'OutOfMemoryError'
+  constructor(cause?: unknown) {
+    super(
+      'ERR_SIDEWORK_OUT_OF_MEMORY',
+      'The thread ran out of memory during this attempt. Raise threads.resourceLimits or let the task hold less.',
+      { cause },
+    )
   }
 }
 

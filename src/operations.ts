@@ -89,7 +89,8 @@ export class Operations {
     const isWaiting = this.reclaim(job)
     if (isSettled(job.state)) return false
     if (isWaiting) this.#rooms.settler.cancelWaiting(job, error, this.#rooms.clock.now())
-    else this.#rooms.dispatcher.stop(job, { kind: 'cancelled', error }, error.code ?? '', error.message)
+    else
+      this.#rooms.dispatcher.overdue.stop(job, { kind: 'cancelled', error }, error.code ?? '', error.message)
     return true
   }
 
@@ -164,7 +165,7 @@ export class Operations {
     const thread = job.state === 'ready' ? dispatcher.threadOf(job) : undefined
     if (thread !== undefined) {
       thread.port.drain()
-      dispatcher.recall(thread)
+      dispatcher.recall.from(thread)
       dispatcher.wake(thread.lane)
     }
     return job.token === 0

@@ -1,7 +1,8 @@
 /** The World of production: real time, chance, timers, worker threads, and the main lane on this thread's event loop. */
 import { captureContext } from './async-context.js'
-import { after, Alarm, KeepAlive, monotonicMs, random, randomId, realClock } from './clock.js'
+import { after, Alarm, KeepAlive, monotonicMs, random, randomKey, realClock } from './clock.js'
 import { MainLane, type MainLanePorts } from './main-lane/main-lane.js'
+import { idKeyBytes } from './job/job-ids.js'
 import type { Settings } from './scheduler-options.js'
 import { startThread } from './threads/thread.js'
 import type { World } from './world.js'
@@ -15,6 +16,7 @@ export interface WorldNeeds {
 
 export function realWorld({ settings, definitionOf }: WorldNeeds): World {
   const clock = realClock()
+  const idKey = randomKey(idKeyBytes)
   const alarm = new Alarm()
   const keepAlive = new KeepAlive()
   const soon = (task: () => void): void => queueMicrotask(task)
@@ -25,7 +27,7 @@ export function realWorld({ settings, definitionOf }: WorldNeeds): World {
   return {
     clock,
     random,
-    randomId,
+    idKey,
     soon,
     nextTurn,
     armTimer: (at, wake) => alarm.arm(at, clock, wake),
@@ -33,11 +35,11 @@ export function realWorld({ settings, definitionOf }: WorldNeeds): World {
     startThread: (lane, listener) =>
       lane === 'main'
         ? new MainLane(
-            { definitionOf, nextTurn: neutralTurn, soon, now: monotonicMs, after },
+            { definitionOf, idKey, nextTurn: neutralTurn, soon, now: monotonicMs, after },
             settings.mainBudgetMs,
             listener,
           )
-        : startThread(lane, settings.threads, listener),
+        : startThread(lane, idKey, settings.threads, listener),
     close() {
       alarm.arm(undefined, clock, () => undefined)
       keepAlive.close()

@@ -17,6 +17,7 @@ import { Emitter } from './events/emitter.js'
 import { History } from './events/history.js'
 import { LogBook } from './events/log-book.js'
 import type { Job as JobRecord } from './job/job.js'
+import { JobIds } from './job/job-ids.js'
 import { JobTable } from './job/job-table.js'
 import { Journal } from './job/journal.js'
 import { isSettled } from './job/lifecycle.js'
@@ -77,13 +78,13 @@ export class Rooms {
     this.settings = settings
     this.payloadLimits = payloadLimits(settings.maxPayloadBytes, settings.maxQueuedBytes)
     this.book = new TaskBook(settings.defaults)
-    this.world = makeWorld({ settings, definitionOf: (task, id) => this.#definitionOf(task, id) })
+    this.world = makeWorld({ settings, definitionOf: (task, cell) => this.#definitionOf(task, cell) })
     const world = this.world
     const idOf = (job: JobRecord): string => this.table.idOf(job)
     this.log = new LogBook(settings.logger, idOf)
     this.emitter = new Emitter(world, (event, error) => this.log.listenerThrew(event, error))
     this.announce = new Announcements(this.emitter, world.clock, this.log, idOf)
-    this.table = new JobTable(world.randomId)
+    this.table = new JobTable(new JobIds(world.idKey))
     this.history = new History(settings.keep, world.clock, (job) => this.table.remove(job))
     this.admission = new Admission(settings.maxQueued, settings.maxQueuedBytes)
     this.journal = new Journal(this.announce, world.clock)
@@ -107,7 +108,6 @@ export class Rooms {
       queue: this.queue,
       journal: this.journal,
       settler: this.settler,
-      idOf,
       listener: this.#dispatchListener(),
     })
     this.drafts = new Drafts({
@@ -258,8 +258,8 @@ export class Rooms {
       this.emitter.emit('key:halted', { key, id, at: this.world.clock.wall() })
   }
 
-  #definitionOf(task: string, id: string): TaskDefinition | undefined {
-    const { inline, runIn } = this.table.find(id)?.details ?? {}
+  #definitionOf(task: string, cell: number): TaskDefinition | undefined {
+    const { inline, runIn } = this.table.at(cell)?.details ?? {}
     const definition: TaskDefinition | undefined =
       inline === undefined
         ? this.book.definitionOf(task)

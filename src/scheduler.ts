@@ -236,7 +236,7 @@ export class Scheduler {
       record === undefined ? !this.#rooms.dispatcher.isPaused : this.#rooms.limits.pauseTask(record.name)
     if (!wasRunning) return
     if (record === undefined) this.#rooms.dispatcher.isPaused = true
-    this.#rooms.dispatcher.recallAll()
+    this.#rooms.dispatcher.recall.fromAll()
     if (record !== undefined) this.#rooms.queue.regate(record)
     this.#tellPaused('paused', record?.name)
   }

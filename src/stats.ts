@@ -47,7 +47,7 @@ export function takeStats(rooms: {
   return Object.freeze({
     accepted: journal.accepted,
     ...journal.counts,
-    abandoned: dispatcher.abandoned,
+    abandoned: dispatcher.overdue.abandoned,
     perTask: Object.fromEntries([...book.records()].map(({ name, counts }) => [name, { ...counts }])),
     lanes: { cpu: laneStats(lanes.cpu), io: laneStats(lanes.io), main: laneStats(lanes.main) },
     threads: lanes.cpu.threads.length + lanes.io.threads.length,

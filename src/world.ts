@@ -50,8 +50,8 @@ export interface World {
   readonly clock: Clock
   /** In [0, 1). */
   readonly random: () => number
-  /** An id of 26 URL-safe characters: 22 with 132 random bits, then `cell` (below 2^24) in base 64. */
-  readonly randomId: (cell: number) => string
+  /** The secret behind the ids of this scheduler's jobs: 16 random bytes. */
+  readonly idKey: Uint8Array
   /** Arms the one timer (`undefined` disarms it): `wake` is called at `at` or soon after. */
   armTimer(at: number | undefined, wake: () => void): void
   /** Runs `task` when the current call has returned, before anything else. */

@@ -107,6 +107,7 @@ const taskOptions: Readonly<Record<string, Rule>> = {
   backoff,
   timeout: orFalse(duration),
   killAfter: durationOr0,
+  visibilityTimeout: duration,
   priority,
   concurrency: { good: [1, { limit: 1 }, { limit: 1, key: () => 'k' }], bad: [0, -1, 1.5, NaN, '1', null, {}, { limit: 0 }, { limit: 1, key: 'k' }, { limit: 1, per: 1 }], allowed: /Give|Known are/ }, // prettier-ignore
   rateLimit: { good: [{ limit: 1, per: 1 }, { limit: 1, per: 1, key: () => 'k' }], bad: [...rates, { limit: 1, per: 1, key: 'k' }], allowed: /Give|Known are/ }, // prettier-ignore

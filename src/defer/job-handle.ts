@@ -1,5 +1,5 @@
 import { JobError, type JobErrorCode, ResultError, ResultTimeoutError } from '../errors.js'
-import type { Disarmable, Job as JobRecord } from '../job/job.js'
+import type { Disarmable, Job as JobRecord, Waiter } from '../job/job.js'
 import { isSettled, type JobState } from '../job/lifecycle.js'
 import { decodePayload } from '../job/payload.js'
 import type { JobSnapshot } from '../job/snapshot.js'
@@ -7,7 +7,7 @@ import { durationMs, ownOptions, type Duration } from '../options.js'
 
 /** The handle that `defer` answers. Not thenable: awaiting it does not wait for the job. */
 export interface Job<out R = unknown> {
-  /** 26 URL-safe characters with 132 random bits, or your own. */
+  /** 26 URL-safe characters that nobody can guess (128 random bits), or your own. */
   readonly id: string
   readonly task: string
   /** Whether `defer` found this job already there instead of accepting another. */
@@ -68,48 +68,71 @@ export class JobHandle implements Job {
   }
 
   result(options?: { timeout?: Duration }): Promise<unknown> {
-    const { timeout } = ownOptions('result', options, resultOptions)
-    const timeoutMs = timeout === undefined ? undefined : durationMs('timeout', timeout)
-    const job = this.#job
-    if (isSettled(job.state)) {
-      return new Promise((resolve, reject) => settle(job, this.id, resolve, reject))
-    }
+    const timeoutMs = options === undefined ? undefined : readTimeout(options)
     return new Promise((resolve, reject) => {
-      const waiter = {
-        settled: () => {
-          alarm?.disarm()
-          settle(job, this.id, resolve, reject)
-        },
-      }
-      const alarm =
-        timeoutMs === undefined
-          ? undefined
-          : this.#port.alarm(timeoutMs, () => {
-              const { details } = job
-              if (details?.waiters !== undefined)
-                details.waiters = details.waiters.filter((other) => other !== waiter)
-              reject(
-                new ResultTimeoutError(
-                  `Job ${this.id} is ${job.state} after ${timeoutMs} ms of waiting; it goes on.`,
-                ),
-              )
-            })
-      ;(job.more().waiters ??= []).push(waiter)
+      const waiting = new ResultWaiter(this.#job, this.#port, resolve, reject)
+      if (isSettled(this.#job.state)) waiting.settled()
+      else waiting.begin(timeoutMs)
     })
   }
 }
 
-/** Hands a settled job's end to whoever waits for it. */
-function settle(
-  job: JobRecord,
-  id: string,
-  resolve: (result: unknown) => void,
-  reject: (error: Error) => void,
-): void {
-  if (job.state !== 'completed') reject(jobError(job, id))
-  else if (job.details?.resultRefused !== undefined) {
-    reject(new ResultError(`Job ${id} completed, but its result was dropped: ${job.details.resultRefused}`))
-  } else resolve(decodePayload(job.details?.result))
+function readTimeout(options: unknown): number | undefined {
+  const { timeout } = ownOptions('result', options, resultOptions)
+  return timeout === undefined ? undefined : durationMs('timeout', timeout)
+}
+
+/** One call of `result()`. */
+class ResultWaiter implements Waiter {
+  readonly #job: JobRecord
+  readonly #port: HandlePort
+  readonly #resolve: (result: unknown) => void
+  readonly #reject: (error: Error) => void
+  #alarm: Disarmable | undefined
+
+  constructor(
+    job: JobRecord,
+    port: HandlePort,
+    resolve: (result: unknown) => void,
+    reject: (error: Error) => void,
+  ) {
+    this.#job = job
+    this.#port = port
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  begin(timeoutMs: number | undefined): void {
+    const details = this.#job.more()
+    if (details.waiters === undefined) details.waiters = [this]
+    else details.waiters.push(this)
+    if (timeoutMs !== undefined) this.#alarm = this.#port.alarm(timeoutMs, () => this.#giveUp(timeoutMs))
+  }
+
+  /** Hands the job's end to who waits. */
+  settled(): void {
+    this.#alarm?.disarm()
+    const job = this.#job
+    const { details } = job
+    if (job.state !== 'completed') this.#reject(jobError(job, this.#port.idOf(job)))
+    else if (details?.resultRefused !== undefined) {
+      const id = this.#port.idOf(job)
+      this.#reject(
+        new ResultError(`Job ${id} completed, but its result was dropped: ${details.resultRefused}`),
+      )
+    } else this.#resolve(decodePayload(details?.result))
+  }
+
+  #giveUp(timeoutMs: number): void {
+    const job = this.#job
+    const { details } = job
+    if (details?.waiters !== undefined) details.waiters = details.waiters.filter((other) => other !== this)
+    this.#reject(
+      new ResultTimeoutError(
+        `Job ${this.#port.idOf(job)} is ${job.state} after ${timeoutMs} ms of waiting; it goes on.`,
+      ),
+    )
+  }
 }
 
 const codes: Record<JobState, JobErrorCode | undefined> = {

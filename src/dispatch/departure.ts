@@ -3,7 +3,7 @@ import type { Job } from '../job/job.js'
 import type { Outcome } from '../job/outcome.js'
 import { serializeError } from '../job/serialized-error.js'
 import type { ThreadExit } from '../world.js'
-import { SideworkError } from '../errors.js'
+import { OutOfMemoryError, ThreadExitedError } from '../errors.js'
 import type { Execution } from './execution.js'
 import type { LaneThread } from './lane-thread.js'
 
@@ -23,7 +23,7 @@ export function blame(thread: LaneThread, exit: ThreadExit): Casualty[] {
   const executions = thread.places.values()
   const begun = begunCount(thread, executions)
   const culprit = thread.stopReason === undefined ? findCulprit(thread, executions, begun) : undefined
-  const isUnexplained = thread.stopReason === undefined && culprit === undefined && begun > 1
+  const isUnexplained = begun > 1 && culprit === undefined && mayBeAmongThem(thread)
   return executions.flatMap((execution, index) => {
     const { job } = execution
     if (job === undefined) return []
@@ -33,13 +33,18 @@ export function blame(thread: LaneThread, exit: ThreadExit): Casualty[] {
   })
 }
 
+/** Whether one of them could have ended the thread, or have held it. Otherwise they may share one again. */
+function mayBeAmongThem({ stopReason, culprit }: LaneThread): boolean {
+  return stopReason === 'stuck' || (stopReason === undefined && culprit === undefined)
+}
+
 /** Executions that had begun: on a cpu thread those taken, and the one that was given the place. */
 function begunCount(thread: LaneThread, executions: readonly Execution[]): number {
   if (thread.window === undefined || thread.claims === undefined) return executions.length
   return Math.max(Math.min(1, executions.length), thread.claims.takenSince(thread.window.oldest))
 }
 
-/** A cpu thread runs one job at a time; a shared one is only sure when it had one. */
+/** A cpu thread runs one job at a time; a shared one says whose context it was, or is sure when it had one job. */
 function findCulprit(
   thread: LaneThread,
   executions: readonly Execution[],
@@ -49,6 +54,8 @@ function findCulprit(
     const taken = thread.claims.takenSince(thread.window.oldest)
     return taken === 0 ? undefined : executions[taken - 1]
   }
+  // It may be an execution that has ended, and left a timer behind.
+  if (thread.culprit !== undefined) return executions.find(({ token }) => token === thread.culprit)
   return begun === 1 ? executions[0] : undefined
 }
 
@@ -57,22 +64,9 @@ function endOf(execution: Execution, isCulprit: boolean, exit: ThreadExit): Outc
   return { kind: 'lost-thread', error: exitError(exit) }
 }
 
-function exitError(exit: ThreadExit): ReturnType<typeof serializeError> {
-  const cause = exit.error
-  if (isOutOfMemory(cause)) {
-    return serializeError(
-      new SideworkError(
-        'ERR_SIDEWORK_OUT_OF_MEMORY',
-        'The thread ran out of memory during this attempt. Raise threads.resourceLimits or let the task hold less.',
-        { cause },
-      ),
-    )
-  }
-  const how = cause === undefined ? `with code ${exit.exitCode}` : 'after an error nobody caught'
+function exitError({ exitCode, error }: ThreadExit): ReturnType<typeof serializeError> {
   return serializeError(
-    new SideworkError('ERR_SIDEWORK_THREAD_EXITED', `The thread exited ${how} during this attempt.`, {
-      cause,
-    }),
+    isOutOfMemory(error) ? new OutOfMemoryError(error) : new ThreadExitedError(exitCode, error),
   )
 }
 

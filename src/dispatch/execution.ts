@@ -12,6 +12,8 @@ export class Execution {
   phase: 'prefetched' | 'running' | 'stopping' = 'running'
   /** When the dispatcher next looks after it: timeout while running, force while stopping. Infinity for never. */
   deadlineAt = Infinity
+  /** When it last showed that it is alive. */
+  heardAt = 0
   /** When it was told to stop. */
   stoppedAt = 0
 

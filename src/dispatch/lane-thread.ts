@@ -8,14 +8,16 @@ import { Slots, Window } from './places.js'
 /**
  * The life of a thread:
  *
- *      starting ──ready──▶ open ──────────▶ retiring ──neighbours ended──▶ stopping ──▶ (exited)
- *          │                └──idle, force, close──────────────────────────▲
- *          └──start failed, start timeout──────────────────────────────────┘
+ *      starting ──ready──▶ open ────────▶ retiring ──neighbours ended──▶ leaving ──▶ stopping ──▶ (exited)
+ *          │                │└──idle, close───────────────────────────────▲           ▲
+ *          └──start failed──┴──force──────────────────────────────────────────────────┘
+ *
+ * Only a thread with a teardown() is ever leaving; others are stopped at once.
  */
-export type ThreadPhase = 'starting' | 'open' | 'retiring' | 'stopping'
+export type ThreadPhase = 'starting' | 'open' | 'retiring' | 'leaving' | 'stopping'
 
 /** Why a thread was stopped on purpose. */
-export type StopReason = 'idle' | 'closing' | 'timeout' | 'retired' | 'start-failed'
+export type StopReason = 'idle' | 'closing' | 'timeout' | 'retired' | 'start-failed' | 'stuck' | 'lost'
 
 /** One thread as the dispatcher sees it. */
 export class LaneThread {
@@ -33,6 +35,10 @@ export class LaneThread {
   isExclusive = false
   /** Nothing is sent ahead until it reports: it was found stuck. */
   isStuck = false
+  /** Token of the execution because of which it exits, as it said itself. Shared threads only. */
+  culprit: number | undefined = undefined
+  /** It was asked whether its loop turns, and has until then to answer. */
+  answersBy: number | undefined = undefined
   /** When its last message came. */
   heardAt = 0
   /** Its oldest token when the dispatcher last looked whether it moves. */
@@ -41,10 +47,12 @@ export class LaneThread {
   /** Looks after the earliest deadline of its executions. */
   watch: AgendaAlarm | undefined = undefined
   watchAt = Infinity
-  /** Stops it when idle, or when starting takes too long. */
+  /** Stops it when idle, or when starting, tearing down or exiting takes too long. */
   patience: AgendaAlarm | undefined = undefined
   /** Tasks its modules define. */
   tasks: ReadonlySet<string> = new Set()
+  /** It wants to tear down before it ends. */
+  hasTeardown = false
   readonly startedAt: number
 
   constructor(lane: Lane, number: number, port: ThreadPort, slots: number, now: number) {

@@ -1,15 +1,15 @@
 /** Packs executions into the one message that starts them. */
 import type { Job, JobDetails } from '../job/job.js'
-import { idSeparator, type RunExtra, type RunMessage } from '../threads/protocol.js'
+import type { RunExtra, RunMessage } from '../threads/protocol.js'
 import type { Execution } from './execution.js'
 
 /** Writes a batch; jobs are added in the order of their tokens. */
 export class Batch {
   readonly #generation: number
-  readonly #idOf: (job: Job) => string
   /** Parallel to the jobs; only on shared threads, where tokens do not count up by one. */
   readonly #tokens: number[] | undefined
-  readonly #ids: string[] = []
+  readonly #seqs: number[] = []
+  readonly #cells: number[] = []
   readonly #payloads: string[] = []
   readonly #tasks: [string, number][] = []
   /** Parallel to the jobs, once there is more than one task. */
@@ -20,21 +20,21 @@ export class Batch {
   #extras: RunExtra[] | undefined
 
   /** @param isConsecutive whether tokens count up by one, as they do on cpu threads */
-  constructor(generation: number, isConsecutive: boolean, idOf: (job: Job) => string) {
+  constructor(generation: number, isConsecutive: boolean) {
     this.#generation = generation
     this.#tokens = isConsecutive ? undefined : []
-    this.#idOf = idOf
   }
 
   get size(): number {
-    return this.#ids.length
+    return this.#seqs.length
   }
 
   add(execution: Execution, job: Job): void {
-    const at = this.#ids.length
+    const at = this.#seqs.length
     if (at === 0) this.#first = execution.token
     this.#tokens?.push(execution.token)
-    this.#ids.push(this.#idOf(job))
+    this.#seqs.push(job.seq)
+    this.#cells.push(job.slot)
     if (job.task !== this.#lastTask) this.#changeTask(job, at)
     this.#which?.push(this.#lastIndex)
     const { payload } = job
@@ -48,7 +48,8 @@ export class Batch {
       first: this.#first,
       generation: this.#generation,
       tasks: this.#tasks,
-      ids: this.#ids.join(idSeparator),
+      seqs: this.#seqs,
+      cells: this.#cells,
       payloads: this.#payloads.join(','),
       ...(this.#tokens === undefined ? undefined : { tokens: this.#tokens }),
       ...(this.#which === undefined ? undefined : { which: this.#which }),
@@ -71,6 +72,7 @@ export class Batch {
       at,
       attempt: isRunning || details?.isAttemptCharged === true ? job.attempt : job.attempt + 1,
       maxAttempts: details?.policy?.maxAttempts ?? job.task.policy.maxAttempts,
+      ...(details?.ownId === undefined ? undefined : { id: details.ownId }),
       ...(payload === undefined ? { isVoid: true } : undefined),
       ...(typeof payload === 'object' ? { bytes: payload } : undefined),
       ...(details?.request === undefined ? undefined : { request: details.request }),
@@ -80,5 +82,8 @@ export class Batch {
 }
 
 function hasOwnFacts(details: JobDetails | undefined): boolean {
-  return details?.request !== undefined || details?.policy?.maxAttempts !== undefined
+  if (details === undefined) return false
+  return (
+    details.request !== undefined || details.ownId !== undefined || details.policy?.maxAttempts !== undefined
+  )
 }

@@ -15,9 +15,10 @@ export function allowance(averageMs: number): number {
   return Math.max(1, Math.min(mostPerBatch, Math.floor(batchMs / averageMs)))
 }
 
-/** Jobs with a key or an expiry are given to a free place only. */
+/** Jobs with a key, limits, an expiry or a bound on their silence are given to a free place only. */
 export function mayBeSentAhead(job: Job): boolean {
-  const { details } = job
+  const { details, task } = job
+  if (task.policy.visibilityTimeoutMs < Infinity) return false
   return (
     details === undefined ||
     (details.orderingKey === undefined &&

@@ -4,22 +4,34 @@
  */
 import { ThreadStartError } from '../errors.js'
 import type { ThreadExit } from '../world.js'
-import type { Dispatcher } from './dispatcher.js'
+import type { Crew } from './crew.js'
+import type { DispatchRooms } from './dispatch-rooms.js'
 import type { LaneRoom } from './lane-room.js'
 import { LaneThread } from './lane-thread.js'
-import type { FromThread } from '../threads/protocol.js'
+import type { FromThread, ReadyMessage } from '../threads/protocol.js'
 
-/** A thread whose modules have not been imported by then is given up. */
+/** A thread whose modules have not been imported and set up by then is given up. */
 const startTimeoutMs = 9_000
 const firstPauseMs = 500
 const longestPauseMs = 30_000
 
+/** Whom threads talk to, and who uses their places. */
+export interface StaffingPort {
+  dispatch(room: LaneRoom): void
+  received(thread: LaneThread, message: FromThread): void
+  exited(thread: LaneThread, exit: ThreadExit): void
+}
+
 export class Staffing {
-  readonly #dispatcher: Dispatcher
+  readonly #rooms: DispatchRooms
+  readonly #crew: Crew
+  readonly #port: StaffingPort
   #lastNumber = 0
 
-  constructor(dispatcher: Dispatcher) {
-    this.#dispatcher = dispatcher
+  constructor(rooms: DispatchRooms, crew: Crew, port: StaffingPort) {
+    this.#rooms = rooms
+    this.#crew = crew
+    this.#port = port
   }
 
   /** Starts as many threads as there are ready jobs nobody has a place for, within the lane's most. */
@@ -36,12 +48,12 @@ export class Staffing {
     if (room.retryStart?.isArmed === true) return false
     // Until one thread has imported the modules nobody knows that they can be imported: one at a time.
     if (!room.hasOpened && room.threads.some((thread) => thread.phase === 'starting')) return false
-    const { world, agenda } = this.#dispatcher.rooms
+    const { world, agenda } = this.#rooms
     const now = world.clock.now()
     try {
       const listener = {
-        message: (message: FromThread) => this.#dispatcher.received(thread, message),
-        exited: (exit: ThreadExit) => this.#dispatcher.exited(thread, exit),
+        message: (message: FromThread) => this.#port.received(thread, message),
+        exited: (exit: ThreadExit) => this.#port.exited(thread, exit),
       }
       const port = world.startThread(room.lane, listener)
       const thread = new LaneThread(room.lane, ++this.#lastNumber, port, room.settings.placesPerThread, now)
@@ -55,43 +67,42 @@ export class Staffing {
   }
 
   /** The thread has imported its modules: its places exist. */
-  opened(thread: LaneThread, tasks: readonly string[]): void {
+  opened(thread: LaneThread, { tasks, hasTeardown = false }: ReadyMessage): void {
     if (thread.phase !== 'starting') return
-    const room = this.#dispatcher.lanes[thread.lane]
+    const room = this.#crew.lanes[thread.lane]
     thread.phase = 'open'
     thread.tasks = new Set(tasks)
+    thread.hasTeardown = hasTeardown
     thread.patience?.disarm()
     room.failedStarts = 0
     room.startError = undefined
     room.hasOpened = true
-    this.#dispatcher.rooms.listener.threadStarted(thread)
+    this.#rooms.listener.threadStarted(thread)
     for (const { opened } of room.starters.splice(0)) opened()
-    this.#dispatcher.dispatch(room)
-    if (thread.isIdle) this.idled(thread, this.#dispatcher.rooms.world.clock.now())
+    this.#port.dispatch(room)
+    if (thread.isIdle) this.idled(thread, this.#rooms.world.clock.now())
   }
 
   /** The thread could not import its modules; it is of no use. */
   startFailed(thread: LaneThread, error: unknown): void {
     if (thread.phase !== 'starting') return
-    this.#pause(this.#dispatcher.lanes[thread.lane], error)
-    this.#dispatcher.terminate(thread, 'start-failed')
+    this.#pause(this.#crew.lanes[thread.lane], error)
+    this.#crew.terminate(thread, 'start-failed')
   }
 
   /** The thread has nothing to do: it ends after a while, if there are enough others. */
   idled(thread: LaneThread, now: number): void {
     thread.idleSince = now
-    const { idleTimeoutMs } = this.#dispatcher.lanes[thread.lane].settings
-    if (thread.phase === 'retiring') this.#dispatcher.terminate(thread, 'retired')
+    const { idleTimeoutMs } = this.#crew.lanes[thread.lane].settings
+    if (thread.phase === 'retiring') this.#crew.release(thread, 'retired')
     else if (idleTimeoutMs < Infinity && thread.patience?.isArmed !== true) {
-      thread.patience = this.#dispatcher.rooms.agenda.alarm(now + idleTimeoutMs, (at) =>
-        this.#checkIdle(thread, at),
-      )
+      thread.patience = this.#rooms.agenda.alarm(now + idleTimeoutMs, (at) => this.#checkIdle(thread, at))
     }
   }
 
   /** The thread is gone. */
   left(thread: LaneThread, exit: ThreadExit): void {
-    const room = this.#dispatcher.lanes[thread.lane]
+    const room = this.#crew.lanes[thread.lane]
     const index = room.threads.indexOf(thread)
     if (index >= 0) room.threads.splice(index, 1)
     thread.watch?.disarm()
@@ -105,35 +116,35 @@ export class Staffing {
     }
     const reason = thread.stopReason ?? 'crashed'
     thread.phase = 'stopping'
-    this.#dispatcher.rooms.listener.threadExited(thread, reason, exit.exitCode)
+    this.#rooms.listener.threadExited(thread, reason, exit.exitCode)
   }
 
   #giveUp(thread: LaneThread): void {
-    const room = this.#dispatcher.lanes[thread.lane]
+    const room = this.#crew.lanes[thread.lane]
     this.#pause(
       room,
       new ThreadStartError(
-        `A thread has not imported its task modules within ${startTimeoutMs / 1000} s. ` +
-          'Look for a top-level await that never settles.',
+        `A thread has not imported its task modules and run their setup() within ${startTimeoutMs / 1000} s. ` +
+          'Look for a top-level await or a setup() that never settles.',
       ),
     )
-    this.#dispatcher.terminate(thread, 'start-failed')
+    this.#crew.terminate(thread, 'start-failed')
   }
 
   #checkIdle(thread: LaneThread, now: number): void {
-    const room = this.#dispatcher.lanes[thread.lane]
+    const room = this.#crew.lanes[thread.lane]
     if (!thread.isIdle || thread.phase !== 'open') return
     const { idleTimeoutMs, minIdle } = room.settings
     if (thread.idleSince + idleTimeoutMs > now) {
-      thread.patience = this.#dispatcher.rooms.agenda.alarm(thread.idleSince + idleTimeoutMs, (at) =>
+      thread.patience = this.#rooms.agenda.alarm(thread.idleSince + idleTimeoutMs, (at) =>
         this.#checkIdle(thread, at),
       )
-    } else if (room.openThreads > minIdle) this.#dispatcher.terminate(thread, 'idle')
+    } else if (room.openThreads > minIdle) this.#crew.release(thread, 'idle')
   }
 
   /** After a failed start the next one waits, longer each time, so that a broken module never becomes a spawn loop. */
   #pause(room: LaneRoom, error: unknown): void {
-    const { agenda, listener, world } = this.#dispatcher.rooms
+    const { agenda, listener, world } = this.#rooms
     room.startError = error
     room.hasOpened = false
     const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** Math.min(room.failedStarts, 10))
@@ -141,6 +152,6 @@ export class Staffing {
     listener.startFailed(room.lane, error)
     for (const { failed } of room.starters.splice(0)) failed(error)
     room.retryStart?.disarm()
-    room.retryStart = agenda.alarm(world.clock.now() + pauseMs, () => this.#dispatcher.dispatch(room))
+    room.retryStart = agenda.alarm(world.clock.now() + pauseMs, () => this.#port.dispatch(room))
   }
 }

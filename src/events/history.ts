@@ -4,7 +4,7 @@
  */
 import { LRUCache } from 'lru-cache'
 import type { Job } from '../job/job.js'
-import { encodedSizeBytes } from '../job/payload.js'
+import { encodedSizeBytes, type EncodedPayload } from '../job/payload.js'
 import type { Clock } from '../world.js'
 
 export interface HistorySettings {
@@ -56,11 +56,11 @@ export class History {
 
   keep(job: Job): void {
     const cache = this.#cacheOf(job)
-    const size = sizeOf(job)
-    if (cache === undefined || size > cache.maxSize) return this.#dropped(job)
-    if (cache === this.#others) return this.#enter(cache, job, size)
+    const most = mostBytesOf(job)
+    if (cache === undefined || (most > cache.maxSize && sizeOf(job) > cache.maxSize)) return this.#dropped(job)
+    if (cache === this.#others) return this.#enter(cache, job)
     this.#recent.push(job)
-    this.#recentBytes += size
+    this.#recentBytes += most
     // In a flood most would be pushed out again before anybody asked: those never enter the cache.
     if (this.#recent.length >= 2 * cache.max)
       for (const old of this.#recent.splice(0, cache.max)) this.#dropped(old)
@@ -90,18 +90,28 @@ export class History {
     if (recent.length === 0 || this.#completed === undefined) return
     this.#recent = []
     this.#recentBytes = 0
-    for (const job of recent) this.#enter(this.#completed, job, sizeOf(job))
+    for (const job of recent) this.#enter(this.#completed, job)
   }
 
-  #enter(cache: LRUCache<number, Job>, job: Job, size: number): void {
+  #enter(cache: LRUCache<number, Job>, job: Job): void {
     this.#now = job.endedAt + 1
-    this.#setOptions.size = size
+    this.#setOptions.size = sizeOf(job)
     cache.set(job.slot, job, this.#setOptions)
   }
 
   #cacheOf(job: Job): LRUCache<number, Job> | undefined {
     return job.state === 'completed' ? this.#completed : this.#others
   }
+}
+
+/** At least what `sizeOf` answers, without looking at the text. */
+function mostBytesOf(job: Job): number {
+  const result = job.details?.result
+  return recordBytes + mostEncodedBytes(job.payload) + (result === undefined ? 0 : mostEncodedBytes(result))
+}
+
+function mostEncodedBytes(encoded: EncodedPayload): number {
+  return typeof encoded === 'string' ? 3 * encoded.length : encodedSizeBytes(encoded)
 }
 
 function sizeOf(job: Job): number {

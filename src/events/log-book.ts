@@ -16,6 +16,9 @@ export interface HandlerLine {
 /** A report names this many lost jobs. */
 const shownIds = 20
 
+/** Why threads end in the normal course of things. */
+const quietReasons: ReadonlySet<string> = new Set(['idle', 'closing', 'retired', 'start-failed'])
+
 export class LogBook {
   /** The user's logger, or undefined for silence. */
   readonly logger: Logger | undefined
@@ -79,7 +82,7 @@ export class LogBook {
   }
 
   threadExited(lane: Lane, thread: number, reason: string, exitCode: number): void {
-    const level = reason === 'crashed' || reason === 'timeout' ? 'warn' : 'debug'
+    const level = quietReasons.has(reason) ? 'debug' : 'warn'
     if (lane !== 'main') this.logger?.[level]({ lane, thread, reason, exitCode }, 'thread exited')
   }
 

@@ -32,7 +32,7 @@ export class Job {
   /** Where it stands in the structure that holds it (ready ring, heap). Written by that structure. */
   place = 0
   payload: EncodedPayload
-  /** Made by the job table when somebody asks; see `JobTable.idOf`. */
+  /** Its id, once somebody has asked; see `JobTable.idOf`. */
   idText: string | undefined = undefined
   details: JobDetails | undefined = undefined
 
@@ -72,6 +72,8 @@ export class JobDetails {
   /** 1, and one more after each `retry(id)`. */
   generation = 1
   wanted: JobWishes | undefined = undefined
+  /** An id of the user's own. */
+  ownId: string | undefined = undefined
   orderingKey: string | undefined = undefined
   dedupe: JobDedupe | undefined = undefined
   /** Neighbours in the ordering line. Ordering lines only. */
@@ -111,7 +113,7 @@ export class JobDetails {
   ranOutOfMemory = false
   /** The attempt that is running was charged already before (interrupted or snoozed). */
   isAttemptCharged = false
-  /** It was on a thread that crashed and nobody could be blamed: it next runs with a thread to itself. */
+  /** Its thread crashed and nobody could be blamed: it runs with a thread to itself until there is a verdict on it. */
   runsAlone = false
   /** A deferred closure; main lane only. */
   inline: ((context: never) => unknown) | undefined = undefined
@@ -148,6 +150,12 @@ export interface Gate {
   took(now: number): void
   /** Its execution has really ended. */
   gaveBack(now: number): void
+}
+
+/** The execution has really ended: what its start took of the limits can be had again. */
+export function giveBackLimits(job: Job, now: number): void {
+  const limits = job.details?.gates?.limits
+  if (limits !== undefined) for (const limit of limits) limit.gaveBack(now)
 }
 
 /** A job's gates. Jobs with gates of one name wait in one group. */

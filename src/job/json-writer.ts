@@ -7,6 +7,7 @@ import { types } from 'node:util'
 import { PayloadError, PayloadTooLargeError } from '../errors.js'
 import type { PayloadLimits } from './payload-limits.js'
 import { isForeignPlain, pathText, refusalText, unreadableText } from './payload-refusal.js'
+import { isPlainAscii, Utf8Text } from './utf8-text.js'
 
 /** One `Uint8Array` of the value: where it was, and its copy in shared memory. The JSON holds `null` in its place. */
 export interface ByteLeaf {
@@ -18,18 +19,23 @@ export interface ByteLeaf {
 /** Deepest nesting of arrays and objects, the outermost counted as 1. */
 export const maxLevels = 64
 
+const openBrace = 123
+const closeBrace = 125
+const openBracket = 91
+const closeBracket = 93
+const comma = 44
+const colon = 58
+
 const ownSymbols = Object.getOwnPropertySymbols
 const prototypeOf = Object.getPrototypeOf as (value: object) => unknown
-/** Finds what cannot stand in JSON as it is, or takes more than one byte in UTF-8. */
-const notPlainAscii = /[^\x20\x21\x23-\x5b\x5d-\x7e]/
-/** `{"key":` and `,"key":` of keys seen before; at most 1,000 short ones each, whatever keys requests bring. */
-const firstKeys = new Map<string, string>()
-const nextKeys = new Map<string, string>()
+/** `"key":` of keys seen before, since the payloads of a task repeat theirs; bounded, whatever keys requests bring. */
+const knownKeys = new Map<string, Uint8Array>()
+const mostKnownKeys = 1_000
+const longestKnownKey = 40
 
 /** Serialises one value at a time; made once and used again, so that a small payload allocates only its text. */
 export class JsonWriter {
-  /** UTF-8 bytes of the JSON so far, closing brackets not yet counted. */
-  #jsonBytes = 0
+  readonly #text = new Utf8Text()
   #leaves: ByteLeaf[] | undefined
   #leafBytes = 0
   #limits: PayloadLimits
@@ -50,7 +56,7 @@ export class JsonWriter {
 
   /** UTF-8 bytes of the last JSON written plus bytes of its leaves. */
   get sizeBytes(): number {
-    return this.#jsonBytes + this.#leafBytes
+    return this.#text.length + this.#leafBytes
   }
 
   /**
@@ -59,50 +65,47 @@ export class JsonWriter {
    */
   write(value: unknown, limits: PayloadLimits): string {
     this.#limits = limits
-    this.#jsonBytes = 0
+    this.#text.clear()
     this.#leaves = undefined
     this.#leafBytes = 0
     try {
-      return flat(this.#value(value))
+      this.#value(value)
+      this.#count(0)
+      return this.#text.toString()
     } catch (error) {
       throw error === this.#refusal ? error : this.#unreadable(error)
     }
   }
 
-  #value(value: unknown): string {
+  #value(value: unknown): void {
     if (typeof value === 'string') return this.#string(value)
     if (typeof value === 'object' && value !== null) return this.#container(value)
-    if (typeof value === 'number' ? value - value !== 0 : typeof value !== 'boolean' && value !== null) {
-      return this.#refuse(value) // NaN and ±Infinity minus themselves are NaN
-    }
-    const text = value === 0 ? '0' : `${value as number | boolean | null}` // all else is refused; −0 becomes 0
-    this.#count(text.length)
-    return text
+    if (typeof value === 'number') {
+      if (value - value !== 0) this.#refuse(value) // NaN and ±Infinity minus themselves are NaN
+      this.#text.number(value)
+    } else if (typeof value === 'boolean' || value === null) this.#text.ascii(`${value}`)
+    else this.#refuse(value)
   }
 
-  #string(value: string): string {
-    const { length } = value
-    this.#count(length + 2)
-    if (!notPlainAscii.test(value)) return `"${value}"`
-    const escaped = JSON.stringify(value)
-    this.#count(Buffer.byteLength(escaped) - length - 2)
-    return escaped
+  #string(value: string): void {
+    this.#count(value.length + 2)
+    this.#text.quoted(value)
   }
 
-  #container(value: object): string {
+  #container(value: object): void {
     if (types.isProxy(value)) this.#refuse(value)
+    this.#count(2)
     const level = this.#level
     if (level >= maxLevels)
       this.#refuseText(`is nested deeper than ${maxLevels} levels. Flatten it, or pass an id.`)
     for (let i = 0; i < level; i++) if (this.#ancestors[i] === value) this.#refuseCircle(i)
     this.#ancestors[level] = value
-    const text = this.#inner(value)
+    this.#inner(value)
     this.#ancestors[level] = undefined
     this.#level = level
-    return text
   }
 
-  #inner(value: object): string {
+  #inner(value: object): void {
     const prototype = prototypeOf(value)
     if (prototype === Object.prototype) return this.#object(value)
     if (Array.isArray(value)) return this.#array(value, prototype)
@@ -111,11 +114,12 @@ export class JsonWriter {
     return this.#refuse(value)
   }
 
-  #object(value: object): string {
+  #object(value: object): void {
     const level = this.#level
     if (ownSymbols(value).length > 0) this.#refuseText('has a symbol as a key. Use string keys.')
+    const text = this.#text
+    let separator = openBrace
     const keys = Object.keys(value)
-    let text = ''
     for (let i = 0; i < keys.length; i++) {
       const key = keys[i] as string // i is below the length
       this.#keys[level] = key
@@ -123,48 +127,45 @@ export class JsonWriter {
       if (key === '__proto__' || key === 'prototype') this.#checkKey(key, level)
       const child = (value as Record<string, unknown>)[key] // the one read of this property
       if (child === undefined) continue
-      text += this.#key(text === '' ? '{' : ',', key) + this.#value(child)
+      text.character(separator)
+      separator = comma
+      this.#key(key)
+      this.#value(child)
     }
-    this.#count(text === '' ? 2 : 1)
-    return text === '' ? '{}' : text + '}'
+    if (separator === openBrace) text.character(openBrace)
+    text.character(closeBrace)
   }
 
-  /** `{"key":` or `,"key":`, kept for the next object with such a key: the payloads of a task repeat theirs. */
-  #key(separator: '{' | ',', key: string): string {
-    const texts = separator === '{' ? firstKeys : nextKeys
-    const known = texts.get(key)
-    if (known !== undefined) {
-      this.#count(known.length)
-      return known
+  #key(key: string): void {
+    const known = knownKeys.get(key)
+    if (known !== undefined) return this.#text.piece(known)
+    this.#string(key)
+    this.#text.character(colon)
+    if (knownKeys.size < mostKnownKeys && key.length <= longestKnownKey && isPlainAscii(key)) {
+      knownKeys.set(key, this.#text.cut(key.length + 3)) // quotes and colon
     }
-    this.#count(2)
-    const text = flat(`${separator}${this.#string(key)}:`)
-    if (texts.size < 1_000 && key.length <= 40 && !notPlainAscii.test(key)) texts.set(key, text)
-    return text
   }
 
-  #array(value: readonly unknown[], prototype: unknown): string {
+  #array(value: readonly unknown[], prototype: unknown): void {
     // Array.prototype is itself an array, in every realm; the prototype of a subclass is not.
     if (prototype !== Array.prototype && !Array.isArray(prototype)) this.#refuse(value)
     const level = this.#level
     const { length } = value
-    let text = '['
-    this.#count(2)
+    const text = this.#text
+    text.character(openBracket)
     for (let i = 0; i < length; i++) {
       this.#keys[level] = i
       this.#level = level + 1
       const child = value[i] // the one read of this element
       if (child === undefined) this.#refuseGap(value, i)
-      if (i > 0) {
-        text += ','
-        this.#count(1)
-      }
-      text += this.#value(child)
+      if (i > 0) text.character(comma)
+      this.#count(1)
+      this.#value(child)
     }
-    return text + ']'
+    text.character(closeBracket)
   }
 
-  #bytes(value: Uint8Array): string {
+  #bytes(value: Uint8Array): void {
     const sizeBytes = byteLengthOf(value)
     this.#leafBytes += sizeBytes
     if (this.#leafBytes > this.#limits.maxLeafBytes) this.#tooManyBytes()
@@ -172,14 +173,12 @@ export class JsonWriter {
     bytes.set(value)
     const leaves = (this.#leaves ??= [])
     leaves.push({ path: this.#keys.slice(0, this.#level), bytes })
-    this.#count(4)
-    return 'null'
+    this.#text.ascii('null')
   }
 
-  /** Stops the walk as soon as the JSON is surely too long. */
+  /** Stops the walk before the JSON is surely too long: at least `bytes` more follow. */
   #count(bytes: number): void {
-    this.#jsonBytes += bytes
-    if (this.#jsonBytes > this.#limits.maxJsonBytes) this.#tooLong()
+    if (this.#text.length + bytes > this.#limits.maxJsonBytes) this.#tooLong(this.#text.length + bytes)
   }
 
   /** An own `__proto__` or `constructor.prototype` turns into a prototype when the handler merges its payload. */
@@ -188,10 +187,10 @@ export class JsonWriter {
     this.#refuseText('is a key that can change prototypes. Remove it before deferring.')
   }
 
-  #tooLong(): never {
+  #tooLong(bytes: number): never {
     const { root, maxJsonBytes, jsonAdvice } = this.#limits
     this.#refusal = new PayloadTooLargeError(
-      `The ${root} is at least ${this.#jsonBytes} bytes of JSON; at most ${maxJsonBytes} are allowed. ${jsonAdvice}`,
+      `The ${root} is at least ${bytes} bytes of JSON; at most ${maxJsonBytes} are allowed. ${jsonAdvice}`,
     )
     throw this.#refusal
   }
@@ -240,12 +239,4 @@ const typedArrayPrototype = Object.getPrototypeOf(Uint8Array.prototype) as objec
 /** The true length in bytes, whatever a subclass says about its own. */
 function byteLengthOf(view: Uint8Array): number {
   return Reflect.get(typedArrayPrototype, 'byteLength', view) as number // the intrinsic getter answers a number
-}
-
-/**
- * The same text in one piece: V8 joins strings lazily, and the joints of a waiting payload would take more memory
- * than its text. Asking for a character makes it one piece; no text here begins with NUL.
- */
-function flat(text: string): string {
-  return text.charCodeAt(0) === 0 ? '' : text
 }

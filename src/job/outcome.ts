@@ -35,7 +35,7 @@ export interface Snoozed {
   readonly delayMs: number
 }
 
-/** The attempt ran longer than its timeout. */
+/** The attempt ran longer than its timeout, or was silent for longer than its visibility timeout. */
 export interface TimedOut {
   readonly kind: 'timed-out'
   readonly error: SerializedError

@@ -59,6 +59,8 @@ export interface TaskPolicy {
   /** Infinity for none. */
   readonly timeoutMs: number
   readonly killAfterMs: number
+  /** Longest silence of an attempt; Infinity for any. */
+  readonly visibilityTimeoutMs: number
   readonly priority: number
   readonly orderingKey: KeyFunction
   /** Undefined when nothing limits its jobs. */

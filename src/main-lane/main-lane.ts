@@ -2,6 +2,7 @@
  * The lane on the main thread. To the dispatcher it is a thread like any other: it gets batches and reports how
  * executions ended. It works at most `budgetMs` per turn of the event loop, so requests are answered between slices.
  */
+import { JobIds } from '../job/job-ids.js'
 import type { TaskDefinition } from '../task/define-task.js'
 import type { Attempt } from '../threads/attempt.js'
 import type { AbortMessage, Ending, FromThread, RunMessage, ToThread } from '../threads/protocol.js'
@@ -11,8 +12,10 @@ import type { ThreadListener, ThreadPort } from '../world.js'
 
 /** What the main lane needs of the scheduler it lives in. */
 export interface MainLanePorts {
-  /** Handler of a job, or undefined when its task is unknown. */
-  definitionOf(task: string, id: string): TaskDefinition | undefined
+  /** See job-ids.ts. */
+  readonly idKey: Uint8Array
+  /** Handler of the job in a cell, or undefined when its task is unknown. */
+  definitionOf(task: string, cell: number): TaskDefinition | undefined
   /** Runs in a later turn of the loop, after pending I/O. */
   readonly nextTurn: (task: () => void) => void
   readonly soon: (task: () => void) => void
@@ -40,7 +43,7 @@ export class MainLane implements ThreadPort {
     this.#ports = ports
     this.#budgetMs = budgetMs
     this.#listener = listener
-    this.#host = new ThreadHost((message) => this.#send(message), {
+    this.#host = new ThreadHost((message) => this.#send(message), new JobIds(ports.idKey), {
       yieldNow: () => this.#yieldNow(),
       after: ports.after,
       now: ports.now,
@@ -56,6 +59,8 @@ export class MainLane implements ThreadPort {
         return this.#abort(message)
       case 'deferred':
         return this.#host.answer(message)
+      case 'ping':
+        return this.#send({ kind: 'pong', memoryBytes: 0 })
       case 'close':
         return this.terminate()
     }
@@ -116,7 +121,9 @@ export class MainLane implements ThreadPort {
   #start(batch: OpenBatch, index: number): void {
     const attempt = batch.attemptAt(index, this.#host)
     this.#attempts.set(attempt.token, attempt)
-    const ending = batch.execute(index, attempt, (task) => this.#ports.definitionOf(task, attempt.id))
+    const ending = batch.execute(index, attempt, (task) =>
+      this.#ports.definitionOf(task, batch.cellAt(index)),
+    )
     if (ending instanceof Promise) void ending.then((late) => this.#keep(attempt.token, late))
     else this.#keep(attempt.token, ending)
   }

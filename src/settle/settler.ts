@@ -143,12 +143,14 @@ export class Settler {
     if (verdict.backoffFault !== undefined) this.#listener.backoffFault(job, verdict.backoffFault)
     if (verdict.error.code === 'ERR_SIDEWORK_OUT_OF_MEMORY') job.more().ranOutOfMemory = true
     this.#journal.retry(job, verdict.error, dueAt)
+    job.more().runsAlone = false
     this.#queue.wait(job, dueAt)
     this.#listener.moved()
   }
 
   #snooze(job: Job, dueAt: number): void {
     this.#journal.snooze(job, dueAt)
+    job.more().runsAlone = false
     this.#queue.wait(job, dueAt)
     this.#listener.moved()
   }
@@ -169,6 +171,7 @@ export class Settler {
     if (details !== undefined) {
       details.expiry?.disarm()
       details.expiry = undefined
+      details.runsAlone = false
       details.unlisten?.()
       details.unlisten = undefined
       details.runIn = undefined // its stores, a request among them, would be kept with the history

@@ -46,7 +46,7 @@ export interface TaskContext {
   readonly log: TaskLog
   /** Tells how far the job is: a ratio 0–1 or JSON. Coalesced to at most 10 a second per job, the last one kept. */
   progress(value: Progress): void
-  /** Says the attempt is alive, without saying how far it is. */
+  /** Says that the attempt is alive, without saying how far it is: `visibilityTimeout` begins again. */
   heartbeat(): void
   /** Lets pending I/O, heartbeats and aborts through; on the main lane also requests and more urgent jobs. */
   yieldNow(): Promise<void>

@@ -39,6 +39,11 @@ export interface TaskOptions<P = unknown> {
   timeout?: Duration | false
   /** Grace between the abort signal and force; default '5s'. */
   killAfter?: Duration
+  /**
+   * Longest silence of a running attempt: it must end, report progress or call `heartbeat()` within it, or it is taken
+   * for lost, as after `timeout`. Default: silence is no matter.
+   */
+  visibilityTimeout?: Duration
   /** 0–9 or 'low' (2), 'normal' (5, default), 'high' (8). */
   priority?: Priority
   /** Most running at once: of the task, or of each key. Limited jobs hold no place while they wait. */

@@ -10,6 +10,7 @@ const taskOptionNames = [
   'backoff',
   'timeout',
   'killAfter',
+  'visibilityTimeout',
   'priority',
   'concurrency',
   'rateLimit',
@@ -67,13 +68,13 @@ function readPolicy(where: string, given: Record<string, unknown>): TaskPolicy {
     backoff: readBackoff(options['backoff'], `${where}: backoff`),
     timeoutMs: timeoutMs(`${where}: timeout`, options['timeout']),
     killAfterMs: durationMs(`${where}: killAfter`, options['killAfter'], { zero: true }),
+    visibilityTimeoutMs: optionalMs(`${where}: visibilityTimeout`, options['visibilityTimeout']),
     priority: priorityLevel(options['priority']),
     orderingKey: keyFunction(`${where}: orderingKey`, options['orderingKey']),
     limits: readLimits(where, options),
     dedupe: readDedupe(`${where}: dedupe`, options['dedupe']),
     onExhausted: oneOf(`${where}: onExhausted`, options['onExhausted'], ['skip', 'halt']),
-    expiresInMs:
-      options['expiresIn'] === undefined ? Infinity : durationMs(`${where}: expiresIn`, options['expiresIn']),
+    expiresInMs: optionalMs(`${where}: expiresIn`, options['expiresIn']),
     describesJobs: ['orderingKey', 'expiresIn', 'dedupe', 'concurrency', 'rateLimit'].some(
       (name) => options[name] !== undefined,
     ),
@@ -85,6 +86,11 @@ function readPolicy(where: string, given: Record<string, unknown>): TaskPolicy {
 /** Ms of a timeout; Infinity for `false`. @throws OptionError */
 export function timeoutMs(name: string, value: unknown): number {
   return value === false ? Infinity : durationMs(name, value)
+}
+
+/** Ms; Infinity when it is not given. */
+function optionalMs(name: string, value: unknown): number {
+  return value === undefined ? Infinity : durationMs(name, value)
 }
 
 function oneOf<T extends string>(name: string, value: unknown, allowed: readonly T[]): T {

@@ -13,6 +13,8 @@ import type { LogMessage } from './protocol.js'
 
 /** What an attempt needs of the thread (or main lane) it runs in. */
 export interface AttemptHost {
+  /** The id of the job with this acceptance number and cell. */
+  idOf(seq: number, cell: number): string
   progress(token: number, value: EncodedPayload): void
   heartbeat(token: number): void
   log(token: number, level: LogMessage['level'], fieldsOrMessage: object | string, message?: string): void
@@ -30,28 +32,37 @@ export interface AttemptHost {
   now(): number
 }
 
+/** Heartbeats are told at most every so many ms per job. */
+const heartbeatEveryMs = 10
+
 /** Progress is told at most every so many ms per job. */
 const progressEveryMs = 100
 
 export class Attempt implements TaskContext {
-  readonly id: string
   readonly task: string
   readonly attempt: number
   readonly maxAttempts: number
   readonly request: RequestContext | undefined
   readonly token: number
   readonly #host: AttemptHost
+  readonly #seq: number
+  readonly #cell: number
+  #id: string | undefined
   #controller: AbortController | undefined
   #abortReason: SideworkError | undefined
   #progressAt = -Infinity
   #pendingProgress: EncodedPayload
   #stopTimer: (() => void) | undefined
+  #beatAt = -Infinity
+  #stopBeat: (() => void) | undefined
   #hasEnded = false
 
   constructor(
     host: AttemptHost,
     token: number,
-    id: string,
+    seq: number,
+    cell: number,
+    ownId: string | undefined,
     task: string,
     attempt: number,
     maxAttempts: number,
@@ -59,11 +70,17 @@ export class Attempt implements TaskContext {
   ) {
     this.#host = host
     this.token = token
-    this.id = id
+    this.#seq = seq
+    this.#cell = cell
+    this.#id = ownId
     this.task = task
     this.attempt = attempt
     this.maxAttempts = maxAttempts
     this.request = request
+  }
+
+  get id(): string {
+    return (this.#id ??= this.#host.idOf(this.#seq, this.#cell))
   }
 
   get signal(): AbortSignal {
@@ -86,9 +103,7 @@ export class Attempt implements TaskContext {
   }
 
   get heartbeat(): () => void {
-    return () => {
-      if (!this.#hasEnded) this.#host.heartbeat(this.token)
-    }
+    return () => this.#beat()
   }
 
   get pauseLimit(): TaskContext['pauseLimit'] {
@@ -123,16 +138,33 @@ export class Attempt implements TaskContext {
   end(): void {
     this.#hasEnded = true
     this.#stopTimer?.()
+    this.#stopBeat?.()
     this.#flushProgress()
   }
 
   #report(value: Progress): void {
     if (this.#hasEnded) return
     this.#pendingProgress = encodeProgress(value)
-    if (this.#stopTimer !== undefined) return
+    if (this.#stopTimer !== undefined) return this.#beat()
     const waitMs = this.#progressAt + progressEveryMs - this.#host.now()
     if (waitMs <= 0) this.#flushProgress()
-    else this.#stopTimer = this.#host.after(waitMs, () => this.#flushProgress())
+    else {
+      this.#stopTimer = this.#host.after(waitMs, () => this.#flushProgress())
+      this.#beat() // progress that waits to be told is a sign of life at once
+    }
+  }
+
+  #beat(): void {
+    if (this.#hasEnded || this.#stopBeat !== undefined) return
+    const waitMs = this.#beatAt + heartbeatEveryMs - this.#host.now()
+    if (waitMs <= 0) this.#flushBeat()
+    else this.#stopBeat = this.#host.after(waitMs, () => this.#flushBeat())
+  }
+
+  #flushBeat(): void {
+    this.#stopBeat = undefined
+    this.#beatAt = this.#host.now()
+    this.#host.heartbeat(this.token)
   }
 
   #flushProgress(): void {

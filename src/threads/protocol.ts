@@ -9,6 +9,9 @@
  *          │ ◀──── ended (tokens and how each ended) ──│
  *          │ ◀ progress, heartbeat, log, defer, pause ─│
  *          │── abort (one token) ─────────────────────▶│  aborts that attempt's signal
+ *          │── ping ──────────────────────────────────▶│  answers when its loop turns
+ *          │ ◀──────────────────────────────── pong ───│
+ *          │ ◀─────────────────────────────  culprit ──│  (on a shared thread) exits because of this execution
  *          │── deferred (answer to a defer) ──────────▶│
  *          │── close ─────────────────────────────────▶│  runs teardown(), then exits
  *
@@ -20,15 +23,14 @@ import type { EncodedBytes, EncodedPayload } from '../job/payload.js'
 import type { SerializedError } from '../job/serialized-error.js'
 import type { RequestContext } from '../job/snapshot.js'
 
-/** Stands between ids; no id can hold a control character. */
-export const idSeparator = '\n'
-
-/** What only some jobs of a batch need beside payload and id. */
+/** What only some jobs of a batch need beside payload and number. */
 export interface RunExtra {
   /** Position in the batch. */
   readonly at: number
   readonly attempt: number
   readonly maxAttempts: number
+  /** An id of the user's own. */
+  readonly id?: string
   /** A payload with bytes; the batch's own JSON then has `null` at this position. */
   readonly bytes?: EncodedBytes
   /** The job has no payload. */
@@ -49,8 +51,9 @@ export interface RunMessage {
   readonly tasks: readonly (readonly [name: string, maxAttempts: number])[]
   /** Which task each job is of; absent when all are of the first. */
   readonly which?: readonly number[]
-  /** The jobs' ids, `idSeparator` between them: one string crosses cheaper than many. */
-  readonly ids: string
+  /** The jobs' acceptance numbers and cells, from which a thread makes the ids that are asked for (job-ids.ts). */
+  readonly seqs: readonly number[]
+  readonly cells: readonly number[]
   /** All payloads as the elements of a JSON array, without its brackets. */
   readonly payloads: string
   readonly extras?: readonly RunExtra[]
@@ -73,7 +76,8 @@ export interface DeferredMessage {
   readonly error?: SerializedError
 }
 
-export type ToThread = RunMessage | AbortMessage | DeferredMessage | { readonly kind: 'close' }
+export type ToThread =
+  RunMessage | AbortMessage | DeferredMessage | { readonly kind: 'ping' } | { readonly kind: 'close' }
 
 /** How one execution ended, briefly: `null` well without a result, a string well with that JSON, else in full. */
 export type Ending = null | string | Outcome
@@ -117,6 +121,22 @@ export interface DeferMessage {
   readonly options?: object
 }
 
+/** The thread's loop turns. */
+export interface PongMessage {
+  readonly kind: 'pong'
+  /** Heap and buffers of this thread alone, in bytes. */
+  readonly memoryBytes: number
+}
+
+/** The task modules are imported and set up. */
+export interface ReadyMessage {
+  readonly kind: 'ready'
+  /** Names of the tasks they define. */
+  readonly tasks: readonly string[]
+  /** Whether one of them exports `teardown()`: the thread is asked to close then, before force. */
+  readonly hasTeardown?: boolean
+}
+
 export type FromThread =
   | number
   | EndedMessage
@@ -125,5 +145,7 @@ export type FromThread =
   | DeferMessage
   | PauseLimitMessage
   | { readonly kind: 'heartbeat'; readonly token: number }
-  | { readonly kind: 'ready'; readonly tasks: readonly string[] }
+  | { readonly kind: 'culprit'; readonly token: number }
+  | PongMessage
+  | ReadyMessage
   | { readonly kind: 'start-failed'; readonly error: SerializedError }

@@ -1,7 +1,11 @@
 /**
  * The side of a shared lane that runs jobs: all jobs of a batch start at once, and end in any order. What ended in one
  * turn of the loop is reported in one message.
+ *
+ * Each handler runs in a context of its own that follows it through timers, promises and callbacks. When something
+ * ends the thread, the context it happened in names the culprit.
  */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Attempt } from './attempt.js'
 import type { Ending, RunMessage } from './protocol.js'
 import type { RunnerPort } from './solo-runner.js'
@@ -10,6 +14,10 @@ import { OpenBatch } from './unpack.js'
 export class SharedRunner {
   readonly #port: RunnerPort
   readonly #attempts = new Map<number, Attempt>()
+  readonly #context = new AsyncLocalStorage<Attempt>()
+  /** Read, but not begun. */
+  readonly #waiting: { batch: OpenBatch; index: number }[] = []
+  #isStarting = false
   #tokens: number[] = []
   #endings: Ending[] = []
 
@@ -19,11 +27,19 @@ export class SharedRunner {
 
   receive(run: RunMessage): void {
     const batch = new OpenBatch(run)
-    for (let index = 0; index < batch.size; index++) this.#start(batch, index)
+    for (let index = 0; index < batch.size; index++) this.#waiting.push({ batch, index })
+    if (this.#isStarting) return
+    this.#isStarting = true
+    for (let next = this.#next(); next !== undefined; next = this.#next()) this.#start(next.batch, next.index)
+    this.#isStarting = false
   }
 
+  /** A handler that has not begun does not begin any more. */
   abort(token: number, code: string, message: string): void {
-    this.#attempts.get(token)?.abort(code, message)
+    const waiting = this.#waiting.findIndex(({ batch, index }) => batch.tokenAt(index) === token)
+    if (waiting < 0) return this.#attempts.get(token)?.abort(code, message)
+    this.#waiting.splice(waiting, 1)
+    this.#keep(token, { kind: 'interrupted' })
   }
 
   /** Reports what ended. */
@@ -34,10 +50,21 @@ export class SharedRunner {
     this.#endings = []
   }
 
+  /** The attempt in whose context the current call is, also one that has ended. */
+  get current(): Attempt | undefined {
+    return this.#context.getStore()
+  }
+
+  /** A handler may have held the loop meanwhile, so whoever is next may have been cancelled. */
+  #next(): { batch: OpenBatch; index: number } | undefined {
+    this.#port.readWaiting()
+    return this.#waiting.shift()
+  }
+
   #start(batch: OpenBatch, index: number): void {
     const attempt = batch.attemptAt(index, this.#port.host)
     this.#attempts.set(attempt.token, attempt)
-    const ending = batch.execute(index, attempt, this.#port.definitionOf)
+    const ending = this.#context.run(attempt, () => batch.execute(index, attempt, this.#port.definitionOf))
     if (ending instanceof Promise) void ending.then((late) => this.#keep(attempt.token, late))
     else this.#keep(attempt.token, ending)
   }

@@ -17,6 +17,8 @@ export interface RunnerPort {
   readonly now: () => number
   readonly definitionOf: (task: string) => TaskDefinition | undefined
   readonly host: AttemptHost
+  /** Reads the messages that have arrived. */
+  readonly readWaiting: () => void
 }
 
 export class SoloRunner {
@@ -44,6 +46,11 @@ export class SoloRunner {
 
   abort(token: number, code: string, message: string): void {
     if (this.#current?.token === token) this.#current.abort(code, message)
+  }
+
+  /** The attempt at work. */
+  get current(): Attempt | undefined {
+    return this.#current
   }
 
   /** Reports what is finished: also called when the thread is about to exit. */

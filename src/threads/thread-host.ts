@@ -1,5 +1,6 @@
 /** What attempts say, put into messages; and the answers to their defers. One per thread, one for the main lane. */
 import { OptionError, SideworkError } from '../errors.js'
+import type { JobIds } from '../job/job-ids.js'
 import { encodePayload, type EncodedPayload } from '../job/payload.js'
 import { serializeError } from '../job/serialized-error.js'
 import type { DeferredChild } from '../task/context.js'
@@ -18,12 +19,22 @@ const maxLogFields = 16 * 1024
 export class ThreadHost implements AttemptHost {
   readonly #send: (message: FromThread) => void
   readonly #ports: Pick<AttemptHost, 'yieldNow' | 'after' | 'now'>
+  readonly #ids: JobIds
   readonly #calls = new Map<number, Call>()
   #lastCall = 0
 
-  constructor(send: (message: FromThread) => void, ports: Pick<AttemptHost, 'yieldNow' | 'after' | 'now'>) {
+  constructor(
+    send: (message: FromThread) => void,
+    ids: JobIds,
+    ports: Pick<AttemptHost, 'yieldNow' | 'after' | 'now'>,
+  ) {
     this.#send = send
+    this.#ids = ids
     this.#ports = ports
+  }
+
+  idOf(seq: number, cell: number): string {
+    return this.#ids.of(seq, cell)
   }
 
   now(): number {

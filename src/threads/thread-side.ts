@@ -1,12 +1,14 @@
 /** The thread's half of protocol.ts. */
 import os from 'node:os'
-import type { MessagePort } from 'node:worker_threads'
+import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads'
 import { after, monotonicMs } from '../clock.js'
+import { JobIds } from '../job/job-ids.js'
 import { serializeError } from '../job/serialized-error.js'
 import type { Lane } from '../job/snapshot.js'
 import { markThread, registeredTasks } from '../task/registry.js'
-import { importTaskModules } from './loader.js'
+import { importTaskModules, type TaskModule } from './loader.js'
 import type { LoaderHint } from './loader-hint.js'
+import { hasTeardown, setUp, tearDown } from './module-hooks.js'
 import type { FromThread, ToThread } from './protocol.js'
 import { SharedRunner } from './shared-runner.js'
 import { SoloRunner, type RunnerPort } from './solo-runner.js'
@@ -21,59 +23,86 @@ export interface ThreadData {
   readonly port: MessagePort
   /** See claims.ts. */
   readonly shared: Int32Array
+  /** See job-ids.ts. */
+  readonly idKey: Uint8Array
   /** Niceness on Linux; 0 leaves it as it is. */
   readonly nice: number
 }
 
-/** Imports the task modules and serves the scheduler until the thread is stopped. */
+/** Imports the task modules, runs their `setup()`, and serves the scheduler until the thread is stopped. */
 export async function startThreadSide(data: ThreadData): Promise<void> {
   const send = (message: FromThread): void => data.port.postMessage(message)
   markThread()
   lowerPriority(data.nice)
   data.port.ref()
+  let modules: readonly TaskModule[]
   try {
-    await importTaskModules(data.modules, data.loader)
+    ;({ modules } = await importTaskModules(data.modules, data.loader))
+    await setUp(modules)
   } catch (error) {
     send({ kind: 'start-failed', error: serializeError(error) })
     return
   }
-  serve(data, send)
-  send({ kind: 'ready', tasks: [...registeredTasks().keys()] })
+  serve(data, modules, send)
+  const tasks = [...registeredTasks().keys()]
+  send({ kind: 'ready', tasks, ...(hasTeardown(modules) ? { hasTeardown: true } : undefined) })
 }
 
-function serve(data: ThreadData, send: (message: FromThread) => void): void {
+function serve(data: ThreadData, modules: readonly TaskModule[], send: (message: FromThread) => void): void {
   // What is finished is told first, so that the scheduler never hears of a job it believes to be waiting.
   const tell = (message: FromThread): void => {
     runner.report()
     send(message)
   }
-  const host = new ThreadHost(tell, {
+  const host = new ThreadHost(tell, new JobIds(data.idKey), {
     yieldNow: () => new Promise((resolve) => setImmediate(resolve)),
     after,
     now: monotonicMs,
   })
-  const port: RunnerPort = {
-    send,
-    now: monotonicMs,
-    definitionOf: (task) => registeredTasks().get(task),
-    host,
-  }
-  const runner: SoloRunner | SharedRunner =
-    data.lane === 'cpu' ? new SoloRunner(port, data.shared) : new SharedRunner(port)
-  process.on('exit', () => runner.report())
-  data.port.on('message', (message: ToThread) => {
+  const read = (message: ToThread): void => {
     switch (message.kind) {
       case 'run':
         return runner.receive(message)
       case 'abort':
         host.heartbeat(message.token) // shows that this loop still answers
         return runner.abort(message.token, message.code, message.message)
+      case 'ping':
+        return tell({ kind: 'pong', memoryBytes: ownMemoryBytes() })
       case 'deferred':
         return host.answer(message)
       case 'close':
-        return process.exit(0)
+        return void tearDown(modules).then(() => process.exit(0))
+    }
+  }
+  const port: RunnerPort = {
+    send,
+    now: monotonicMs,
+    definitionOf: (task) => registeredTasks().get(task),
+    host,
+    readWaiting: () => readAll(data.port, read),
+  }
+  const runner: SoloRunner | SharedRunner =
+    data.lane === 'cpu' ? new SoloRunner(port, data.shared) : new SharedRunner(port)
+  // Runs in the context of whatever ends the thread: process.exit, an error or a rejection that nobody caught.
+  process.on('exit', () => {
+    runner.report()
+    if (runner instanceof SharedRunner && runner.current !== undefined) {
+      send({ kind: 'culprit', token: runner.current.token })
     }
   })
+  data.port.on('message', read)
+}
+
+function readAll(port: MessagePort, read: (message: ToThread) => void): void {
+  for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
+    read(next.message as ToThread) // the other end is this package's scheduler
+  }
+}
+
+/** Process-wide figures are left out: `rss` is that of all threads together. */
+function ownMemoryBytes(): number {
+  const { heapTotal, external } = process.memoryUsage()
+  return heapTotal + external
 }
 
 /** On Linux a thread can lower its own priority; elsewhere this would touch the whole process. */

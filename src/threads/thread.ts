@@ -20,7 +20,12 @@ export interface ThreadSettings {
 }
 
 /** Starts a thread. It is not usable before it has said `ready`. */
-export function startThread(lane: Lane, settings: ThreadSettings, listener: ThreadListener): ThreadPort {
+export function startThread(
+  lane: Lane,
+  idKey: Uint8Array,
+  settings: ThreadSettings,
+  listener: ThreadListener,
+): ThreadPort {
   const { port1, port2 } = new MessageChannel()
   const shared = new Int32Array(new SharedArrayBuffer(sharedCells * Int32Array.BYTES_PER_ELEMENT))
   const data: ThreadData = {
@@ -29,6 +34,7 @@ export function startThread(lane: Lane, settings: ThreadSettings, listener: Thre
     loader: detectLoader(loaderEnv(settings.execArgv)),
     port: port2,
     shared,
+    idKey,
     nice: settings.nice,
   }
   const worker = new Worker(settings.entry ?? new URL('./thread-entry.js', import.meta.url), {

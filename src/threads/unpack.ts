@@ -5,28 +5,30 @@ import { serializeError } from '../job/serialized-error.js'
 import type { TaskDefinition } from '../task/define-task.js'
 import { Attempt, type AttemptHost } from './attempt.js'
 import { execute } from './execute.js'
-import { idSeparator, type Ending, type RunExtra, type RunMessage } from './protocol.js'
+import type { Ending, RunExtra, RunMessage } from './protocol.js'
 
 /** A batch whose payloads are parsed; jobs are made one by one, when they are taken. */
 export class OpenBatch {
   readonly run: RunMessage
-  readonly #ids: readonly string[]
   readonly #payloads: readonly unknown[]
   readonly #extras: ReadonlyMap<number, RunExtra>
 
   constructor(run: RunMessage) {
     this.run = run
-    this.#ids = run.ids.split(idSeparator)
     this.#payloads = JSON.parse(`[${run.payloads}]`) as unknown[] // written by the scheduler: always an array
     this.#extras = new Map(run.extras?.map((extra) => [extra.at, extra]))
   }
 
   get size(): number {
-    return this.#ids.length
+    return this.run.seqs.length
   }
 
   tokenAt(index: number): number {
     return this.run.tokens?.[index] ?? this.run.first + index
+  }
+
+  cellAt(index: number): number {
+    return this.run.cells[index] ?? 0
   }
 
   /** The context of the job at `index`. */
@@ -36,7 +38,9 @@ export class OpenBatch {
     return new Attempt(
       host,
       this.tokenAt(index),
-      this.#ids[index] ?? '',
+      this.run.seqs[index] ?? 0,
+      this.cellAt(index),
+      extra?.id,
       name,
       extra?.attempt ?? 1,
       extra?.maxAttempts ?? maxAttempts,

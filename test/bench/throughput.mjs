@@ -5,7 +5,7 @@
 import { mainThreadCpuNs } from './main-thread-cpu.mjs'
 import { loadContender } from './not-available.mjs'
 
-const warmUpMs = 200
+const warmUpMs = 800
 const measuredMs = 900
 
 const contenders = ['sidework', 'piscina', 'piscina-tuned', 'tinypool', 'raw']

@@ -208,3 +208,81 @@ describe('forged, late and repeated messages', () => {
     expect(sim.scheduler.stats().completed).toBe(2)
   })
 })
+
+describe('a shared thread that says because of whom it exits', () => {
+  const io = { lane: 'io', attempts: 1 } as const
+
+  it('I26: charges the culprit alone; the others are not charged and share a thread again', () => {
+    const sim = makeSim()
+    const good = ['a', 'b', 'c'].map((name) => sim.scheduler.defer(sim.task(name, { takesMs: 20 }, io)))
+    const bad = sim.scheduler.defer(sim.task('bad', { takesMs: 5, crashes: { exitCode: 7 }, isBlamed: true }, io)) // prettier-ignore
+    sim.advance(30)
+    expect(bad.snapshot()).toMatchObject({ state: 'failed', error: { code: 'ERR_SIDEWORK_THREAD_EXITED' } })
+    expect(good.map((job) => [job.state, job.snapshot().attempt])).toEqual(good.map(() => ['completed', 1]))
+    expect(sim.began.slice(4).map(({ at }) => at)).toEqual([5, 5, 5])
+  })
+
+  it('charges nobody when the culprit has ended and only left a timer behind', () => {
+    const sim = makeSim()
+    sim.scheduler.defer(sim.task('leaves a timer', {}, io))
+    const good = sim.scheduler.defer(sim.task('good', { takesMs: 20 }, io))
+    sim.advance(5)
+    sim.thread(1).say({ kind: 'culprit', token: 32 })
+    sim.thread(1).crash()
+    sim.advance(100)
+    expect(good.snapshot()).toMatchObject({ state: 'completed', attempt: 1 })
+    expect(sim.watch.names(good.id)).toContain('interrupted')
+  })
+
+  it('a job runs alone only until there is a verdict on it', () => {
+    const sim = makeSim()
+    const flaky = sim.task(
+      'flaky',
+      ({ attempt }) => (attempt === 1 ? { ends: { kind: 'threw', permanent: false, error: { name: 'E', message: 'no' } }, takesMs: 20 } : { takesMs: 20 }),
+      { lane: 'io', backoff: fixed },
+    ) // prettier-ignore
+    const jobs = [1, 2, 3].map(() => sim.scheduler.defer(flaky))
+    sim.advance(5)
+    sim.thread(1).crash()
+    sim.advance(1000)
+    expect(jobs.every(({ state }) => state === 'completed')).toBe(true)
+    // Alone at 5, 25 and 45; each retried 10 ms after its end, the second and third side by side with others.
+    const retries = sim.began.slice(6).map(({ at }) => at)
+    expect(sim.began.slice(3, 6).map(({ at }) => at)).toEqual([5, 25, 45])
+    expect(Math.max(...retries)).toBeLessThanOrEqual(75)
+  })
+})
+
+describe('a handler that spins on a shared thread', () => {
+  it('I26: does not make its neighbours late: all run alone next, and it alone times out', () => {
+    const sim = makeSim()
+    const io = { lane: 'io', attempts: 1, killAfter: 100 } as const
+    const waits = sim.task('waits', { takesMs: 50 }, { ...io, timeout: 200 })
+    const early = sim.scheduler.defer(waits)
+    sim.advance(10)
+    const spinning = sim.task('spins', { takesMs: Infinity, spins: true }, { ...io, timeout: 1000 })
+    const bad = sim.scheduler.defer(spinning)
+    // Its messages do not come while the loop does not turn.
+    sim.thread(1).freeze()
+    sim.advance(250)
+    expect(early.state).toBe('running')
+    sim.advance(3000)
+    expect(early.snapshot()).toMatchObject({ state: 'completed', attempt: 1 })
+    expect(bad.snapshot()).toMatchObject({ state: 'failed', error: { code: 'ERR_SIDEWORK_TIMEOUT' } })
+  })
+})
+
+describe('a job of a shared lane that was cancelled while the loop of its thread was busy', () => {
+  it('does not begin', () => {
+    const sim = makeSim()
+    sim.scheduler.defer(sim.task('busy', { takesMs: 100, spins: true }, { lane: 'io' }))
+    sim.advance(1)
+    const job = sim.scheduler.defer(sim.task('t', {}, { lane: 'io' }))
+    sim.advance(1)
+    job.cancel()
+    sim.advance(200)
+    expect(job.state).toBe('cancelled')
+    expect(sim.order).toEqual(['busy'])
+    expect(sim.scheduler.stats().lanes.io.outstanding).toBe(0)
+  })
+})

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { idSeparator, type RunMessage } from '../../src/threads/protocol.js'
+import type { RunMessage } from '../../src/threads/protocol.js'
 import type { Run } from '../simulation/script.js'
 import { makeSim, type Sim } from '../simulation/sim.js'
 
@@ -22,7 +22,7 @@ function warmSim(scheduler: object = {}): Sim {
 const batchesOf = (sim: Sim): number[] =>
   sim.threads[0]?.inbox
     .filter((message): message is RunMessage => message.kind === 'run')
-    .map(({ ids }) => ids.split(idSeparator).length) ?? []
+    .map(({ seqs }) => seqs.length) ?? []
 
 describe('prefetch', () => {
   it('hands short jobs over many at a time, long ones one by one', () => {

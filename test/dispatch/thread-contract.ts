@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Lane } from '../../src/job/snapshot.js'
 import { Claims } from '../../src/threads/claims.js'
-import { idSeparator, type Ending, type FromThread, type RunMessage } from '../../src/threads/protocol.js'
+import type { Ending, FromThread, RunMessage } from '../../src/threads/protocol.js'
 import type { ThreadExit, ThreadListener, ThreadPort } from '../../src/world.js'
 
 /** How the threads under test are started. */
@@ -41,7 +41,8 @@ class Contact implements ThreadListener {
     const tokens = jobs.map((_, index) => first + index)
     const message: RunMessage = {
       kind: 'run', first, generation: this.claims?.generation ?? 0, tasks: names.map((name) => [name, 5]),
-      which: jobs.map(([task]) => names.indexOf(task)), ids: tokens.map((token) => `id-${token}`).join(idSeparator),
+      which: jobs.map(([task]) => names.indexOf(task)), seqs: tokens, cells: tokens,
+      extras: tokens.map((token, at) => ({ at, id: `id-${token}`, attempt: 1, maxAttempts: 5 })),
       payloads: JSON.stringify(jobs.map(([, payload]) => payload ?? null)).slice(1, -1),
       ...(this.claims === undefined ? { tokens } : undefined),
     } // prettier-ignore
@@ -194,6 +195,14 @@ export function threadContract(name: string, makeRig: () => ThreadRig): void {
       expect([...contact.endings().entries()]).toEqual([[1, '"a"'], [2, null]]) // prettier-ignore
     })
 
+    it('answers a ping while a handler waits', async () => {
+      const contact = await open(lane)
+      contact.run(1, [`${lane}-waits`])
+      contact.port.post({ kind: 'ping' })
+      await contact.until(() => contact.kinds('pong').length === 1)
+      await finish(contact)
+    })
+
     it('delivers at drain() what it has posted', async () => {
       const contact = await open(lane)
       contact.run(1, [`${lane}-nothing`])
@@ -202,6 +211,20 @@ export function threadContract(name: string, makeRig: () => ThreadRig): void {
         contact.port.drain()
         return ++drained > 0 && contact.endings().size === 1
       })
+      await finish(contact)
+    })
+  })
+
+  describe(`${name}: a thread of the lane io`, () => {
+    it('does not begin what was aborted before it came to it', async () => {
+      const contact = await open('io')
+      contact.run(1, ['io-waits'])
+      await contact.until(() => contact.kinds('progress').length === 1)
+      contact.run(2, ['io-value', 'first'], ['io-progress'])
+      contact.port.post({ kind: 'abort', token: 3, code: 'ERR_SIDEWORK_CANCELLED', message: '' })
+      await contact.until(() => contact.endings().size === 2)
+      expect(contact.endings().get(3)).toEqual({ kind: 'interrupted' })
+      expect(contact.kinds('progress')).toHaveLength(1)
       await finish(contact)
     })
   })

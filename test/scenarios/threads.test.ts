@@ -115,6 +115,62 @@ describe('a real thread', () => {
   })
 })
 
+describe('a real shared thread', () => {
+  it.each(['exit', 'exit-later', 'timer', 'rejection'])(
+    'B4, B8: that ends because of one of its jobs (%s) charges that one alone',
+    async (crash) => {
+      const scheduler = withThreads()
+      await scheduler.ready()
+      const interrupted: string[] = []
+      scheduler.on('interrupted', ({ id }) => void interrupted.push(id))
+      const before = [1, 2].map(() => scheduler.defer('io-sleeps', 100))
+      const bad = scheduler.defer(`io-${crash}`)
+      const after = [1, 2].map(() => scheduler.defer('io-sleeps', 100))
+      expect(await end(bad)).toEqual(['ERR_SIDEWORK_FAILED', 'ERR_SIDEWORK_THREAD_EXITED'])
+      const good = [...before, ...after]
+      expect(await Promise.all(good.map(end))).toEqual(good.map(() => 'slept'))
+      expect(good.map((job) => job.snapshot().attempt)).toEqual([1, 1, 1, 1])
+      expect(interrupted.sort()).toEqual(good.map(({ id }) => id).sort())
+    },
+  )
+
+  it('B10: that spins makes nobody else late', async () => {
+    const scheduler = withThreads()
+    await scheduler.ready()
+    const good = [1, 2].map(() => scheduler.defer('io-sleeps', 100, { timeout: 300 }))
+    const bad = scheduler.defer('io-spins')
+    expect(await end(bad)).toEqual(['ERR_SIDEWORK_FAILED', 'ERR_SIDEWORK_TIMEOUT'])
+    expect(await Promise.all(good.map(end))).toEqual(['slept', 'slept'])
+    expect(good.map((job) => job.snapshot().attempt)).toEqual([1, 1])
+  })
+
+  it('B25: does not begin a job that was cancelled while its loop was busy', async () => {
+    const scheduler = withThreads()
+    await scheduler.ready()
+    const busy = scheduler.defer('io-blocks', 200)
+    await next(scheduler, 'started', ({ id }) => id === busy.id)
+    const job = scheduler.defer('io-counts', 1)
+    await next(scheduler, 'started', ({ id }) => id === job.id)
+    expect(job.cancel()).toBe(true)
+    await end(busy)
+    expect(await end(scheduler.defer('io-counts', 0))).toBe(0)
+  })
+})
+
+describe('visibilityTimeout on a real thread', () => {
+  it('ends a silent attempt and leaves a lively one alone, also while the main thread is blocked', async () => {
+    const scheduler = withThreads({ threads: { cpu: 2 } })
+    await scheduler.ready()
+    const silent = scheduler.defer('is-silent')
+    expect(await end(silent)).toEqual(['ERR_SIDEWORK_FAILED', 'ERR_SIDEWORK_VISIBILITY_TIMEOUT'])
+    const lively = scheduler.defer('beats')
+    await next(scheduler, 'started', ({ id }) => id === lively.id)
+    for (const until = performance.now() + 400; performance.now() < until;);
+    expect(await end(lively)).toBeUndefined()
+    expect(lively.snapshot().attempt).toBe(1)
+  })
+})
+
 describe('under load', () => {
   it('10,000 jobs in one burst all run, and the event loop stays free', async () => {
     const scheduler = withThreads({ threads: { cpu: 2 } })

@@ -7,7 +7,6 @@ import { addBusy, take } from '../../src/threads/claims.js'
 import { decodePayload } from '../../src/job/payload.js'
 import type { Lane } from '../../src/job/snapshot.js'
 import {
-  idSeparator,
   type AbortMessage,
   type Ending,
   type FromThread,
@@ -52,6 +51,8 @@ export class FakeThread implements ThreadPort {
   readonly #listener: ThreadListener
   readonly #script: ThreadScript
   readonly #live = new Map<number, Live>()
+  /** Tokens that were aborted before they began, or after they ended. */
+  readonly #abortedEarly = new Set<number>()
   #outbox: FromThread[] = []
   #unread: ToThread[] = []
   #batches: OpenBatch[] = []
@@ -88,7 +89,13 @@ export class FakeThread implements ThreadPort {
     const unread = this.#unread.flatMap((one) => (one.kind === 'run' ? [{ message: one, index: 0 }] : []))
     return [...this.#batches, ...unread]
       .filter(({ message }) => isCurrent(this.#cells, message.generation))
-      .flatMap(({ message, index }) => idsOf(message).slice(index))
+      .flatMap(({ message, index }) => this.idsOf(message).slice(index))
+  }
+
+  /** The ids of a batch. */
+  idsOf({ seqs, cells, extras }: RunMessage): string[] {
+    const own = new Map(extras?.map(({ at, id }) => [at, id]))
+    return seqs.map((seq, at) => own.get(at) ?? this.#ports.world.ids.of(seq, cells[at] ?? 0))
   }
 
   /** It was stopped or crashed, and the scheduler may not know yet. */
@@ -125,16 +132,22 @@ export class FakeThread implements ThreadPort {
     })
   }
 
+  /** Its loop stops turning: nothing goes on there, nothing is read. */
+  freeze(): void {
+    this.#isSpinning = true
+    for (const live of this.#live.values()) for (const callOff of live.callOff) callOff()
+  }
+
   /** Dies of itself. */
   crash(exit: Partial<ThreadExit> = {}): void {
     if (this.#state === 'alive') this.#exit({ exitCode: 1, ...exit }, 0)
   }
 
   #open(): void {
-    const { startFails, exitsAtStart, tasks = [] } = this.#script
+    const { startFails, exitsAtStart, tasks = [], tearsDownInMs } = this.#script
     if (startFails !== undefined) this.say({ kind: 'start-failed', error: startFails })
     else if (exitsAtStart !== undefined) this.crash({ exitCode: exitsAtStart })
-    else this.say({ kind: 'ready', tasks })
+    else this.say({ kind: 'ready', tasks, ...(tearsDownInMs === undefined ? {} : { hasTeardown: true }) })
   }
 
   #plan(delayMs: number, task: () => void): () => void {
@@ -161,10 +174,12 @@ export class FakeThread implements ThreadPort {
         this.#report()
         this.say({ kind: 'heartbeat', token: message.token })
         return this.#abort(message)
+      case 'ping':
+        return this.#tell({ kind: 'pong', memoryBytes: this.#script.memoryBytes ?? 0 })
       case 'deferred':
         return
       case 'close':
-        return this.crash({ exitCode: 0 })
+        return void this.#plan(this.#script.tearsDownInMs ?? 0, () => this.crash({ exitCode: 0 }))
     }
   }
 
@@ -175,7 +190,15 @@ export class FakeThread implements ThreadPort {
         this.#reportedAt = this.#now
         this.#startNext()
       }
-    } else idsOf(message).forEach((_, index) => this.#begin(message, index))
+    } else message.seqs.forEach((_, index) => this.#beginUnlessAborted(message, index))
+  }
+
+  #beginUnlessAborted(message: RunMessage, index: number): void {
+    const token = message.tokens?.[index] ?? message.first + index
+    const isAborted = this.#unread.some((next) => next.kind === 'abort' && next.token === token)
+    if (!isAborted && !this.#abortedEarly.has(token)) return this.#begin(message, index)
+    this.#unsent.push({ token, ending: { kind: 'interrupted' } })
+    this.#reportSoon()
   }
 
   /** Solo: takes jobs one after another until one takes time. */
@@ -183,7 +206,7 @@ export class FakeThread implements ThreadPort {
     for (let batch = this.#batches[0]; batch !== undefined; batch = this.#batches[0]) {
       if (this.#state !== 'alive' || this.#live.size > 0) return
       const { message, index } = batch
-      const isOver = index >= idsOf(message).length
+      const isOver = index >= message.seqs.length
       if (isOver || !take(this.#cells, message.generation, message.first + index)) {
         this.#batches.shift()
         this.#report()
@@ -213,12 +236,16 @@ export class FakeThread implements ThreadPort {
   }
 
   #finish({ run, behaviour }: Live, ending: Ending = behaviour.ends ?? null): void {
-    if (behaviour.crashes !== undefined) return this.crash(behaviour.crashes)
+    if (behaviour.crashes !== undefined) {
+      if (behaviour.isBlamed === true) this.#tell({ kind: 'culprit', token: run.token })
+      return this.crash(behaviour.crashes)
+    }
     this.#end(run, ending)
   }
 
   #abort({ token, code, message }: AbortMessage): void {
     const live = this.#live.get(token)
+    if (live === undefined) this.#abortedEarly.add(token)
     if (live === undefined || live.isAborted || live.behaviour.ignoresAbort === true) return
     live.isAborted = true
     for (const callOff of live.callOff) callOff()
@@ -305,7 +332,7 @@ function readRun(message: RunMessage, index: number, thread: FakeThread): Run {
   return {
     thread,
     token: message.tokens?.[index] ?? message.first + index,
-    id: idsOf(message)[index] ?? '',
+    id: thread.idsOf(message)[index] ?? '',
     task,
     payload: extra?.isVoid === true ? undefined : payload,
     attempt: extra?.attempt ?? 1,
@@ -316,9 +343,4 @@ function readRun(message: RunMessage, index: number, thread: FakeThread): Run {
 /** Whether jobs of this generation of claims may still be taken; see threads/claims.ts for the word. */
 function isCurrent(shared: Int32Array, generation: number): boolean {
   return ((shared[0] ?? 0) >>> 20) % 2 ** 11 === generation % 2 ** 11
-}
-
-/** The ids of a batch. */
-function idsOf(message: RunMessage): readonly string[] {
-  return message.ids.split(idSeparator)
 }

@@ -1,7 +1,7 @@
 /** Holds the scheduler against the model: at every message, every event and every quiet moment (numbers as in the contract). */
 import type { EventName } from '../../src/events/event-types.js'
 import type { SerializedError } from '../../src/job/serialized-error.js'
-import { idSeparator, type FromThread, type RunMessage } from '../../src/threads/protocol.js'
+import type { FromThread, RunMessage } from '../../src/threads/protocol.js'
 import type { Stats } from '../../src/stats.js'
 import { isSettled, type Exec, type Model, type ModelJob, type ModelThread } from './model.js'
 import type { Run } from './script.js'
@@ -46,7 +46,7 @@ export class Judge {
     model.refresh()
     this.#noteRecalls()
     const given: Exec[] = []
-    for (const [index, id] of run.ids.split(idSeparator).entries()) {
+    for (const [index, id] of thread.fake.idsOf(run).entries()) {
       const token = run.tokens?.[index] ?? run.first + index
       const job = model.byId.get(id)
       if (job === undefined) return model.wrong('I2', `${id} was started and never accepted`)

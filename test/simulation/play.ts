@@ -763,6 +763,7 @@ export class Play {
     if (before.broken !== undefined) return
     this.model = this.#newModel()
     this.judge = new Judge(this.model)
+    this.world.changeIds()
     this.scheduler = this.#newScheduler()
     if (op.restore) this.#restore(before, report)
   }

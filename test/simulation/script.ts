@@ -23,6 +23,8 @@ export interface Behaviour {
   readonly ends?: Ending
   /** Instead of ending, the thread exits. */
   readonly crashes?: Partial<ThreadExit>
+  /** The thread can say that it exits because of this execution. */
+  readonly isBlamed?: boolean
   /** The thread's loop does not turn meanwhile: nothing it is told is read. */
   readonly spins?: boolean
   /** Otherwise an abort ends it at once. */
@@ -43,6 +45,10 @@ export interface ThreadScript {
   readonly throwsAtStart?: Error
   /** Ms from `terminate()` to its end. Default 0; Infinity for never. */
   readonly exitsInMs?: number
+  /** Its modules have a teardown that takes so long; Infinity for ever. Default: none. */
+  readonly tearsDownInMs?: number
+  /** What it says it holds. Default 0. */
+  readonly memoryBytes?: number
   /** Tasks its modules define. Default: all of the simulation. */
   readonly tasks?: readonly string[]
 }

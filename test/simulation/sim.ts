@@ -81,7 +81,7 @@ export class Sim {
         const nextTurn = (task: () => void) => this.world.nextTurn(task)
         const { definitionOf } = needs
         return new MainLane(
-          { definitionOf, soon, nextTurn, after, now: () => this.now },
+          { definitionOf, idKey: this.world.idKey, soon, nextTurn, after, now: () => this.now },
           settings.mainBudgetMs,
           listener,
         )

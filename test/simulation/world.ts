@@ -5,6 +5,7 @@
  *
  *      advance(ms) ─▶ [ soon queue empty ] ─▶ earliest happening ─▶ [ soon queue empty ] ─▶ … ─▶ now + ms
  */
+import { idKeyBytes, JobIds } from '../../src/job/job-ids.js'
 import type { Lane } from '../../src/job/snapshot.js'
 import type { Clock, ThreadListener, ThreadPort, World } from '../../src/world.js'
 
@@ -17,7 +18,6 @@ interface Happening {
 
 /** More happenings than this in one `advance` is a loop without end. */
 const mostHappenings = 2_000_000
-const idAlphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 
 export interface VirtualWorldOptions {
   seed?: number
@@ -43,6 +43,8 @@ export function seededRandom(seed: number): () => number {
 export class VirtualWorld implements World {
   readonly clock: Clock
   readonly random: () => number
+  idKey!: Uint8Array
+  ids!: JobIds
   readonly #chooses: () => number
   readonly #shuffles: boolean
   readonly #early: (() => number) | undefined
@@ -67,6 +69,7 @@ export class VirtualWorld implements World {
     this.#early = early
     this.#offset = wall
     this.random = seededRandom(seed)
+    this.changeIds()
     this.#chooses = seededRandom(seed ^ 0x5eed)
     this.#shuffles = shuffle
     this.clock = {
@@ -78,13 +81,11 @@ export class VirtualWorld implements World {
     }
   }
 
-  readonly randomId = (cell: number): string =>
-    [
-      ...Array.from({ length: 22 }, () => Math.floor(this.random() * 64)),
-      ...[18, 12, 6, 0].map((shift) => (cell >> shift) & 63),
-    ]
-      .map((digit) => idAlphabet.charAt(digit))
-      .join('')
+  /** Each scheduler has a key of its own: call before the next one is made in this world. */
+  changeIds(): void {
+    this.idKey = Uint8Array.from({ length: idKeyBytes }, () => Math.floor(this.random() * 256))
+    this.ids = new JobIds(this.idKey)
+  }
 
   armTimer(at: number | undefined, wake: () => void): void {
     if (at === undefined) this.#timer = undefined

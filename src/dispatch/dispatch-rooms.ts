@@ -1,0 +1,32 @@
+/** What the dispatcher works with, and whom it tells what is none of its business. */
+import type { Job } from '../job/job.js'
+import type { Journal } from '../job/journal.js'
+import type { EncodedPayload } from '../job/payload.js'
+import type { Lane } from '../job/snapshot.js'
+import type { Agenda } from '../queue/agenda.js'
+import type { Queue } from '../queue/queue.js'
+import type { Settler } from '../settle/settler.js'
+import type { DeferMessage, LogMessage } from '../threads/protocol.js'
+import type { World } from '../world.js'
+import type { LaneThread } from './lane-thread.js'
+
+/** What threads say that is none of the dispatcher's business. */
+export interface DispatchListener {
+  progress(job: Job, value: EncodedPayload): void
+  log(job: Job, message: LogMessage): void
+  defer(job: Job, message: DeferMessage, thread: LaneThread): void
+  pauseLimit(job: Job, name: string, delayMs: number): void
+  threadStarted(thread: LaneThread): void
+  threadExited(thread: LaneThread, reason: string, exitCode: number): void
+  startFailed(lane: Lane, error: unknown): void
+}
+
+/** The rooms and ports a dispatcher works with. */
+export interface DispatchRooms {
+  readonly world: World
+  readonly agenda: Agenda
+  readonly queue: Queue
+  readonly journal: Journal
+  readonly settler: Settler
+  readonly listener: DispatchListener
+}

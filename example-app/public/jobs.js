@@ -15,7 +15,7 @@ const badges = {
 }
 
 /**
- * @typedef {{ id: string, title: string, detail: string, answeredMs: number }} VisitJob
+ * @typedef {{ id: string, title: string, detail: string, answeredMs: number, link?: { url: string, text: string } }} VisitJob
  * @type {Map<string, VisitJob & { status: object, card: HTMLElement, onChange: (status: object) => void }>}
  */
 const jobs = new Map()
@@ -63,7 +63,7 @@ function draw(entry) {
   const name = element('div', 'job-title')
   name.append(element('strong', '', title), element('span', '', detail))
   head.append(name, element('span', 'badge', isSettled(status.state) ? status.state : badge))
-  card.replaceChildren(head, ...messageOf(status), ...progressOf(status), footOf(entry))
+  card.replaceChildren(head, ...messageOf(status), ...progressOf(status), ...linkOf(entry), footOf(entry))
   document.querySelector('#jobs-empty').hidden = true
   document.querySelector('#jobs-count').textContent = String(jobs.size)
 }
@@ -87,6 +87,14 @@ function progressOf({ state, progress }) {
   bar.value = ratio
   bar.setAttribute('aria-label', 'Progress')
   return [bar]
+}
+
+/** What a completed job has made. */
+function linkOf({ link, status }) {
+  if (link === undefined || status.state !== 'completed') return []
+  const anchor = element('a', 'job-link', link.text)
+  Object.assign(anchor, { href: link.url, target: '_blank' })
+  return [anchor]
 }
 
 function footOf(entry) {

@@ -207,10 +207,31 @@ function sizeItem(url, description, width) {
   return item
 }
 
+// Report
+
+$('#report-form').addEventListener('submit', async (event) => {
+  event.preventDefault()
+  const button = event.currentTarget.querySelector('button')
+  button.disabled = true
+  const { ok, body, ms } = await post('/reports', {})
+  button.disabled = false
+  if (!ok) return say($('#report-answer'), 'bad', messages(body))
+  say($('#report-answer'), 'good', `${body.message} (Answered in ${ms} ms.)`)
+  addJob({
+    id: body.job,
+    kind: 'report',
+    title: 'Report',
+    detail: 'all users',
+    answeredMs: ms,
+    link: { url: body.report, text: 'Open the PDF' },
+  })
+})
+
 // What a job's change means for the rest of the page
 
 function onChangeOf(job) {
   if (job.kind === 'photo') return photoTile(job)
+  if (job.kind === 'report') return undefined
   return ({ state }) => {
     if (isSettled(state)) refresh()
   }

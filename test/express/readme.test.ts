@@ -124,8 +124,10 @@ function pageEventSource(seen: (progress: unknown) => void) {
   }
 }
 
-it('every piece of code in the document is run here', () => {
-  expect([...fences.keys()].sort()).toEqual(['browser', 'idempotent', 'owner', 'server'])
+it('every piece of code in the document is run here, or in adapters.test.ts', () => {
+  const adapters = ['connect', 'fastify', 'hono', 'koa', 'use']
+  const here = ['browser', 'idempotent', 'owner', 'server']
+  expect([...fences.keys()].sort()).toEqual([...adapters, ...here].sort())
 })
 
 it('the server of the document answers 202, its page follows the job to its end, and a signal ends it', async () => {

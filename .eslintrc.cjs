@@ -20,7 +20,7 @@ const rooms = {
 const ground = ['errors.ts', 'options.ts', 'world.ts']
 
 /** Folders beside the core: they use the public Scheduler, and the core does without them. */
-const addOns = ['client', 'cron', 'dashboard', 'express', 'metrics', 'store', 'testing']
+const addOns = ['client', 'cron', 'dashboard', 'express', 'metrics', 'opentelemetry', 'store', 'testing']
 
 const zones = [
   ...Object.entries(rooms).map(([room, allowed]) => ({
@@ -56,10 +56,13 @@ const timeModules = [
   { name: 'node:timers/promises', importNames: ['setTimeout', 'setInterval', 'scheduler'], message: ports },
   { name: 'node:perf_hooks', importNames: ['performance'], message: ports },
 ]
-const addOnModules = ['express', 'prom-client'].map((name) => ({
+const addOnModules = ['express', 'prom-client', '@opentelemetry/api'].map((name) => ({
   name,
   message: 'The core never needs it; add-ons do.',
 }))
+
+/** Rooms of which the test kit is built. */
+const engineRooms = ['defer', 'events', 'job', 'main-lane', 'task', 'threads']
 
 /** By the words of the import, as no rule about paths tells `import type`, which leaves nothing in the output. */
 const roomValues = {
@@ -71,6 +74,19 @@ const roomValues = {
   allowTypeImports: true,
   message:
     'An add-on uses the public Scheduler: values from index, errors, options and clock; from elsewhere only types.',
+}
+
+/** The test kit is the engine in another world, so it builds with the engine's own parts. */
+const engineValues = {
+  group: ['..', '../..'].flatMap((src) => [
+    ...Object.keys(rooms)
+      .filter((room) => !engineRooms.includes(room))
+      .map((room) => `${src}/${room}/**`),
+    `${src}/rooms.js`,
+    `${src}/real-world.js`,
+  ]),
+  allowTypeImports: true,
+  message: `The add-on testing takes values from ${engineRooms.join(', ')} and the scheduler; from elsewhere only types.`,
 }
 
 module.exports = {
@@ -139,6 +155,15 @@ module.exports = {
       // In a browser there is no World; its timer is the only port it needs.
       files: ['src/client/**/*.ts'],
       rules: { 'no-restricted-globals': 'off' },
+    },
+    {
+      files: ['src/testing/**/*.ts'],
+      rules: {
+        '@typescript-eslint/no-restricted-imports': [
+          'error',
+          { paths: timeModules, patterns: [engineValues] },
+        ],
+      },
     },
     {
       files: ['src/clock.ts'],

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import express, { type Express, type Request, type Response } from 'express'
 import type { Scheduler } from 'sidework'
 import { idempotent, jobsRouter, sidework } from 'sidework/express'
+import { metrics } from 'sidework/metrics'
 import { answerErrors, fieldError, securityHeaders } from './answers.js'
 import type { Database } from './database.js'
 import type { MailServer } from './mail-server.js'
@@ -29,6 +30,7 @@ export function createApp(deps: Deps): Express {
   app.disable('x-powered-by')
   app.use(securityHeaders)
   app.get('/healthz', (_req, res) => res.json({ ok: true }))
+  app.get('/metrics', metrics(deps.scheduler))
   app.use('/jobs', jobsRouter(deps.scheduler))
   app.use(sidework(deps.scheduler), express.json({ limit: '16kb' }))
   signUpRoutes(app, deps)
@@ -59,6 +61,16 @@ function signUpRoutes(app: Express, { database }: Deps): void {
     }
     if (!database.addUser(user)) return res.status(409).json(taken)
     return acceptSignUp(req, res, database, user.id)
+  })
+
+  // However often the button is pressed, one mail: while a job of this user is there, it is that one (see tasks.ts).
+  app.post('/signup/again', (req, res) => {
+    const userId: unknown = (req.body as { userId?: unknown } | undefined)?.userId // JSON, so any of its values
+    if (typeof userId !== 'string' || database.recipient(userId) === undefined)
+      return res.status(404).json(fieldError('userId', 'This user is not known.'))
+    const job = req.defer(sendVerificationMail, { userId })
+    const { id, deduplicated } = job
+    return res.accepted(job, { message: 'Please check your email.', userId, job: id, deduplicated })
   })
 
   app.get('/verify/:code', (req, res) => {

@@ -1,9 +1,11 @@
 /**
  * Wires the parts and listens. Run it with `npm start`, or `tsx example-app/server.ts` after a build.
- * Environment: PORT, HOST, DATA_DIR, SMTP_PORT, PUBLIC_URL (settings.ts says what they mean).
+ * Environment: PORT, HOST, DATA_DIR, SMTP_PORT, MAX_QUEUED, PUBLIC_URL (settings.ts says what they mean).
  */
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
+import { pino } from 'pino'
+import pretty from 'pino-pretty'
 import { createScheduler } from 'sidework'
 import { closeOnSignal } from 'sidework/express'
 import { createApp } from './app.js'
@@ -12,10 +14,14 @@ import { keepLostJobs, restoreLostJobs } from './lost-jobs.js'
 import { MailServer } from './mail-server.js'
 import { readSettings } from './settings.js'
 
-const { dataDir, host, port, smtpPort } = readSettings()
+const { dataDir, host, maxQueued, port, smtpPort } = readSettings()
 const database = openDatabase(dataDir)
 const mailServer = new MailServer({ port: smtpPort, onMail: (mail) => database.keepMail(mail) })
-const scheduler = createScheduler({ tasks: new URL('./tasks.js', import.meta.url) })
+// In a terminal the log is for a person, elsewhere it is JSON for whatever collects it.
+const logger = process.stdout.isTTY
+  ? pino({ level: 'debug' }, pretty({ colorize: true, ignore: 'pid,hostname', sync: true }))
+  : pino()
+const scheduler = createScheduler({ tasks: new URL('./tasks.js', import.meta.url), maxQueued, logger })
 
 await mailServer.start()
 const server = createApp({ scheduler, database, mailServer, dataDir }).listen(port, host)

@@ -33,7 +33,13 @@ export const sendVerificationMail = defineTask(
     tools().database.markMailed(userId)
     log.info({ userId }, 'verification mail sent')
   },
-  { lane: 'io', attempts: 20, backoff: { type: 'exponential', delay: '1s', max: '5s' }, timeout: '15s' },
+  {
+    lane: 'io',
+    attempts: 20,
+    backoff: { type: 'exponential', delay: '1s', max: '5s' },
+    timeout: '15s',
+    dedupe: ({ userId }) => userId,
+  },
 )
 
 /** Makes the three sizes of a photo, the smallest first so that there is something to see soon. */

@@ -1,5 +1,6 @@
 /** The real clock, chance and timers: the only file that reads them. */
 import { randomBytes } from 'node:crypto'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Clock } from './world.js'
 
 /** Longest delay that setTimeout takes; more would fire at once. */
@@ -63,6 +64,30 @@ export class Alarm {
       Math.min(delayMs, longestTimerMs),
     )
     this.#timer.unref()
+  }
+}
+
+const loopSampleMs = 10
+
+/** How late the event loop is. Node samples it every 10 ms itself: no JavaScript runs and nothing is kept alive. */
+export class LoopDelay {
+  readonly #samples = monitorEventLoopDelay({ resolution: loopSampleMs })
+
+  constructor() {
+    this.#samples.enable()
+  }
+
+  /** Of the samples since the last reading; 0 when there were none. */
+  read(): { readonly meanMs: number; readonly maxMs: number } {
+    // What Node records is the time between two samples, in ns.
+    const late = (ns: number): number => Math.max(0, ns / 1e6 - loopSampleMs)
+    const { count, mean, max } = this.#samples
+    this.#samples.reset()
+    return count === 0 ? { meanMs: 0, maxMs: 0 } : { meanMs: late(mean), maxMs: late(max) }
+  }
+
+  stop(): void {
+    this.#samples.disable()
   }
 }
 

@@ -13,6 +13,8 @@ export type SideworkErrorCode = `ERR_SIDEWORK_${
   | 'TASK_DUPLICATE'
   | 'UNKNOWN_TASK'
   | 'UNKNOWN_LIMIT'
+  | 'CRON_EXPRESSION'
+  | 'UNKNOWN_SCHEDULE'
   | 'PAYLOAD'
   | 'PAYLOAD_TOO_LARGE'
   | 'SCHEMA_ASYNC'
@@ -33,7 +35,8 @@ export type SideworkErrorCode = `ERR_SIDEWORK_${
   | 'DEDUPLICATED'
   | 'PERMANENT'
   | 'RETRY_LATER'
-  | 'SNOOZE'}`
+  | 'SNOOZE'
+  | 'TEST'}`
 
 /** Base of all errors of this package. */
 export class SideworkError extends Error {
@@ -196,5 +199,13 @@ export class ThreadStartError extends SideworkError {
   override name = 'ThreadStartError'
   constructor(message: string, cause?: unknown) {
     super('ERR_SIDEWORK_THREAD_START', message, cause === undefined ? undefined : { cause })
+  }
+}
+
+/** The test kit cannot do what a test asks of it: an attempt that never ends, jobs left at the end of a strict test. */
+export class TestError extends SideworkError {
+  override name = 'TestError'
+  constructor(message: string) {
+    super('ERR_SIDEWORK_TEST', message)
   }
 }

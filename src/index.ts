@@ -15,14 +15,23 @@ export { createScheduler, type Scheduler } from './scheduler.js'
 export type { SchedulerOptions, ThreadOptions } from './scheduler-options.js'
 export type { CloseReport, DeferItem, InlineHandler, Job, JobFilter, Stats } from './scheduler.js'
 export type { LaneStats } from './stats.js'
+export { formatStats } from './format-stats.js'
 export type { DeferOptions } from './task/defer-options.js'
 export type { Duration, Priority } from './options.js'
 
 export { isSettled, type JobState, type SettledState, type UnsettledState } from './job/lifecycle.js'
-export type { AttemptError, JobSnapshot, Lane, Progress, RequestContext } from './job/snapshot.js'
+export type {
+  AttemptError,
+  JobSnapshot,
+  Lane,
+  Progress,
+  RequestContext,
+  ScheduleContext,
+} from './job/snapshot.js'
 export type { SerializedError } from './job/serialized-error.js'
 export type { StateCounts } from './job/task-record.js'
 export type { EventName, JobEvent, SchedulerEvents } from './events/event-types.js'
+export type { AttemptTrace, DeferTrace } from './task/trace-channels.js'
 
 export {
   ClosedError,

@@ -107,17 +107,25 @@ export class Operations {
     return true
   }
 
-  /** @returns how many */
+  /** All of them, or none. @returns how many @throws QueueFullError when there is no room for all */
   retryAll(task: unknown): number {
-    return this.#all(task, (job) => isSettled(job.state)).filter((job) => this.retry(job)).length
+    const { admission } = this.#rooms
+    const jobs = this.#all(task, (job) => this.#mayRevive(job))
+    admission.admit(
+      jobs.length,
+      jobs.reduce((sum, job) => sum + encodedSizeBytes(job.payload), 0),
+    )
+    return jobs.filter((job) => {
+      // There is room for all: each is counted again by itself, since one whose key another got meanwhile takes none.
+      admission.withdraw(job.payload)
+      return this.retry(job)
+    }).length
   }
 
   /** Begins a new generation; the job stands nowhere yet. @throws QueueFullError */
   revive(job: Job): boolean {
     const { admission, clock, dedupe, history, journal } = this.#rooms
-    if (!isSettled(job.state) || job.state === 'completed' || !history.has(job)) return false
-    const twin = dedupe.find(job, clock.now())
-    if (twin !== undefined) return false // another job stands for its key now
+    if (!this.#mayRevive(job)) return false
     admission.admit(1, encodedSizeBytes(job.payload))
     history.take(job)
     dedupe.claim(job)
@@ -178,6 +186,13 @@ export class Operations {
       if ((name === undefined || job.task.name === name) && matches(job)) found.push(job)
     }
     return found.sort((a, b) => a.seq - b.seq)
+  }
+
+  /** Whether it can begin a new generation: kept, ended otherwise than well, and no other job stands for its key. */
+  #mayRevive(job: Job): boolean {
+    const { clock, dedupe, history } = this.#rooms
+    if (!isSettled(job.state) || job.state === 'completed' || !history.has(job)) return false
+    return dedupe.find(job, clock.now()) === undefined
   }
 
   #isKept(job: Job): boolean {

@@ -29,6 +29,7 @@ export function realWorld({ settings, definitionOf }: WorldNeeds): World {
     random,
     idKey,
     soon,
+    startSoon: soon,
     nextTurn,
     armTimer: (at, wake) => alarm.arm(at, clock, wake),
     keepAlive: (active) => keepAlive.set(active),

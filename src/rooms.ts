@@ -4,10 +4,11 @@
  */
 import { Acceptance, Duplicate } from './defer/acceptance.js'
 import { DedupeIndex } from './defer/dedupe-index.js'
-import { Drafts } from './defer/draft.js'
+import type { AddOn, AddOnPort } from './add-on-port.js'
+import { Drafts, type PreparedJob } from './defer/draft.js'
 import { Admission } from './defer/admission.js'
 import { JobHandle, type Job } from './defer/job-handle.js'
-import { TaskBook } from './defer/task-book.js'
+import { inlineTaskName, TaskBook, taskNameOf } from './defer/task-book.js'
 import { Closing } from './closing.js'
 import { Dispatcher } from './dispatch/dispatcher.js'
 import { LaneRoom } from './dispatch/lane-room.js'
@@ -22,7 +23,7 @@ import { JobTable } from './job/job-table.js'
 import { Journal } from './job/journal.js'
 import { isSettled } from './job/lifecycle.js'
 import { serializeError, type SerializedError } from './job/serialized-error.js'
-import type { JobSnapshot, Lane, Progress } from './job/snapshot.js'
+import type { JobSnapshot, Lane, Progress, ScheduleContext } from './job/snapshot.js'
 import { takeSnapshot, type SnapshotForm, type SnapshotView } from './job/take-snapshot.js'
 import { payloadLimits, type PayloadLimits } from './job/payload-limits.js'
 import { decodePayload, toPlain } from './job/payload.js'
@@ -30,16 +31,22 @@ import { Operations } from './operations.js'
 import { Agenda } from './queue/agenda.js'
 import { LimitBook } from './queue/limit-book.js'
 import { Queue } from './queue/queue.js'
+import { otherRefusals } from './measurements.js'
+import { TimeHeap } from './queue/time-heap.js'
 import type { WorldNeeds } from './real-world.js'
 import type { Settings } from './scheduler-options.js'
 import { Settler } from './settle/settler.js'
 import type { TaskDefinition } from './task/define-task.js'
+import { withCarrier } from './task/trace-channels.js'
 import type { DeferMessage } from './threads/protocol.js'
 import type { LaneThread } from './dispatch/lane-thread.js'
 import type { World } from './world.js'
 
 /** Jobs that are due together are let go in slices of about this long, so that no turn is held. */
 const sliceMs = 2
+
+/** Called with the context of its attempt, as `defer` would call it. */
+type Closure = (context: never) => unknown
 
 /** Everything a scheduler consists of. Its public methods are in scheduler.ts. */
 export class Rooms {
@@ -65,8 +72,11 @@ export class Rooms {
   readonly operations: Operations
   readonly #view: SnapshotView
   isKeptAlive = false
-  /** Calls of `ready()` and `close()` under way. */
+  /** Calls of `ready()` and `close()` under way, and add-ons with something to do. */
   waits = 0
+  /** Defers that were refused, by code. */
+  readonly refusals = new Map<string, number>()
+  readonly #addOns: AddOn[] = []
   /** How late the one timer last fired. */
   eventLoopDelayMs = 0
   #willCheckRest = false
@@ -81,7 +91,10 @@ export class Rooms {
     this.world = makeWorld({ settings, definitionOf: (task, cell) => this.#definitionOf(task, cell) })
     const world = this.world
     const idOf = (job: JobRecord): string => this.table.idOf(job)
-    this.log = new LogBook(settings.logger, idOf)
+    this.log = new LogBook(settings.logger, idOf, {
+      now: () => world.clock.now(),
+      later: (delayMs, run) => this.agenda.alarm(world.clock.now() + delayMs, run),
+    })
     this.emitter = new Emitter(world, (event, error) => this.log.listenerThrew(event, error))
     this.announce = new Announcements(this.emitter, world.clock, this.log, idOf)
     this.table = new JobTable(new JobIds(world.idKey))
@@ -138,7 +151,7 @@ export class Rooms {
       nextSeq: () => this.drafts.nextSeq(),
       reclaim: (job) => this.operations.reclaim(job),
       cancelHeld: (job, error) => this.operations.cancelWith(job, error),
-      deduplicated: (job) => this.announce.deduplicated(job),
+      deduplicated: (job) => this.journal.deduplicate(job),
       expire: (job, now) => this.#expire(job, now),
       abort: (job, reason) =>
         this.operations.cancel(job, reason instanceof Error ? serializeError(reason).message : undefined),
@@ -231,7 +244,71 @@ export class Rooms {
     this.keepAlive()
   }
 
-  /** The process stays alive exactly while a job is unsettled, or `ready()` or `close()` is under way. */
+  /** What an add-on works with. @throws ClosedError */
+  attach(addOn: AddOn): AddOnPort {
+    if (this.closing !== undefined) throw new ClosedError()
+    this.#addOns.push(addOn)
+    const { clock, random } = this.world
+    const isClosing = (): boolean => this.closing !== undefined
+    let isHeld = false
+    return {
+      clock,
+      random,
+      soon: (task) => this.world.soon(task),
+      nextTurn: (task) => this.world.nextTurn(task),
+      logger: this.log.logger,
+      events: this.emitter,
+      get isClosing() {
+        return isClosing()
+      },
+      alarm: (at, run) => this.agenda.alarm(at, run),
+      timeHeap: () => new TimeHeap(),
+      keepAlive: (active) => {
+        if (active === isHeld) return
+        isHeld = active
+        this.waits += active ? 1 : -1
+        this.keepAlive()
+      },
+      prepare: (task, payload, options) => this.#prepare(task, payload, options),
+      deferPrepared: (prepared, schedule, settled) => this.#deferPrepared(prepared, schedule, settled),
+    }
+  }
+
+  /** Add-ons defer nothing more: the first step of closing. */
+  stopAddOns(): void {
+    for (const addOn of this.#addOns.splice(0)) addOn.stop()
+  }
+
+  #prepare(task: unknown, payload: unknown, options: unknown): PreparedJob {
+    if (typeof task === 'function') {
+      this.drafts.draftInline(this.book.inline, task as Closure, options, undefined)
+      return { task, payload: undefined, options }
+    }
+    const draft = this.drafts.draft(this.book.find(task), payload, options, undefined)
+    return { task, payload: draft.payload, options }
+  }
+
+  #deferPrepared(prepared: PreparedJob, schedule: ScheduleContext, settled: () => void): Job {
+    const { task, payload, options } = prepared
+    try {
+      if (this.closing !== undefined) throw new ClosedError()
+      const draft =
+        typeof task === 'function'
+          ? this.drafts.draftInline(this.book.inline, task as Closure, options, undefined)
+          : this.drafts.draftAgain(this.book.find(task), payload, options)
+      draft.more().schedule = schedule
+      const accepted = this.acceptance.accept(draft)
+      const job = accepted instanceof Duplicate ? accepted.of : accepted
+      if (isSettled(job.state)) settled()
+      else (job.more().waiters ??= []).push({ settled })
+      if (!this.isKeptAlive) this.keepAlive()
+      return this.handle(accepted)
+    } catch (error) {
+      throw this.refused(typeof task === 'function' ? inlineTaskName : task, error)
+    }
+  }
+
+  /** The process stays alive exactly while a job is unsettled, or somebody of `waits` is there. */
   keepAlive(): void {
     const isNeeded = this.journal.unsettled > 0 || this.waits > 0
     if (isNeeded === this.isKeptAlive) return
@@ -241,11 +318,11 @@ export class Rooms {
 
   /** Tells that a defer was refused, and hands the error back. */
   refused(task: unknown, error: unknown): unknown {
+    const code = error instanceof SideworkError ? error.code : otherRefusals
+    this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1)
+    if (code === 'ERR_SIDEWORK_QUEUE_FULL') this.log.queueFull(taskNameOf(task))
     if (this.emitter.wants.refused && error instanceof SideworkError) {
-      const name: unknown =
-        typeof task === 'object' && task !== null ? (task as { name?: unknown }).name : task
-      const shown = typeof name === 'string' ? name.slice(0, 128) : typeof task
-      this.emitter.emit('refused', { task: shown, code: error.code, at: this.world.clock.wall() })
+      this.emitter.emit('refused', { task: taskNameOf(task), code: error.code, at: this.world.clock.wall() })
     }
     return error
   }
@@ -312,7 +389,7 @@ export class Rooms {
       if (this.closing?.acceptsChildren === false) throw new ClosedError()
       const record = this.book.find(message.task)
       // Its own schema, keys and limits apply as to any other job, so the value is looked at once more.
-      const request = parent.details?.request
+      const request = withCarrier(parent.details?.request, message.carrier)
       const draft = this.drafts.draft(record, decodePayload(message.payload), message.options, request)
       const runIn = parent.details?.runIn
       if (runIn !== undefined && record.policy.lane === 'main') draft.more().runIn = runIn

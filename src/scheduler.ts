@@ -7,12 +7,15 @@
  */
 import { captureContext } from './async-context.js'
 import { type Job } from './defer/job-handle.js'
+import type { AddOn, AddOnPort } from './add-on-port.js'
 import { Closing } from './closing.js'
 import { ClosedError, OptionError } from './errors.js'
 import type { EventName, SchedulerEvents } from './events/event-types.js'
+import { bucketBoundsMs } from './job/duration-tally.js'
 import type { Job as JobRecord } from './job/job.js'
 import { isSettled, type JobState } from './job/lifecycle.js'
 import type { JobSnapshot, RequestContext } from './job/snapshot.js'
+import type { Measurements } from './measurements.js'
 import { type JobFilter } from './operations.js'
 import {
   durationMs,
@@ -25,7 +28,7 @@ import {
   type Priority,
 } from './options.js'
 import { realWorld, type WorldNeeds } from './real-world.js'
-import { inlineTaskName } from './defer/task-book.js'
+import { inlineTaskName, taskNameOf } from './defer/task-book.js'
 import { restoreJob } from './defer/restore.js'
 import { Rooms } from './rooms.js'
 import { readSettings, type SchedulerOptions, type Settings } from './scheduler-options.js'
@@ -33,6 +36,7 @@ import { takeStats, type Stats } from './stats.js'
 import type { TaskContext } from './task/context.js'
 import type { DeferOptions } from './task/defer-options.js'
 import type { Task } from './task/define-task.js'
+import { deferChannel, traceDefer, traceDeferMany } from './task/trace-channels.js'
 import { isSchedulerThread } from './task/registry.js'
 import { whenReady } from './ready.js'
 import type { World } from './world.js'
@@ -128,23 +132,35 @@ export class Scheduler {
     if (this.#rooms.closing !== undefined) throw this.#rooms.refused(undefined, new ClosedError())
     if (!Array.isArray(items))
       throw new OptionError(`deferMany got ${show(items)}. Give an array of { task, payload, options }.`)
-    const drafts = items.map((item: unknown) => {
-      const own = ownOptions('An item of deferMany', item, itemNames)
-      return this.#rooms.drafts.draft(
-        this.#rooms.book.find(own['task']),
-        own['payload'],
-        own['options'],
-        undefined,
-      )
-    })
-    const accepted = this.#rooms.acceptance.acceptAll(drafts)
-    this.#rooms.keepAlive()
-    return accepted.map((one) => this.#rooms.handle(one))
+    if (!deferChannel.hasSubscribers) return this.#acceptMany(items, undefined)
+    const names = items.map((item: unknown) => taskNameOf((item as Partial<DeferItem> | null)?.task))
+    return traceDeferMany(names, (carried) => this.#acceptMany(items, carried))
+  }
+
+  #acceptMany(items: readonly unknown[], request: RequestContext | undefined): Job[] {
+    let task: unknown
+    try {
+      const drafts = items.map((item) => {
+        const own = ownOptions('An item of deferMany', item, itemNames)
+        task = own['task']
+        return this.#rooms.drafts.draft(this.#rooms.book.find(task), own['payload'], own['options'], request)
+      })
+      const accepted = this.#rooms.acceptance.acceptAll(drafts)
+      this.#rooms.keepAlive()
+      return accepted.map((one) => this.#rooms.handle(one))
+    } catch (error) {
+      throw this.#rooms.refused(task, error)
+    }
   }
 
   /** @internal A job that waits for its response: see `releaseHeld` and `discardHeld`. */
   hold(request: RequestContext | undefined, task: unknown, payload?: unknown, options?: unknown): Job {
     if (this.#rooms.closing?.acceptsChildren === false) throw this.#rooms.refused(task, new ClosedError())
+    if (!deferChannel.hasSubscribers) return this.#holdOne(request, task, payload, options)
+    return traceDefer(taskNameOf(task), request, (carried) => this.#holdOne(carried, task, payload, options))
+  }
+
+  #holdOne(request: RequestContext | undefined, task: unknown, payload: unknown, options: unknown): Job {
     try {
       const draft = this.#draft(request, task, payload, options, true)
       this.#rooms.acceptance.hold(draft)
@@ -208,7 +224,11 @@ export class Scheduler {
     return isRetried
   }
 
-  /** Retries every failed, cancelled or expired job (of a task) that is still kept. @returns how many */
+  /**
+   * Retries every failed, cancelled or expired job (of a task) that is still kept: all of them, or none.
+   * @returns how many
+   * @throws QueueFullError when there is no room for all, ClosedError
+   */
   retryAll(filter: { task?: string | Task } = {}): number {
     if (this.#rooms.closing !== undefined) throw new ClosedError()
     const count = this.#rooms.operations.retryAll(ownOptions('retryAll', filter, taskNames)['task'])
@@ -249,7 +269,7 @@ export class Scheduler {
       record === undefined ? this.#rooms.dispatcher.isPaused : this.#rooms.limits.resumeTask(record.name)
     if (!wasPaused) return
     if (record === undefined) this.#rooms.dispatcher.isPaused = false
-    for (const room of Object.values(this.#rooms.dispatcher.lanes)) this.#rooms.dispatcher.dispatch(room)
+    this.#rooms.dispatcher.resume()
     this.#tellPaused('resumed', record?.name)
   }
 
@@ -339,9 +359,11 @@ export class Scheduler {
     const timeoutMs = durationMs('timeout', orDefault(own['timeout'], '25s'), { zero: true })
     const drains = flag('drain', orDefault(own['drain'], true))
     const before = { ...this.#rooms.journal.counts }
+    this.#rooms.stopAddOns()
     this.#rooms.waits++
     this.#rooms.keepAlive()
     this.#closed = new Promise((resolve) => {
+      this.#rooms.log.closing(this.#rooms.journal.unsettled)
       this.#rooms.emitter.emit('closing', { at: this.#rooms.world.clock.wall() })
       this.#rooms.closing = new Closing(
         this.#closingPort(() => resolve(this.#report(before))),
@@ -358,8 +380,9 @@ export class Scheduler {
   }
 
   /**
-   * Takes back the jobs that a CloseReport listed as lost, keeping id, attempt, due time, expiry and order. Deferred
-   * closures are left out, with one warning: a function does not travel.
+   * Takes back the jobs that a CloseReport listed as lost, keeping id, attempt, due time, expiry and order. Left out,
+   * with one warning each, are deferred closures, as a function does not travel, and held jobs, as no response released
+   * them; give one with its state changed to 'ready' to run it all the same.
    * @throws OptionError for a snapshot that is none, or an id in use; UnknownTaskError; QueueFullError. All or nothing.
    */
   restore(jobs: readonly JobSnapshot[]): Job[] {
@@ -368,15 +391,25 @@ export class Scheduler {
       throw new OptionError(`restore got ${show(jobs)}. Give the \`lost\` list of a CloseReport.`)
     const { clock } = this.#rooms.world
     const closures = jobs.filter(isInline)
+    const held = jobs.filter(isHeld)
     const read = jobs
-      .filter((snapshot) => !isInline(snapshot))
+      .filter((snapshot) => !isInline(snapshot) && !isHeld(snapshot))
       .map((snapshot: unknown) =>
         restoreJob(snapshot, (name) => this.#rooms.book.find(name), this.#rooms.payloadLimits, clock),
       )
     const accepted = this.#rooms.acceptance.readmit(read, clock.now())
-    this.#rooms.log.leftOut(closures)
+    this.#rooms.log.leftOut(closures, 'deferred closures cannot be restored: they were left out')
+    this.#rooms.log.leftOut(
+      held,
+      'held jobs are not restored, as no response released them: they were left out',
+    )
     this.#rooms.keepAlive()
     return accepted.map((job) => this.#rooms.handle(job))
+  }
+
+  /** @internal What an add-on that acts by itself works with; `stop` is called by `close()`. @throws ClosedError */
+  attach(addOn: AddOn): AddOnPort {
+    return this.#rooms.attach(addOn)
   }
 
   /** @internal Whether `close()` has been called. */
@@ -387,6 +420,20 @@ export class Scheduler {
   /** @internal Whether payload and result of this job must not leave the process; true for an unknown id. */
   isSensitive(id: string): boolean {
     return this.#rooms.operations.find(id)?.task.policy.sensitive ?? true
+  }
+
+  /** @internal The job with its payload and result, also of a sensitive task. */
+  peek(id: string): JobSnapshot | undefined {
+    const job = this.#rooms.operations.find(id)
+    return job === undefined ? undefined : this.#rooms.snapshot(job, 'whole')
+  }
+
+  /** @internal What is counted beside `stats()`. Durations are tallied from the first call on. */
+  measure(): Measurements {
+    const { book, journal, refusals, settings } = this.#rooms
+    journal.isMeasuring = true
+    const { maxQueued, maxQueuedBytes } = settings
+    return { tasks: () => book.records(), refusals, maxQueued, maxQueuedBytes, bucketBoundsMs }
   }
 
   /** @internal Sizes of everything that grows with jobs: all 0 when all have settled, the kept history excepted. */
@@ -400,6 +447,19 @@ export class Scheduler {
     payload: unknown,
     options: unknown,
     keepsContext = false,
+  ): Job {
+    if (!deferChannel.hasSubscribers) return this.#acceptOne(request, task, payload, options, keepsContext)
+    return traceDefer(taskNameOf(task), request, (carried) =>
+      this.#acceptOne(carried, task, payload, options, keepsContext),
+    )
+  }
+
+  #acceptOne(
+    request: RequestContext | undefined,
+    task: unknown,
+    payload: unknown,
+    options: unknown,
+    keepsContext: boolean,
   ): Job {
     try {
       if (typeof task === 'function' && options !== undefined) {
@@ -433,6 +493,7 @@ export class Scheduler {
 
   #tellPaused(event: 'paused' | 'resumed', task: string | undefined): void {
     const at = this.#rooms.world.clock.wall()
+    this.#rooms.log.paused(event === 'paused', task)
     this.#rooms.emitter.emit(event, task === undefined ? { at } : { task, at })
   }
 
@@ -459,24 +520,28 @@ export class Scheduler {
     const { counts } = this.#rooms.journal
     const settledSince = (state: 'completed' | 'failed' | 'cancelled' | 'expired'): number =>
       counts[state] - before[state]
+    const settled = Object.freeze({
+      completed: settledSince('completed'),
+      failed: settledSince('failed'),
+      cancelled: settledSince('cancelled') - this.#lost.length,
+      expired: settledSince('expired'),
+    })
+    this.#rooms.log.closed(settled)
     this.#rooms.emitter.emit('closed', { at: this.#rooms.world.clock.wall(), lost: this.#lost.length })
     this.#rooms.agenda.close()
     this.#rooms.world.close()
-    return Object.freeze({
-      settled: Object.freeze({
-        completed: settledSince('completed'),
-        failed: settledSince('failed'),
-        cancelled: settledSince('cancelled') - this.#lost.length,
-        expired: settledSince('expired'),
-      }),
-      lost: Object.freeze(this.#lost),
-    })
+    return Object.freeze({ settled, lost: Object.freeze(this.#lost) })
   }
 }
 
 /** A deferred closure, among lost jobs. */
 function isInline(snapshot: unknown): snapshot is JobSnapshot {
   return (snapshot as { task?: unknown } | null)?.task === inlineTaskName
+}
+
+/** A job that waited for its response, among lost jobs. */
+function isHeld(snapshot: unknown): snapshot is JobSnapshot {
+  return (snapshot as { state?: unknown } | null)?.state === 'held'
 }
 
 /**

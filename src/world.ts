@@ -56,6 +56,8 @@ export interface World {
   armTimer(at: number | undefined, wake: () => void): void
   /** Runs `task` when the current call has returned, before anything else. */
   soon(task: () => void): void
+  /** Like `soon`, for what starts jobs: a world whose time stands still keeps it until time goes on. */
+  startSoon(task: () => void): void
   /** Runs `task` in a later turn of the event loop, after pending I/O. */
   nextTurn(task: () => void): void
   /** While true, the process stays alive. */

@@ -20,10 +20,16 @@ const names: Record<string, readonly string[]> = {
     'UnknownTaskError',
     'createScheduler',
     'defineTask',
+    'formatStats',
     'isSettled',
   ],
   'sidework/express': ['admit', 'closeOnSignal', 'idempotent', 'jobsRouter', 'sidework'],
   'sidework/client': ['followJob'],
+  'sidework/testing': ['createTestScheduler', 'perform'],
+  'sidework/testing/matchers': ['matchers'],
+  'sidework/metrics': ['metrics'],
+  'sidework/opentelemetry': ['traceJobs'],
+  'sidework/cron': ['createCron'],
   'sidework/thread': [],
 }
 

@@ -1,5 +1,5 @@
 /**
- * The code in README.md and src/README.md is what it says: files are run, fragments are type-checked against the built
+ * The code in README.md, src/README.md and those of metrics and traces is what it says: files are run, fragments are type-checked against the built
  * package, commands are run or exist, and a block in a language that nothing here checks is a failure.
  */
 import { spawn, execFile } from 'node:child_process'
@@ -12,7 +12,7 @@ import { describe, expect, it } from 'vitest'
 import { Project, packageRoot } from './fixtures/loader/project.js'
 import { codeBlocks, type CodeBlock } from './fixtures/markdown.js'
 
-const documents = ['README.md', 'src/README.md']
+const documents = ['README.md', 'src/README.md', 'src/metrics/README.md', 'src/opentelemetry/README.md']
 const blocks = documents.flatMap((name) => codeBlocks(name, readFileSync(join(packageRoot, name), 'utf8')))
 const inLanguage = (language: string): CodeBlock[] => blocks.filter((block) => block.language === language)
 
@@ -29,7 +29,7 @@ declare global {
   const app: Express
   const server: Server
   const links: { self: string; events: string }
-  const { createScheduler, defineTask, PermanentError, RetryLater, Snooze }: typeof core
+  const { createScheduler, defineTask, formatStats, PermanentError, RetryLater, Snooze }: typeof core
   const { closeOnSignal, jobsRouter, sidework }: typeof web
   const { existsSync, readFileSync, rmSync, writeFileSync }: typeof fs
 }
@@ -52,7 +52,7 @@ net.Server.prototype.listen = function (...args) {
 }
 `
 
-const installed = ['express', 'tsx', '@types']
+const installed = ['express', 'tsx', '@types', '@opentelemetry', 'prom-client']
 
 /** The documents' files of some extensions, by name; each name may stand there once. */
 function filesOf(extensions: RegExp): Record<string, string> {

@@ -1,7 +1,7 @@
 /** Makes a job out of what a defer says, checking everything that can be refused. Nothing is stored yet. */
 import { OptionError, UnknownTaskError } from '../errors.js'
 import { Job, type LimitKeys } from '../job/job.js'
-import { encodePayload, type EncodedPayload } from '../job/payload.js'
+import { decodePayload, encodePayload, type EncodedPayload } from '../job/payload.js'
 import type { PayloadLimits } from '../job/payload-limits.js'
 import type { RequestContext } from '../job/snapshot.js'
 import type { TaskRecord } from '../job/task-record.js'
@@ -21,6 +21,15 @@ export interface DraftRooms {
   readonly sharedLimitNames: readonly string[]
 }
 
+/** What a recurring job defers again and again: read, checked and serialised once. */
+export interface PreparedJob {
+  /** A task, its name or a closure; a task's policy is looked up each time. */
+  readonly task: unknown
+  readonly payload: EncodedPayload
+  /** As `defer` takes them. */
+  readonly options: unknown
+}
+
 /** The next acceptance number, and the drafts made with it. */
 export class Drafts {
   readonly #rooms: DraftRooms
@@ -37,13 +46,20 @@ export class Drafts {
   /** @throws OptionError, PayloadError, PayloadTooLargeError */
   draft(task: TaskRecord, payload: unknown, options: unknown, request: RequestContext | undefined): Job {
     const { policy } = task
-    if (task.name === inlineTaskName) throw onlyClosures()
-    if (!this.#rooms.hasTaskModules && policy.lane !== 'main') throw noModules(task)
-    if (policy.limits !== undefined) this.#checkShared(task, policy.limits.shared)
+    this.#checkTask(task)
     const input = validateInput(task, payload)
     const job = this.#blank(task, encodePayload(input, this.#rooms.payloadLimits))
     const isPlain = options === undefined && request === undefined && !policy.describesJobs
     if (!isPlain) this.#describe(job, input, options, request)
+    return job
+  }
+
+  /** A job of a payload that was drafted, hence checked, before. @throws OptionError */
+  draftAgain(task: TaskRecord, payload: EncodedPayload, options: unknown): Job {
+    this.#checkTask(task)
+    const job = this.#blank(task, payload)
+    if (options === undefined && !task.policy.describesJobs) return job
+    this.#describe(job, task.policy.describesJobs ? decodePayload(payload) : undefined, options, undefined)
     return job
   }
 
@@ -58,6 +74,13 @@ export class Drafts {
     job.more().inline = inline
     this.#describe(job, undefined, options, request)
     return job
+  }
+
+  #checkTask(task: TaskRecord): void {
+    const { policy } = task
+    if (task.name === inlineTaskName) throw onlyClosures()
+    if (!this.#rooms.hasTaskModules && policy.lane !== 'main') throw noModules(task)
+    if (policy.limits !== undefined) this.#checkShared(task, policy.limits.shared)
   }
 
   #blank(task: TaskRecord, payload: EncodedPayload): Job {

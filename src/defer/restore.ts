@@ -5,7 +5,7 @@ import { isSettled, transitions, type JobState } from '../job/lifecycle.js'
 import { fromPortable } from '../job/portable.js'
 import { decodePayload, type EncodedPayload } from '../job/payload.js'
 import type { PayloadLimits } from '../job/payload-limits.js'
-import type { AttemptError, JobSnapshot, RequestContext } from '../job/snapshot.js'
+import type { AttemptError, JobSnapshot, RequestContext, ScheduleContext } from '../job/snapshot.js'
 import type { TaskRecord } from '../job/task-record.js'
 import { integer, key, priorityLevel, show } from '../options.js'
 import type { Clock } from '../world.js'
@@ -46,7 +46,7 @@ export function restoreJob(
   const limitKeys = limitKeysOf(task, decodePayload(payload))
   const generation = integer('restore: generation', given.generation, 1)
   const errors = readErrors(given.errors)
-  const isAttemptCharged = attempt > 0 && repeatsAttempt(given.state, attempt, errors)
+  const isAttemptCharged = attempt > 0 && repeatsAttempt(given, attempt, errors)
   const expiresInMs =
     given.expiresAt === undefined ? undefined : instant('expiresAt', given.expiresAt) - clock.wall()
   const waitMs = Math.ceil(instant('runAt', given.runAt) - clock.wall())
@@ -70,6 +70,7 @@ export function restoreJob(
       if (expiresInMs !== undefined) details.expiresAt = now + Math.ceil(expiresInMs)
       if (maxAttempts !== task.policy.maxAttempts) details.policy = { maxAttempts }
       if (given.request !== undefined) details.request = { ...given.request } satisfies RequestContext
+      if (given.schedule !== undefined) details.schedule = { ...given.schedule } satisfies ScheduleContext
       return job
     },
   }
@@ -82,14 +83,20 @@ function dedupeOf(task: TaskRecord, dedupeKey: string): JobDedupe {
 }
 
 /** Whether the next execution keeps the attempt's number: it was cut off, snoozed or interrupted, it did not fail. */
-function repeatsAttempt(state: JobState, attempt: number, errors: readonly AttemptError[]): boolean {
+function repeatsAttempt(
+  { state, error }: JobSnapshot,
+  attempt: number,
+  errors: readonly AttemptError[],
+): boolean {
   if (state === 'running' || state === 'scheduled') return true
-  return state !== 'retrying' && errors.at(-1)?.attempt !== attempt
+  if (state === 'retrying') return false
+  // An attempt of that number may have failed in an earlier generation: then it is not the job's error any more.
+  const last = errors.at(-1)
+  return last?.attempt !== attempt || last.error.message !== error?.message
 }
 
 function lineRank(state: JobState, attempt: number): RestoredJob['lineRank'] {
   if (state === 'blocked') return 1
-  if (state === 'held') return undefined // it joins as if it were released
   return state === 'scheduled' && attempt === 0 ? undefined : 0
 }
 

@@ -91,12 +91,19 @@ export class TaskBook {
       )
     }
     const policy = readTaskPolicy(name, definition.options, this.#defaults)
-    const record = new TaskRecord(name, policy, known?.counts)
+    const record = new TaskRecord(name, policy, known)
     this.#byDefinition.set(definition, record)
     this.#byName.set(name, record)
     this.#definitions.set(name, definition)
     return record
   }
+}
+
+/** The name of what a defer was given, before anybody has looked at it: at most 128 characters. */
+export function taskNameOf(task: unknown): string {
+  if (typeof task === 'function') return inlineTaskName
+  const name: unknown = typeof task === 'object' ? (task as { name?: unknown } | null)?.name : task
+  return typeof name === 'string' ? name.slice(0, 128) : typeof task
 }
 
 function isDefinition(task: object): task is TaskDefinition {

@@ -60,7 +60,7 @@ export class Dispatcher {
   readonly wake = (lane: Lane): void => {
     if (this.#willDispatch || this.lanes[lane].isSaturated) return
     this.#willDispatch = true
-    this.#rooms.world.soon(this.#dispatchAll)
+    this.#rooms.world.startSoon(this.#dispatchAll)
   }
 
   readonly #dispatchAll = (): void => {
@@ -68,6 +68,14 @@ export class Dispatcher {
     this.dispatch(this.lanes.cpu)
     this.dispatch(this.lanes.io)
     this.dispatch(this.lanes.main)
+  }
+
+  /** Starts go on after a pause. */
+  resume(): void {
+    for (const room of Object.values(this.lanes)) {
+      room.isSaturated = false
+      this.wake(room.lane)
+    }
   }
 
   /** Gives the lane's free places to its ready jobs. */
@@ -81,8 +89,10 @@ export class Dispatcher {
         if (thread.phase === 'open') this.#fill(room, thread, openThreads, now)
       }
       // What is left and may start found no place.
-      room.isSaturated = room.ready.peek() !== undefined
-      if (room.isSaturated) this.staffing.callIn(room)
+      const left = room.ready.peek()
+      if (left !== undefined) this.staffing.callIn(room)
+      // For one that must run alone a place may have been free, and a better job can have it.
+      room.isSaturated = left !== undefined && left.details?.runsAlone !== true
     }
   }
 

@@ -11,7 +11,7 @@ export class Batch {
   readonly #seqs: number[] = []
   readonly #cells: number[] = []
   readonly #payloads: string[] = []
-  readonly #tasks: [string, number][] = []
+  readonly #tasks: [string, number, boolean][] = []
   /** Parallel to the jobs, once there is more than one task. */
   #which: number[] | undefined
   #lastTask: object | undefined
@@ -59,9 +59,10 @@ export class Batch {
 
   #changeTask(job: Job, at: number): void {
     this.#lastTask = job.task
-    const known = this.#tasks.findIndex(([name]) => name === job.task.name)
+    const { name, policy } = job.task
+    const known = this.#tasks.findIndex(([other]) => other === name)
     if (known >= 0) this.#lastIndex = known
-    else this.#lastIndex = this.#tasks.push([job.task.name, job.task.policy.maxAttempts]) - 1
+    else this.#lastIndex = this.#tasks.push([name, policy.maxAttempts, policy.sensitive]) - 1
     if (this.#tasks.length > 1) this.#which ??= new Array<number>(at).fill(0)
   }
 
@@ -76,6 +77,7 @@ export class Batch {
       ...(payload === undefined ? { isVoid: true } : undefined),
       ...(typeof payload === 'object' ? { bytes: payload } : undefined),
       ...(details?.request === undefined ? undefined : { request: details.request }),
+      ...(details?.schedule === undefined ? undefined : { schedule: details.schedule }),
     }
     ;(this.#extras ??= []).push(extra)
   }
@@ -84,6 +86,9 @@ export class Batch {
 function hasOwnFacts(details: JobDetails | undefined): boolean {
   if (details === undefined) return false
   return (
-    details.request !== undefined || details.ownId !== undefined || details.policy?.maxAttempts !== undefined
+    details.request !== undefined ||
+    details.schedule !== undefined ||
+    details.ownId !== undefined ||
+    details.policy?.maxAttempts !== undefined
   )
 }

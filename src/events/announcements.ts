@@ -29,7 +29,9 @@ export class Announcements implements Announcer {
 
   started(job: Job): void {
     if (this.#emitter.wants.started) this.#emitter.emit('started', this.#event(job))
-    if (this.#isDebug) this.#log.logger?.debug(this.#log.fields(job), 'job started')
+    if (this.#isDebug) {
+      this.#log.aboutJob('debug', job, 'job started', { waitMs: job.startedAt - job.readyAt })
+    }
   }
 
   progress(job: Job, value: Progress): void {
@@ -39,23 +41,23 @@ export class Announcements implements Announcer {
   completed(job: Job): void {
     const durationMs = job.endedAt - job.startedAt
     if (this.#emitter.wants.completed) this.#emitter.emit('completed', { ...this.#event(job), durationMs })
-    if (this.#isDebug) this.#log.logger?.debug({ ...this.#log.fields(job), durationMs }, 'job completed')
+    if (this.#isDebug) this.#log.aboutJob('debug', job, 'job completed', { durationMs })
   }
 
   retrying(job: Job, error: SerializedError, dueAt: number): void {
     const runAt = this.#clock.wallAt(dueAt)
     if (this.#emitter.wants.retrying) this.#emitter.emit('retrying', { ...this.#event(job), error, runAt })
-    const inMs = dueAt - this.#clock.now()
-    this.#log.logger?.warn(
-      { ...this.#log.fields(job), err: brief(job, error), inMs },
-      'job failed an attempt; it will be retried',
-    )
+    if (this.#log.logger === undefined) return
+    const now = this.#clock.now()
+    const times = { durationMs: now - job.startedAt, inMs: dueAt - now }
+    this.#log.aboutError('warn', job, 'job failed an attempt; it will be retried', error, times)
   }
 
   snoozed(job: Job, dueAt: number): void {
     if (this.#emitter.wants.snoozed) {
       this.#emitter.emit('snoozed', { ...this.#event(job), runAt: this.#clock.wallAt(dueAt) })
     }
+    if (this.#isDebug) this.#log.aboutJob('debug', job, 'job snoozed', { inMs: dueAt - this.#clock.now() })
   }
 
   deduplicated(job: Job): void {
@@ -64,32 +66,26 @@ export class Announcements implements Announcer {
 
   interrupted(job: Job): void {
     if (this.#emitter.wants.interrupted) this.#emitter.emit('interrupted', this.#event(job))
-    this.#log.logger?.warn(this.#log.fields(job), 'job interrupted: its thread was lost; it is ready again')
+    this.#log.aboutJob('warn', job, 'job interrupted: its thread was lost; it is ready again')
   }
 
   failed(job: Job, error: SerializedError): void {
     if (this.#emitter.wants.failed) this.#emitter.emit('failed', { ...this.#event(job), error })
-    this.#log.logger?.error({ ...this.#log.fields(job), err: brief(job, error) }, 'job failed for good')
+    const durationMs = job.endedAt - job.startedAt
+    this.#log.aboutError('error', job, 'job failed for good', error, { durationMs })
   }
 
   cancelled(job: Job, error: SerializedError): void {
     if (this.#emitter.wants.cancelled) this.#emitter.emit('cancelled', { ...this.#event(job), error })
-    if (this.#isDebug) this.#log.logger?.debug(this.#log.fields(job), 'job cancelled')
+    if (this.#isDebug) this.#log.aboutJob('debug', job, 'job cancelled')
   }
 
   expired(job: Job): void {
     if (this.#emitter.wants.expired) this.#emitter.emit('expired', this.#event(job))
-    this.#log.logger?.warn(this.#log.fields(job), 'job expired before an attempt could start')
+    this.#log.aboutJob('warn', job, 'job expired before an attempt could start')
   }
 
   #event(job: Job): JobEvent {
     return { id: this.#idOf(job), task: job.task.name, attempt: job.attempt, at: this.#clock.wall() }
   }
-}
-
-/** What a log line shows of an error; of a sensitive task's nothing that could hold payload. */
-function brief(job: Job, { name, message, code, stack }: SerializedError): Error {
-  const error = new Error(job.task.policy.sensitive ? '(withheld: the task is sensitive)' : message)
-  error.stack = job.task.policy.sensitive ? name : (stack ?? `${name}: ${message}`)
-  return Object.assign(error, code === undefined ? undefined : { code })
 }

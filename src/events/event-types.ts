@@ -34,6 +34,31 @@ export interface SchedulerEvents {
   resumed: { readonly task?: string; readonly at: number }
   'key:halted': { readonly key: string; readonly id: string; readonly at: number }
   'key:released': { readonly key: string; readonly at: number }
+  /** A schedule deferred a job: it was due, a run was caught up on, or `runNow` was called. */
+  'schedule:fired': {
+    readonly name: string
+    readonly id: string
+    readonly task: string
+    readonly firedFor: number
+    readonly lateBy: number
+    readonly reason: 'due' | 'catch-up' | 'run-now'
+    readonly at: number
+  }
+  /** `count` instants, `firedFor` the latest of them, passed without a run: the event loop or the machine stood still. */
+  'schedule:missed': {
+    readonly name: string
+    readonly firedFor: number
+    /** Counted up to 1,000. */
+    readonly count: number
+    readonly at: number
+  }
+  /** A run that was due did not take place: see `reason`. */
+  'schedule:skipped': {
+    readonly name: string
+    readonly firedFor: number
+    readonly reason: 'overlap' | 'queue-full' | 'refused' | 'not-leader' | 'leader-failed'
+    readonly at: number
+  }
   'thread:started': { readonly lane: Lane; readonly thread: number; readonly at: number }
   'thread:exited': {
     readonly lane: Lane
@@ -66,6 +91,9 @@ const names: Readonly<Record<EventName, true>> = {
   resumed: true,
   'key:halted': true,
   'key:released': true,
+  'schedule:fired': true,
+  'schedule:missed': true,
+  'schedule:skipped': true,
   'thread:started': true,
   'thread:exited': true,
   closing: true,

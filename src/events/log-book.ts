@@ -1,9 +1,13 @@
-/** What the scheduler writes to the log besides the life of jobs (announcements.ts), and what handlers log. */
+/**
+ * What the scheduler writes to the log. Payloads and results never; of a sensitive task nothing that could hold them.
+ * Lines at `warn` and `error` are bounded per kind and task (line-rate.ts), lines at `debug` and those of handlers not.
+ */
 import type { Logger } from 'pino'
 import type { Job } from '../job/job.js'
 import type { SerializedError } from '../job/serialized-error.js'
 import type { JobSnapshot, Lane } from '../job/snapshot.js'
 import type { TaskRecord } from '../job/task-record.js'
+import { LineRate, type LineRatePort } from './line-rate.js'
 
 /** One line of a handler, as it came from its thread. */
 export interface HandlerLine {
@@ -15,6 +19,7 @@ export interface HandlerLine {
 
 /** A report names this many lost jobs. */
 const shownIds = 20
+const withheld = '(withheld: the task is sensitive)'
 
 /** Why threads end in the normal course of things. */
 const quietReasons: ReadonlySet<string> = new Set(['idle', 'closing', 'retired', 'start-failed'])
@@ -23,11 +28,19 @@ export class LogBook {
   /** The user's logger, or undefined for silence. */
   readonly logger: Logger | undefined
   readonly #idOf: (job: Job) => string
+  readonly #rate: LineRate
   readonly #warnedResults = new WeakSet<TaskRecord>()
 
-  constructor(logger: Logger | undefined, idOf: (job: Job) => string) {
+  constructor(logger: Logger | undefined, idOf: (job: Job) => string, port: LineRatePort) {
     this.logger = logger
     this.#idOf = idOf
+    this.#rate = new LineRate(port, (kind, count) => {
+      const [line, task] = kind.split('\n')
+      this.logger?.warn(
+        { line, ...(task === undefined ? undefined : { task }), count },
+        'lines like this were left out',
+      )
+    })
   }
 
   /** What names a job in a log line. */
@@ -42,6 +55,24 @@ export class LogBook {
     }
   }
 
+  /** A line about a job. */
+  aboutJob(level: 'debug' | 'warn' | 'error', job: Job, message: string, extra?: object): void {
+    if (level !== 'debug' && !this.#allows(message, job.task.name)) return
+    this.logger?.[level]({ ...this.fields(job), ...extra }, message)
+  }
+
+  /** A line about a job and an error. */
+  aboutError(
+    level: 'warn' | 'error',
+    job: Job,
+    message: string,
+    error: SerializedError,
+    extra?: object,
+  ): void {
+    if (!this.#allows(message, job.task.name)) return
+    this.logger?.[level]({ ...this.fields(job), err: brief(job, error), ...extra }, message)
+  }
+
   fromHandler(job: Job, line: HandlerLine): void {
     if (this.logger?.isLevelEnabled(line.level) !== true) return
     const own = line.fields === undefined ? undefined : (JSON.parse(line.fields) as object) // written by thread-host.ts
@@ -49,32 +80,40 @@ export class LogBook {
   }
 
   listenerThrew(event: string, error: unknown): void {
-    this.logger?.error({ err: error, event }, 'a listener of the scheduler threw')
+    const message = 'a listener of the scheduler threw'
+    if (this.#allows(message, event)) this.logger?.error({ err: error, event }, message)
   }
 
   backoffFault(job: Job, fault: SerializedError): void {
-    this.logger?.error(
-      { ...this.fields(job), err: fault },
-      "the task's backoff function failed; the default was used",
-    )
+    this.aboutError('error', job, "the task's backoff function failed; the default was used", fault)
   }
 
   /** Once per task. */
   resultRefused(job: Job, why: string): void {
     if (this.#warnedResults.has(job.task)) return
     this.#warnedResults.add(job.task)
-    this.logger?.warn({ ...this.fields(job), why }, 'job completed, but its result was dropped')
+    this.aboutJob('warn', job, 'job completed, but its result was dropped', { why: shown(job, why) })
   }
 
   unknownLimit(job: Job, limit: string): void {
-    this.logger?.error(
-      { ...this.fields(job), limit },
-      'pauseLimit named a limit that the scheduler does not have',
-    )
+    this.aboutJob('error', job, 'pauseLimit named a limit that the scheduler does not have', { limit })
   }
 
   keyHalted(job: Job, key: string): void {
-    this.logger?.error({ ...this.fields(job), key }, 'ordering key halted: its jobs wait until releaseKey')
+    const message = 'ordering key halted: its jobs wait until releaseKey'
+    this.aboutJob('error', job, message, { key: shown(job, key) })
+  }
+
+  /** @param task undefined for all */
+  paused(isPaused: boolean, task: string | undefined): void {
+    const what = task === undefined ? {} : { task }
+    this.logger?.info(what, isPaused ? 'paused: no new starts' : 'resumed')
+  }
+
+  /** @param task the name of what was to be deferred */
+  queueFull(task: string): void {
+    const message = 'a defer was refused: the queue is full'
+    if (this.#allows(message)) this.logger?.warn({ task }, message)
   }
 
   threadStarted(lane: Lane, thread: number): void {
@@ -82,19 +121,31 @@ export class LogBook {
   }
 
   threadExited(lane: Lane, thread: number, reason: string, exitCode: number): void {
-    const level = quietReasons.has(reason) ? 'debug' : 'warn'
-    if (lane !== 'main') this.logger?.[level]({ lane, thread, reason, exitCode }, 'thread exited')
+    if (lane === 'main') return
+    const isQuiet = quietReasons.has(reason)
+    if (!isQuiet && !this.#allows('thread exited', lane)) return
+    this.logger?.[isQuiet ? 'debug' : 'warn']({ lane, thread, reason, exitCode }, 'thread exited')
   }
 
   startFailed(lane: Lane, error: unknown): void {
     this.logger?.error({ lane, err: error }, 'a thread could not be started; it will be tried again')
   }
 
-  /** Lost closures that `restore` was given. */
-  leftOut(jobs: readonly JobSnapshot[]): void {
+  closing(unsettled: number): void {
+    this.logger?.info({ unsettled }, 'closing')
+  }
+
+  /** Nothing is written after it. */
+  closed(settled: object): void {
+    this.#rate.flush()
+    this.logger?.info({ settled }, 'closed')
+  }
+
+  /** Lost jobs that `restore` was given and does not take. */
+  leftOut(jobs: readonly JobSnapshot[], why: string): void {
     if (jobs.length === 0) return
     const ids = jobs.slice(0, shownIds).map(({ id }) => id)
-    this.logger?.warn({ count: jobs.length, ids }, 'deferred closures cannot be restored: they were left out')
+    this.logger?.warn({ count: jobs.length, ids }, why)
   }
 
   lost(jobs: readonly JobSnapshot[]): void {
@@ -105,4 +156,22 @@ export class LogBook {
       'closed with jobs that were not settled: hand the report to restore() at the next start to keep them',
     )
   }
+
+  #allows(message: string, about?: string): boolean {
+    if (this.logger === undefined) return false
+    return this.#rate.allows(about === undefined ? message : `${message}\n${about}`)
+  }
+}
+
+/** What may have been made from a payload. */
+function shown(job: Job, text: string): string {
+  return job.task.policy.sensitive ? withheld : text
+}
+
+/** What a log line shows of an error. */
+function brief(job: Job, { name, message, code, stack }: SerializedError): Error {
+  const { sensitive } = job.task.policy
+  const error = new Error(sensitive ? withheld : message)
+  error.stack = sensitive ? name : (stack ?? `${name}: ${message}`)
+  return Object.assign(error, code === undefined ? undefined : { code })
 }

@@ -2,7 +2,7 @@ import type { JobState } from './lifecycle.js'
 import type { EncodedPayload } from './payload.js'
 import type { SerializedError } from './serialized-error.js'
 import type { BackoffPolicy } from './backoff-policy.js'
-import type { AttemptError, Progress, RequestContext } from './snapshot.js'
+import type { AttemptError, Progress, RequestContext, ScheduleContext } from './snapshot.js'
 import type { TaskRecord } from './task-record.js'
 
 /**
@@ -99,6 +99,8 @@ export class JobDetails {
   request: RequestContext | undefined = undefined
   /** Calls the handler in the `AsyncLocalStorage` context of its request; main lane only, until it has settled. */
   runIn: (<T>(run: () => T) => T) | undefined = undefined
+  /** Of a recurring job. */
+  schedule: ScheduleContext | undefined = undefined
   waiters: Waiter[] | undefined = undefined
   /** Stops listening to the caller's `signal`. */
   unlisten: (() => void) | undefined = undefined

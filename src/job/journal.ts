@@ -8,6 +8,7 @@ import { isSettled, transitions } from './lifecycle.js'
 import type { EncodedPayload } from './payload.js'
 import type { SerializedError } from './serialized-error.js'
 import { zeroCounts } from './task-record.js'
+import type { UnhappyEnd } from './task-tally.js'
 import type { Clock } from '../world.js'
 
 /** Whoever tells the outside: events and log lines. Called after the fact is written. */
@@ -21,6 +22,7 @@ export interface Announcer {
   failed(job: Job, error: SerializedError): void
   cancelled(job: Job, error: SerializedError): void
   expired(job: Job): void
+  deduplicated(job: Job): void
 }
 
 const keptErrors = 20
@@ -30,6 +32,8 @@ export class Journal {
   readonly counts = zeroCounts()
   /** Jobs accepted, in all generations. */
   accepted = 0
+  /** Whether durations are tallied: switched on by whoever wants to see them. */
+  isMeasuring = false
   readonly #tell: Announcer
   readonly #clock: Clock
 
@@ -78,6 +82,7 @@ export class Journal {
     job.startedAt = now
     if (job.details?.isAttemptCharged === true) job.details.isAttemptCharged = false
     else job.attempt++
+    if (this.isMeasuring) job.task.tally.waits.add(now - job.readyAt)
     this.#tell.started(job)
   }
 
@@ -91,12 +96,27 @@ export class Journal {
     job.state = 'completed'
     job.endedAt = now
     if (result !== undefined) job.more().result = result
+    if (this.isMeasuring) job.task.tally.runs.add(now - job.startedAt)
     this.#tell.completed(job)
+  }
+
+  /** A running attempt ended otherwise than well. What becomes of its job is told by the method that follows. */
+  endAttempt(job: Job, end: UnhappyEnd, now: number): void {
+    const { tally } = job.task
+    tally.attempts[end]++
+    if (this.isMeasuring) tally.runs.add(now - job.startedAt)
+  }
+
+  /** A defer found this job already there. */
+  deduplicate(job: Job): void {
+    job.task.tally.deduplicated++
+    this.#tell.deduplicated(job)
   }
 
   retry(job: Job, error: SerializedError, dueAt: number): void {
     this.recordFailure(job, error)
     this.#move(job, 'retrying')
+    job.task.tally.retried++
     this.#tell.retrying(job, error, dueAt)
   }
 

@@ -13,6 +13,16 @@ export interface RequestContext {
   readonly [field: string]: unknown
 }
 
+/** What a recurring job knows of its schedule. */
+export interface ScheduleContext {
+  /** The schedule's name. */
+  readonly name: string
+  /** The instant of the schedule that this job stands for, in ms since the epoch. */
+  readonly firedFor: number
+  /** Ms from that instant (and its jitter) to the moment at which the job was deferred. */
+  readonly lateBy: number
+}
+
 /** What a handler reported with `progress()`: a ratio 0–1, or JSON with an optional `ratio` and `message`. */
 export type Progress =
   number | { readonly ratio?: number; readonly message?: string; readonly [field: string]: unknown }
@@ -55,4 +65,6 @@ export interface JobSnapshot {
   /** 1, and one more after each `retry(id)`. */
   readonly generation: number
   readonly request?: RequestContext
+  /** Of a recurring job. */
+  readonly schedule?: ScheduleContext
 }

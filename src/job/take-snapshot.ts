@@ -14,8 +14,8 @@ export interface SnapshotView {
   startError(job: Job): SerializedError | undefined
 }
 
-/** How payload and result appear: as values, as JSON that `restore` reads, or not at all. */
-export type SnapshotForm = 'plain' | 'portable' | 'bare'
+/** How payload and result appear: as values (`whole`: of sensitive tasks too), as JSON that `restore` reads, or not at all. */
+export type SnapshotForm = 'plain' | 'whole' | 'portable' | 'bare'
 
 /** The job as it is now, as frozen plain data. */
 export function takeSnapshot(job: Job, view: SnapshotView, form: SnapshotForm): JobSnapshot {
@@ -44,5 +44,6 @@ export function takeSnapshot(job: Job, view: SnapshotView, form: SnapshotForm): 
     ...(job.endedAt < 0 ? undefined : { settledAt: view.clock.wallAt(job.endedAt) }),
     generation: details?.generation ?? 1,
     ...(details?.request === undefined ? undefined : { request: details.request }),
+    ...(details?.schedule === undefined ? undefined : { schedule: details.schedule }),
   })
 }

@@ -2,6 +2,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { JobState } from './lifecycle.js'
 import type { BackoffPolicy } from './backoff-policy.js'
 import type { Lane } from './snapshot.js'
+import { TaskTally } from './task-tally.js'
 
 /** How many jobs are in each state. Settled states count up for ever. */
 export type StateCounts = Record<JobState, number>
@@ -81,16 +82,19 @@ export class TaskRecord {
   readonly policy: TaskPolicy
   /** Written by the journal only. */
   readonly counts: StateCounts
+  /** Written by the journal only. */
+  readonly tally: TaskTally
   /** Moving average of the handler's time, ms. An unknown task counts as one that fills a batch alone. */
   averageMs = 1
   /** Whether its jobs have to pass limits, or had to since it was paused. Queue only. */
   isGated: boolean
 
-  /** @param counts shared with the record it replaces, if any */
-  constructor(name: string, policy: TaskPolicy, counts: StateCounts = zeroCounts()) {
+  /** @param replaced the record whose place it takes: they share their figures */
+  constructor(name: string, policy: TaskPolicy, replaced?: TaskRecord) {
     this.name = name
     this.policy = policy
-    this.counts = counts
+    this.counts = replaced?.counts ?? zeroCounts()
+    this.tally = replaced?.tally ?? new TaskTally()
     this.isGated = policy.limits !== undefined
   }
 }

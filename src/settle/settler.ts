@@ -48,6 +48,7 @@ export class Settler {
   /** The execution is over and the token was valid. */
   ended(job: Job, outcome: Outcome, now: number): void {
     job.token = 0
+    if (outcome.kind !== 'completed') this.#journal.endAttempt(job, outcome.kind, now)
     this.#apply(job, this.#verdict(job, outcome, now), now)
   }
 
@@ -55,6 +56,7 @@ export class Settler {
   endedEarly(job: Job, outcome: Outcome, now: number): void {
     job.token = 0
     job.more().isLingering = true
+    if (outcome.kind !== 'completed') this.#journal.endAttempt(job, outcome.kind, now)
     this.#apply(job, this.#verdict(job, outcome, now), now)
   }
 

@@ -1,5 +1,5 @@
 import type { Duration } from '../options.js'
-import type { Progress, RequestContext } from '../job/snapshot.js'
+import type { Progress, RequestContext, ScheduleContext } from '../job/snapshot.js'
 import type { DeferOptions } from './defer-options.js'
 import type { Task } from './define-task.js'
 import type { Backoff } from './task-options.js'
@@ -59,4 +59,6 @@ export interface TaskContext {
   pauseLimit(name: string, delay: Duration): void
   /** The HTTP request the job came from, as plain data. */
   readonly request: RequestContext | undefined
+  /** Which run of which schedule this is, for a recurring job. */
+  readonly schedule: ScheduleContext | undefined
 }

@@ -5,7 +5,7 @@
 import { OptionError, SideworkError } from '../errors.js'
 import { encodePayload, type EncodedPayload } from '../job/payload.js'
 import { progressLimits } from '../job/payload-limits.js'
-import type { Progress, RequestContext } from '../job/snapshot.js'
+import type { Progress, RequestContext, ScheduleContext } from '../job/snapshot.js'
 import type { DeferredChild, TaskContext, TaskLog } from '../task/context.js'
 import type { DeferOptions } from '../task/defer-options.js'
 import { durationMs, key, show } from '../options.js'
@@ -43,6 +43,7 @@ export class Attempt implements TaskContext {
   readonly attempt: number
   readonly maxAttempts: number
   readonly request: RequestContext | undefined
+  readonly schedule: ScheduleContext | undefined
   readonly token: number
   readonly #host: AttemptHost
   readonly #seq: number
@@ -67,6 +68,7 @@ export class Attempt implements TaskContext {
     attempt: number,
     maxAttempts: number,
     request: RequestContext | undefined,
+    schedule: ScheduleContext | undefined,
   ) {
     this.#host = host
     this.token = token
@@ -77,6 +79,7 @@ export class Attempt implements TaskContext {
     this.attempt = attempt
     this.maxAttempts = maxAttempts
     this.request = request
+    this.schedule = schedule
   }
 
   get id(): string {

@@ -2,11 +2,35 @@
 import { outcomeOfThrown } from '../job/outcome.js'
 import { encodeResult, isResultRefusal } from '../job/payload.js'
 import type { TaskDefinition } from '../task/define-task.js'
+import { attemptChannel, traceAttempt, type AttemptTrace } from '../task/trace-channels.js'
 import type { Attempt } from './attempt.js'
 import type { Ending } from './protocol.js'
 
 /** Runs the handler; answers at once when it did not return a promise. */
-export function execute(task: TaskDefinition, payload: unknown, attempt: Attempt): Ending | Promise<Ending> {
+export function execute(
+  task: TaskDefinition,
+  payload: unknown,
+  attempt: Attempt,
+  isSensitive: boolean,
+): Ending | Promise<Ending> {
+  if (!attemptChannel.hasSubscribers) return run(task, payload, attempt)
+  const { id, attempt: number, maxAttempts, request } = attempt
+  return traceAttempt(
+    { id, task: attempt.task, attempt: number, maxAttempts, request },
+    () => run(task, payload, attempt),
+    (trace, ending) => noteEnding(trace, ending, isSensitive),
+  )
+}
+
+function noteEnding(trace: AttemptTrace, ending: Ending, isSensitive: boolean): void {
+  const isBrief = ending === null || typeof ending === 'string'
+  trace.outcome = isBrief ? 'completed' : ending.kind
+  if (isBrief || (ending.kind !== 'threw' && ending.kind !== 'retry-later')) return
+  const { name, code } = ending.error
+  trace.error = isSensitive ? { name, ...(code === undefined ? undefined : { code }) } : ending.error
+}
+
+function run(task: TaskDefinition, payload: unknown, attempt: Attempt): Ending | Promise<Ending> {
   try {
     const returned = task.run(payload, attempt)
     if (isThenable(returned)) return settle(returned, attempt)

@@ -21,7 +21,7 @@
 import type { Outcome } from '../job/outcome.js'
 import type { EncodedBytes, EncodedPayload } from '../job/payload.js'
 import type { SerializedError } from '../job/serialized-error.js'
-import type { RequestContext } from '../job/snapshot.js'
+import type { RequestContext, ScheduleContext } from '../job/snapshot.js'
 
 /** What only some jobs of a batch need beside payload and number. */
 export interface RunExtra {
@@ -36,6 +36,7 @@ export interface RunExtra {
   /** The job has no payload. */
   readonly isVoid?: boolean
   readonly request?: RequestContext
+  readonly schedule?: ScheduleContext
 }
 
 /** A batch of jobs to run: in order, one after another, on a cpu thread; all at once on a shared one. */
@@ -47,8 +48,8 @@ export interface RunMessage {
   readonly tokens?: readonly number[]
   /** Which generation of claims the batch belongs to (see claims.ts). */
   readonly generation: number
-  /** Names of the tasks in the batch, with the most attempts of each. */
-  readonly tasks: readonly (readonly [name: string, maxAttempts: number])[]
+  /** Names of the tasks in the batch, with the most attempts of each, and whether they are sensitive. */
+  readonly tasks: readonly (readonly [name: string, maxAttempts: number, isSensitive: boolean])[]
   /** Which task each job is of; absent when all are of the first. */
   readonly which?: readonly number[]
   /** The jobs' acceptance numbers and cells, from which a thread makes the ids that are asked for (job-ids.ts). */
@@ -119,6 +120,8 @@ export interface DeferMessage {
   /** JSON of the payload, or absent. */
   readonly payload?: string | EncodedBytes
   readonly options?: object
+  /** What tracers of the thread add to the child's request. */
+  readonly carrier?: Readonly<Record<string, string>>
 }
 
 /** The thread's loop turns. */

@@ -5,8 +5,9 @@ import { encodePayload, type EncodedPayload } from '../job/payload.js'
 import { serializeError } from '../job/serialized-error.js'
 import type { DeferredChild } from '../task/context.js'
 import type { DeferOptions } from '../task/defer-options.js'
+import { deferChannel, traceDeferLater } from '../task/trace-channels.js'
 import type { AttemptHost } from './attempt.js'
-import type { DeferredMessage, FromThread, LogMessage } from './protocol.js'
+import type { DeferMessage, DeferredMessage, FromThread, LogMessage } from './protocol.js'
 
 interface Call {
   resolve(child: DeferredChild): void
@@ -84,17 +85,23 @@ export class ThreadHost implements AttemptHost {
       )
     }
     const encoded = encodePayload(payload)
-    return new Promise((resolve, reject) => {
-      const call = ++this.#lastCall
-      this.#calls.set(call, { resolve, reject })
-      this.#send({
+    const send = (carrier?: Readonly<Record<string, string>>): Promise<DeferredChild> =>
+      this.#sendDefer({
         kind: 'defer',
         token,
-        call,
         task,
         ...(encoded === undefined ? undefined : { payload: encoded }),
         options: plain,
+        ...(carrier === undefined ? undefined : { carrier }),
       })
+    return deferChannel.hasSubscribers ? traceDeferLater(task, undefined, send) : send()
+  }
+
+  #sendDefer(message: Omit<DeferMessage, 'call'>): Promise<DeferredChild> {
+    return new Promise((resolve, reject) => {
+      const call = ++this.#lastCall
+      this.#calls.set(call, { resolve, reject })
+      this.#send({ ...message, call })
     })
   }
 

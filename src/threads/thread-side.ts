@@ -37,7 +37,8 @@ export async function startThreadSide(data: ThreadData): Promise<void> {
   data.port.ref()
   let modules: readonly TaskModule[]
   try {
-    ;({ modules } = await importTaskModules(data.modules, data.loader))
+    const imported = await importTaskModules(data.modules, data.loader)
+    modules = imported.modules
     await setUp(modules)
   } catch (error) {
     send({ kind: 'start-failed', error: serializeError(error) })

@@ -45,6 +45,7 @@ export class OpenBatch {
       extra?.attempt ?? 1,
       extra?.maxAttempts ?? maxAttempts,
       extra?.request,
+      extra?.schedule,
     )
   }
 
@@ -56,11 +57,12 @@ export class OpenBatch {
   ): Ending | Promise<Ending> {
     const definition = definitionOf(attempt.task)
     if (definition === undefined) return unknownTask(attempt.task)
-    return execute(definition, this.#payloadAt(index), attempt)
+    const [, , isSensitive] = this.#taskAt(index)
+    return execute(definition, this.#payloadAt(index), attempt, isSensitive)
   }
 
-  #taskAt(index: number): readonly [string, number] {
-    return this.run.tasks[this.run.which?.[index] ?? 0] ?? ['', 1]
+  #taskAt(index: number): RunMessage['tasks'][number] {
+    return this.run.tasks[this.run.which?.[index] ?? 0] ?? ['', 1, false]
   }
 
   #payloadAt(index: number): unknown {

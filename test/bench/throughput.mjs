@@ -59,10 +59,13 @@ function atLeast(bound) {
   return bound === undefined ? undefined : { of: 'ratio', sign: '≥', bound }
 }
 
-/** Starts the contender, warms it up, then measures about a second of it. */
 export async function measure({ contender, threads, mode }) {
   const { start } = await loadContender(contender)
-  const pool = await start(threads, mode)
+  return measureRate(await start(threads, mode))
+}
+
+/** Warms the pool up, then measures about a second of it. */
+export async function measureRate(pool) {
   const rate = await warmUp(pool)
   const measured = await timed(pool, Math.ceil((rate * measuredMs) / 1000))
   await pool.close()

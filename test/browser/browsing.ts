@@ -39,7 +39,7 @@ export async function visit(url: string): Promise<Visit> {
 /** Ended, with its data removed, when the test has finished. */
 export async function example(port = 0): Promise<Example> {
   const dataDir = await mkdtemp(join(tmpdir(), 'sidework-browser-'))
-  const started = await startExample(dataDir, port)
+  const started = await startExample(dataDir, { PORT: String(port) })
   onTestFinished(async () => {
     await started.end('SIGKILL')
     await rm(dataDir, { recursive: true, force: true })

@@ -1,6 +1,6 @@
 /** Rows about scheduling, under virtual time. Rows that are not here stand beside what they are about. */
 import { afterEach, describe, expect, it } from 'vitest'
-import { failsForGood, failsWith, type Run } from '../simulation/script.js'
+import { failsForGood, failsWith, type Behaviour, type Run } from '../simulation/script.js'
 import { makeSim, type Sim, type SimOptions } from '../simulation/sim.js'
 
 let sim: Sim
@@ -31,6 +31,25 @@ it("C1: a poisoned head keeps its own line waiting through its retries, then onE
   expect(second.state).toBe('blocked')
   sim.advance(1)
   expect(second.state).toBe('running')
+})
+
+it('C1: one poisoned key beside 999 good ones slows none of them', () => {
+  const finishedAt = (first: Behaviour): number[] => {
+    start({ scheduler: { threads: { cpu: 4 } } })
+    sim.task('first', first, { attempts: 100, backoff: { type: 'fixed', delay: 1 } })
+    sim.task('good', { takesMs: 1 })
+    sim.scheduler.defer('first', undefined, { orderingKey: 'key 0' })
+    const jobs = Array.from({ length: 999 * 3 }, (_, n) =>
+      sim.scheduler.defer('good', n, { orderingKey: `key ${1 + (n % 999)}` }),
+    )
+    sim.advance(2000)
+    return jobs.map(({ id }) => sim.scheduler.job(id)?.settledAt ?? Infinity)
+  }
+  const beside = (behaviour: Behaviour): number[] => finishedAt(behaviour).sort((a, b) => a - b)
+  const good = beside({ takesMs: 1 })
+  const poisoned = beside(failsWith('no'))
+  // Its 100 failed attempts take no time of their own, so nobody may finish later than beside a good first key.
+  expect(poisoned.filter((at, n) => at > (good[n] ?? 0))).toEqual([])
 })
 
 it('C2: a head in backoff is not overtaken, not even by a job of higher priority', () => {

@@ -13,9 +13,15 @@ export interface Example {
 }
 
 /** Resolves when it listens; rejects with what it printed when it ends before. */
-export async function startExample(dataDir: string, port = 0): Promise<Example> {
+export async function startExample(dataDir: string, settings: Record<string, string> = {}): Promise<Example> {
   // Only what it needs: the variables of a test runner would change how its threads load TypeScript.
-  const env = { PATH: process.env['PATH'], HOME: process.env['HOME'], PORT: String(port), DATA_DIR: dataDir }
+  const env = {
+    PATH: process.env['PATH'],
+    HOME: process.env['HOME'],
+    PORT: '0',
+    DATA_DIR: dataDir,
+    ...settings,
+  }
   const child = spawn(process.execPath, ['--import', 'tsx', 'example-app/server.ts'], {
     cwd: root,
     env,

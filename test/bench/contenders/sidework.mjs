@@ -18,7 +18,8 @@ export async function start(threads, mode) {
   }
 }
 
-async function deferAll(scheduler, count) {
+/** Defers `count` no-op jobs and waits until all have completed. */
+export async function deferAll(scheduler, count) {
   const progress = new Progress()
   await offerInTurns(
     count,

@@ -1,0 +1,243 @@
+/**
+ * The public surface of recurring jobs.
+ *
+ *      schedule ─▶ guard ─▶ fields ─▶ timetable ─▶ book ─── due ──▶ plan ─▶ firing ─▶ the scheduler's defer
+ *      every ───────────────────────▶ timetable ──┘
+ */
+import cluster from 'node:cluster'
+import type { AddOnPort } from '../add-on-port.js'
+import { ClosedError, OptionError, SideworkError } from '../errors.js'
+import { integer, key, ownOptions, show, type Duration } from '../options.js'
+import type { InlineHandler, Job, Scheduler } from '../scheduler.js'
+import type { Task } from '../task/define-task.js'
+import { badExpression } from './guard.js'
+import { severalInstances } from './instances.js'
+import type { LeaderHook } from './leader.js'
+import { attach } from './port.js'
+import type { Schedule, ScheduleFacts } from './schedule.js'
+import { ScheduleBook } from './schedule-book.js'
+import {
+  readInstant,
+  readInterval,
+  readScheduleOptions,
+  type EveryOptions,
+  type ReadOptions,
+  type ScheduleOptions,
+} from './schedule-options.js'
+import { snapshotOf, type ScheduleSnapshot } from './schedule-snapshot.js'
+import { BoundedTimetable, cronTimetable, IntervalTimetable, type Timetable } from './timetable.js'
+import { systemZone, zoneOf } from './zone.js'
+
+/** Options of `createCron`. */
+export interface CronOptions {
+  /**
+   * Where several processes have the same schedules: whether this one runs what is due. Asked at each wake with something
+   * due. Throwing, rejecting and 10 s without an answer count as a failure: the runs are skipped. Default: always.
+   */
+  leader?: LeaderHook
+}
+
+const cronNames: ReadonlySet<string> = new Set(['leader'])
+const mostNextRuns = 1_000
+
+/** Defers jobs again and again. Made by `createCron`. */
+export class Cron {
+  readonly #port: AddOnPort
+  readonly #book: ScheduleBook
+  readonly #hasLeader: boolean
+  #hasLookedAround = false
+
+  /** @internal Use `createCron`. */
+  constructor(scheduler: Scheduler, leader: LeaderHook | undefined) {
+    this.#port = attach(scheduler, { stop: () => this.#book.stop() })
+    this.#book = new ScheduleBook(this.#port, leader)
+    this.#hasLeader = leader !== undefined
+  }
+
+  /**
+   * Defers a job whenever the expression says. A schedule of the same name is replaced.
+   * @param name 1–256 bytes
+   * @param expression 5 fields (minute hour day month weekday) or 6 (second first) as node-cron reads them, or a nickname
+   *   such as '@daily'
+   * @param payload as of `defer`: checked and copied at the call
+   * @throws SideworkError (ERR_SIDEWORK_CRON_EXPRESSION) for an expression that is none or never comes; OptionError; what
+   *   `defer` throws for bad input; ClosedError
+   * @example
+   * cron.schedule('nightly-report', '0 2 * * *', generateReport, { format: 'pdf' }, { timezone: 'Europe/Berlin' })
+   */
+  schedule(name: string, expression: string, task: string, payload?: unknown, options?: ScheduleOptions): void
+  schedule(name: string, expression: string, fn: InlineHandler, options?: ScheduleOptions): void
+  schedule(name: string, expression: string, task: Task<undefined>): void
+  schedule<I>(
+    name: string,
+    expression: string,
+    task: Task<I>,
+    payload: NoInfer<I>,
+    options?: ScheduleOptions,
+  ): void
+  schedule(name: string, expression: string, task: unknown, ...rest: readonly unknown[]): void {
+    const [payload, options] = split('schedule', task, rest)
+    const read = readScheduleOptions('schedule', options)
+    const zone = read.timezone === undefined ? systemZone() : zoneOf(read.timezone)
+    const timetable = cronTimetable(expression, zone, read.dayMatch)
+    if (timetable.next(this.#port.clock.wall()) === undefined)
+      throw badExpression(expression, 'Such a day never comes.')
+    const { startAt, endAt } = read.policy
+    this.#add(name, bounded(timetable, startAt, endAt), task, payload, read)
+  }
+
+  /**
+   * Defers a job at a fixed interval of real time, whatever the clock on the wall does; the first after one interval, or at
+   * `startAt`. A schedule of the same name is replaced.
+   * @param interval above 0; a whole number of ms, else rounded up
+   * @throws OptionError, what `defer` throws for bad input, ClosedError
+   * @example
+   * cron.every('cleanup-sessions', '15m', () => sessions.removeExpired())
+   */
+  every(name: string, interval: Duration, task: string, payload?: unknown, options?: EveryOptions): void
+  every(name: string, interval: Duration, fn: InlineHandler, options?: EveryOptions): void
+  every(name: string, interval: Duration, task: Task<undefined>): void
+  every<I>(name: string, interval: Duration, task: Task<I>, payload: NoInfer<I>, options?: EveryOptions): void
+  every(name: string, interval: Duration, task: unknown, ...rest: readonly unknown[]): void {
+    const [payload, options] = split('every', task, rest)
+    const read = readScheduleOptions('every', options)
+    const intervalMs = readInterval(interval)
+    const { startAt, endAt } = read.policy
+    const { clock } = this.#port
+    const anchor = startAt === -Infinity ? clock.now() : this.#steady(startAt) - intervalMs
+    const timetable = bounded(new IntervalTimetable(intervalMs, anchor), -Infinity, this.#steady(endAt))
+    this.#add(name, timetable, task, payload, read)
+  }
+
+  /** All schedules, in the order in which they were made. */
+  list(): ScheduleSnapshot[] {
+    return this.#book.all().map((schedule) => snapshotOf(schedule, this.#port.clock))
+  }
+
+  /** The schedule as it is now, or undefined for an unknown name and one that has ended. */
+  get(name: string): ScheduleSnapshot | undefined {
+    const schedule = this.#book.get(name)
+    return schedule === undefined ? undefined : snapshotOf(schedule, this.#port.clock)
+  }
+
+  /** No runs until `resume`; jobs that were deferred go on. @returns false when it is unknown or paused already */
+  pause(name: string): boolean {
+    return this.#book.pause(name)
+  }
+
+  /** Runs go on; those that came while it was paused are not made up for. @returns false when it was not paused */
+  resume(name: string): boolean {
+    return this.#book.resume(name)
+  }
+
+  /**
+   * Defers a job of the schedule at once, also while it is paused and whatever `overlap` says.
+   * @throws SideworkError (ERR_SIDEWORK_UNKNOWN_SCHEDULE), what `defer` throws
+   */
+  runNow(name: string): Job {
+    return this.#book.runNow(this.#find(name))
+  }
+
+  /** Takes the schedule away; jobs that were deferred go on. @returns false when it is unknown */
+  remove(name: string): boolean {
+    return this.#book.remove(name)
+  }
+
+  /**
+   * The next `count` instants strictly after `from` (default: now), in ms since the epoch; fewer where the schedule ends.
+   * Jitter comes on top of them, `maxRuns` and pauses are not looked at.
+   * @param count 1–1,000
+   * @throws SideworkError (ERR_SIDEWORK_UNKNOWN_SCHEDULE), OptionError
+   */
+  nextRuns(name: string, count: number, from?: Date | number): number[] {
+    const { timetable } = this.#find(name).facts
+    const { clock } = this.#port
+    integer('count', count, 1, mostNextRuns)
+    const after = from === undefined ? clock.wall() : readInstant('from', from)
+    const isWall = timetable.scale === 'wall'
+    const runs: number[] = []
+    let instant = timetable.next(isWall ? after : this.#steady(after))
+    while (instant !== undefined && runs.length < count) {
+      runs.push(isWall ? instant : clock.wallAt(instant))
+      instant = timetable.next(instant)
+    }
+    return runs
+  }
+
+  #add(name: string, timetable: Timetable, task: unknown, payload: unknown, read: ReadOptions): void {
+    if (this.#port.isClosing) throw new ClosedError()
+    const prepared = this.#port.prepare(task, payload, read.defer)
+    const facts: ScheduleFacts = {
+      name: key('name', name),
+      timetable,
+      policy: read.policy,
+      prepared,
+    }
+    if (!this.#book.add(facts)) {
+      throw new OptionError(`Schedule '${name}' has no run ahead: endAt is over, or comes before the first.`)
+    }
+    this.#lookAround()
+    const { logger } = this.#port
+    if (logger?.isLevelEnabled('info') === true) {
+      const { description, nextRunAt } = this.get(name) ?? {}
+      logger.info({ schedule: name, nextRunAt }, `schedule '${name}' runs ${description}`)
+    }
+  }
+
+  /** Once: whether other processes have these schedules too. */
+  #lookAround(): void {
+    if (this.#hasLookedAround || this.#hasLeader) return
+    this.#hasLookedAround = true
+    const why = severalInstances({ clusterWorker: cluster.worker?.id, environment: process.env })
+    if (why === undefined) return
+    this.#port.logger?.warn(
+      `${why}: each has its own schedules, so every run takes place in each. ` +
+        'Give createCron a leader hook, or schedule in one of them only.',
+    )
+  }
+
+  #find(name: string): Schedule {
+    const schedule = this.#book.get(name)
+    if (schedule !== undefined) return schedule
+    const known = this.#book
+      .all()
+      .slice(0, 10)
+      .map((one) => `'${one.facts.name}'`)
+    throw new SideworkError(
+      'ERR_SIDEWORK_UNKNOWN_SCHEDULE',
+      `No schedule is named ${show(name)}. Known are: ${known.join(', ') || 'none'}.`,
+    )
+  }
+
+  /** Ms since the epoch on the steady scale, as the clocks stand now. */
+  #steady(wall: number): number {
+    const { clock } = this.#port
+    return Math.ceil(wall - clock.wall() + clock.now())
+  }
+}
+
+/** `(task, payload?, options?)` or `(fn, options?)`, as `defer` has them. */
+function split(method: string, task: unknown, rest: readonly unknown[]): readonly [unknown, unknown] {
+  if (typeof task !== 'function') return [rest[0], rest[1]]
+  if (rest.length > 1)
+    throw new OptionError(
+      `cron.${method} got a payload for a closure. Give cron.${method}(name, when, fn, options).`,
+    )
+  return [undefined, rest[0]]
+}
+
+function bounded(timetable: Timetable, from: number, to: number): Timetable {
+  return from === -Infinity && to === Infinity ? timetable : new BoundedTimetable(timetable, from, to)
+}
+
+/**
+ * Recurring jobs for a scheduler. Starts nothing until something is scheduled; `scheduler.close()` stops it. While a
+ * schedule is active (not paused) the process stays alive.
+ * @throws OptionError for what is no scheduler and for unknown options; ClosedError
+ */
+export function createCron(scheduler: Scheduler, options: CronOptions = {}): Cron {
+  const { leader } = ownOptions('createCron', options, cronNames)
+  if (leader !== undefined && typeof leader !== 'function')
+    throw new OptionError(`leader is ${show(leader)}. Give a function that answers true or false.`)
+  return new Cron(scheduler, leader as LeaderHook | undefined) // what it answers is judged when it does
+}

@@ -1,0 +1,167 @@
+/** From a decision to jobs: overlap, refusals, events and log lines. */
+import type { AddOnPort } from '../add-on-port.js'
+import type { SchedulerEvents } from '../events/event-types.js'
+import type { ScheduleContext } from '../job/snapshot.js'
+import type { Job } from '../scheduler.js'
+import type { Leadership } from './leader.js'
+import type { Plan } from './plan.js'
+import type { DueRun, Schedule } from './schedule.js'
+import { reading } from './timetable.js'
+
+type SkipReason = SchedulerEvents['schedule:skipped']['reason']
+type FireReason = SchedulerEvents['schedule:fired']['reason']
+
+export class Firing {
+  readonly #port: AddOnPort
+
+  constructor(port: AddOnPort) {
+    this.#port = port
+  }
+
+  /** Runs, skips and tells what the plan decided. */
+  carryOut(schedule: Schedule, decided: Plan, leadership: Leadership): void {
+    if (decided.missed > 0) this.#missed(schedule, decided)
+    const { jitterMs } = schedule
+    const left = schedule.facts.policy.maxRuns - schedule.runCount - (schedule.backlog?.length ?? 0)
+    const runs = decided.runs.slice(0, left).map((instant): DueRun => {
+      const isDue = decided.isOnTime && instant === decided.last
+      return { instant, jitterMs, reason: isDue ? 'due' : 'catch-up' }
+    })
+    if (leadership === 'leader') this.#meetOthers(schedule, runs)
+    else this.#skipAll(schedule, runs, leadership)
+  }
+
+  /** A job at once, whatever else of the schedule runs. @throws what `defer` throws */
+  runNow(schedule: Schedule): Job {
+    const { clock } = this.#port
+    const context = { name: schedule.facts.name, firedFor: clock.wall(), lateBy: 0 }
+    return this.#defer(schedule, context, 'run-now')
+  }
+
+  /** The overlap policy. Runs that are made up for together are one series: one after another, unless all may run. */
+  #meetOthers(schedule: Schedule, runs: readonly DueRun[]): void {
+    const [first, ...others] = runs
+    if (first === undefined) return
+    switch (schedule.facts.policy.overlap) {
+      case 'allow':
+        for (const run of runs) this.#fire(schedule, run)
+        return
+      case 'replace':
+        return this.#replace(schedule, runs)
+      case 'skip':
+        if (schedule.isBusy) return this.#skipAll(schedule, runs, 'overlap')
+        break
+      case 'queue':
+        if (schedule.backlog !== undefined) return this.#skipAll(schedule, runs, 'overlap')
+        if (schedule.isBusy) {
+          schedule.backlog = [...runs]
+          return
+        }
+    }
+    this.#fire(schedule, first)
+    if (others.length > 0) this.#wait(schedule, others)
+  }
+
+  #replace(schedule: Schedule, runs: readonly DueRun[]): void {
+    const last = runs.at(-1)
+    this.#skipAll(schedule, runs.slice(0, -1), 'overlap')
+    for (const job of schedule.jobs ?? [])
+      job.cancel(`A later run of schedule '${schedule.facts.name}' took its place.`)
+    if (last !== undefined) this.#fire(schedule, last)
+  }
+
+  #wait(schedule: Schedule, runs: DueRun[]): void {
+    schedule.backlog = runs
+    // A refused job settles nothing, so nothing would call the next.
+    if ((schedule.jobs?.size ?? 0) === 0) this.#next(schedule)
+  }
+
+  /** The job before has settled: the next of the backlog may go. */
+  #next(schedule: Schedule): void {
+    while (schedule.backlog !== undefined && (schedule.jobs?.size ?? 0) === 0) {
+      const run = schedule.backlog.shift()
+      if (schedule.backlog.length === 0) schedule.backlog = undefined
+      if (run !== undefined) this.#fire(schedule, run)
+    }
+  }
+
+  #fire(schedule: Schedule, run: DueRun): void {
+    try {
+      this.#defer(schedule, this.#context(schedule, run), run.reason)
+    } catch (error) {
+      this.#refused(schedule, run, error)
+      return
+    }
+    schedule.runCount++
+    schedule.lastFiredFor = this.#wallOf(schedule, run.instant)
+  }
+
+  #defer(schedule: Schedule, context: ScheduleContext, reason: FireReason): Job {
+    let hasSettled = false
+    const settled = (): void => {
+      hasSettled = true
+      if (job !== undefined) this.#settled(schedule, job)
+    }
+    let job: Job | undefined = undefined
+    job = this.#port.deferPrepared(schedule.facts.prepared, context, settled)
+    // A duplicate may have settled long ago.
+    if (!hasSettled) (schedule.jobs ??= new Set()).add(job)
+    const { events, clock } = this.#port
+    if (events.wants['schedule:fired']) {
+      events.emit('schedule:fired', { ...context, id: job.id, task: job.task, reason, at: clock.wall() })
+    }
+    return job
+  }
+
+  #settled(schedule: Schedule, job: Job): void {
+    schedule.jobs?.delete(job)
+    // After the current call, as settling is under way.
+    if (schedule.backlog !== undefined) this.#port.soon(() => this.#next(schedule))
+  }
+
+  #context(schedule: Schedule, { instant, jitterMs }: DueRun): ScheduleContext {
+    const { clock } = this.#port
+    const { name, timetable } = schedule.facts
+    const lateBy = Math.max(0, Math.floor(reading(clock, timetable.scale) - instant - jitterMs))
+    return Object.freeze({ name, firedFor: this.#wallOf(schedule, instant), lateBy })
+  }
+
+  /** Ms since the epoch of an instant of the schedule. */
+  #wallOf({ facts: { timetable } }: Schedule, instant: number): number {
+    return timetable.scale === 'wall' ? instant : this.#port.clock.wallAt(instant)
+  }
+
+  #missed(schedule: Schedule, { missed: count, last }: Plan): void {
+    const { events, clock, logger } = this.#port
+    const { name } = schedule.facts
+    const firedFor = this.#wallOf(schedule, last)
+    if (events.wants['schedule:missed'])
+      events.emit('schedule:missed', { name, firedFor, count, at: clock.wall() })
+    logger?.warn(
+      { schedule: name, count },
+      'a schedule missed runs: the process stood still, or the clock was set',
+    )
+  }
+
+  #skipAll(schedule: Schedule, runs: readonly DueRun[], reason: SkipReason): void {
+    for (const run of runs) this.#skipped(schedule, run, reason)
+  }
+
+  #skipped(schedule: Schedule, { instant }: DueRun, reason: SkipReason): void {
+    const { events, clock, logger } = this.#port
+    const { name } = schedule.facts
+    const firedFor = this.#wallOf(schedule, instant)
+    if (events.wants['schedule:skipped'])
+      events.emit('schedule:skipped', { name, firedFor, reason, at: clock.wall() })
+    if (reason !== 'not-leader') logger?.info({ schedule: name, reason }, 'a run of a schedule was skipped')
+  }
+
+  #refused(schedule: Schedule, run: DueRun, error: unknown): void {
+    const isFull = (error as { code?: unknown } | null)?.code === 'ERR_SIDEWORK_QUEUE_FULL'
+    if (!isFull) {
+      const { logger } = this.#port
+      logger?.error({ err: error, schedule: schedule.facts.name }, 'a run of a schedule was refused')
+    }
+    this.#skipped(schedule, run, isFull ? 'queue-full' : 'refused')
+  }
+}

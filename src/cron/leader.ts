@@ -1,0 +1,51 @@
+/** Asks the user's `leader` hook, which may take its time, throw, or never answer. */
+import type { Disarmable } from '../job/job.js'
+
+/** Whether this process may run what is due. */
+export type Leadership = 'leader' | 'not-leader' | 'leader-failed'
+
+/** The hook of `createCron`. */
+export type LeaderHook = () => boolean | Promise<boolean>
+
+/** Ms after which a hook that has not answered has failed. */
+const longestAnswerMs = 10_000
+
+export interface LeaderPort {
+  alarm(delayMs: number, run: () => void): Disarmable
+  failed(error: unknown): void
+}
+
+/** Calls `answered` exactly once: at once when the hook answers at once, at the latest after 10 s. */
+export function askLeader(
+  hook: LeaderHook,
+  port: LeaderPort,
+  answered: (leadership: Leadership) => void,
+): void {
+  let answer: unknown
+  try {
+    answer = hook()
+  } catch (error) {
+    port.failed(error)
+    return answered('leader-failed')
+  }
+  if (!isThenable(answer)) return answered(answer === true ? 'leader' : 'not-leader')
+  let isOpen = true
+  const close = (leadership: Leadership): void => {
+    if (!isOpen) return
+    isOpen = false
+    alarm.disarm()
+    answered(leadership)
+  }
+  const fail = (error: unknown): void => {
+    if (isOpen) port.failed(error)
+    close('leader-failed')
+  }
+  const alarm = port.alarm(longestAnswerMs, () =>
+    fail(new Error(`leader() has not answered within ${longestAnswerMs} ms.`)),
+  )
+  answer.then((value) => close(value === true ? 'leader' : 'not-leader'), fail)
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
+}

@@ -1,0 +1,251 @@
+/**
+ * The schedules of one scheduler, behind one alarm.
+ *
+ *      alarm ─▶ wake ─▶ was the clock set back? ─▶ leader? ─▶ sweep: plan ─▶ fire ─▶ note the next instant ─▶ alarm
+ *                                                               ▲                        │
+ *                                                               └── a slice of 2 ms ─────┘
+ *
+ * The alarm is never armed for longer than 30 s, since it counts on the monotonic clock while expressions are about the
+ * wall clock: that is how a clock that was set and a machine that slept are noticed.
+ */
+import type { AddOnPort } from '../add-on-port.js'
+import type { Disarmable } from '../job/job.js'
+import type { TimeHeap } from '../queue/time-heap.js'
+import { Firing } from './firing.js'
+import { askLeader, type LeaderHook, type Leadership } from './leader.js'
+import { plan } from './plan.js'
+import { Schedule, type ScheduleFacts } from './schedule.js'
+import { reading, type Scale } from './timetable.js'
+
+const longestWaitMs = 30_000
+/** A wall clock that goes back by more than this begins a new count of instants; after less, the same instants go on. */
+const setBackMs = 60_000
+/** Schedules that are due together are fired in slices of about this long, so that no turn is held. */
+const sliceMs = 2
+const firesPerReading = 16
+
+const scales: readonly Scale[] = ['wall', 'steady']
+
+export class ScheduleBook {
+  readonly #port: AddOnPort
+  readonly #leader: LeaderHook | undefined
+  readonly #firing: Firing
+  readonly #byName = new Map<string, Schedule>()
+  #heaps: Record<Scale, TimeHeap<Schedule>>
+  #made = 0
+  #alarm: Disarmable | undefined
+  #armedAt = Infinity
+  /** The highest wall clock seen since it was last set back, and when it was last looked at. */
+  #highestWall: number
+  #lookedAt: number
+  /** A sweep goes on in a later turn, or the leader hook is being asked. */
+  #isUnderWay = false
+
+  constructor(port: AddOnPort, leader: LeaderHook | undefined) {
+    this.#port = port
+    this.#leader = leader
+    this.#firing = new Firing(port)
+    this.#heaps = { wall: port.timeHeap(), steady: port.timeHeap() }
+    this.#highestWall = port.clock.wall()
+    this.#lookedAt = port.clock.now()
+  }
+
+  /** Adds a schedule, in the place of one of its name. @returns false when it has no run ahead, and was not added */
+  add(facts: ScheduleFacts): boolean {
+    const { timetable, name } = facts
+    const schedule = new Schedule(facts, ++this.#made)
+    const before = this.#byName.get(name)
+    const isSame = before?.state === 'active' && before.facts.timetable === timetable
+    const next = isSame ? before.nextAt : timetable.next(reading(this.#port.clock, timetable.scale))
+    if (next === undefined) return false
+    if (before !== undefined) {
+      this.remove(name)
+      schedule.jobs = before.jobs
+    }
+    this.#byName.set(name, schedule)
+    this.#await(schedule, next)
+    this.#rearm()
+    return true
+  }
+
+  get(name: string): Schedule | undefined {
+    return this.#byName.get(name)
+  }
+
+  all(): readonly Schedule[] {
+    return [...this.#byName.values()]
+  }
+
+  remove(name: string): boolean {
+    const schedule = this.#byName.get(name)
+    if (schedule === undefined) return false
+    this.#byName.delete(name)
+    this.#rest(schedule, 'removed')
+    return true
+  }
+
+  pause(name: string): boolean {
+    const schedule = this.#byName.get(name)
+    if (schedule?.state !== 'active') return false
+    this.#rest(schedule, 'paused')
+    return true
+  }
+
+  /** What came while it was paused is not made up for. */
+  resume(name: string): boolean {
+    const schedule = this.#byName.get(name)
+    if (schedule?.state !== 'paused') return false
+    const { timetable } = schedule.facts
+    const next = timetable.next(reading(this.#port.clock, timetable.scale))
+    schedule.state = 'active'
+    if (next === undefined) this.#end(schedule)
+    else this.#await(schedule, next)
+    this.#rearm()
+    return true
+  }
+
+  runNow(schedule: Schedule): ReturnType<Firing['runNow']> {
+    return this.#firing.runNow(schedule)
+  }
+
+  /** Nothing runs any more. */
+  stop(): void {
+    for (const schedule of this.#byName.values()) {
+      schedule.state = 'removed'
+      schedule.backlog = undefined
+    }
+    this.#byName.clear()
+    this.#heaps = { wall: this.#port.timeHeap(), steady: this.#port.timeHeap() }
+    this.#isUnderWay = false
+    this.#rearm()
+  }
+
+  #wake(): void {
+    this.#alarm = undefined
+    this.#armedAt = Infinity
+    this.#lookAtClock()
+    if (!this.#isUnderWay) this.#askAndSweep()
+    this.#rearm()
+  }
+
+  #askAndSweep(): void {
+    if (this.#leader === undefined || !this.#isAnythingDue()) return this.#sweep('leader')
+    this.#isUnderWay = true
+    const { clock, alarm, logger } = this.#port
+    askLeader(
+      this.#leader,
+      {
+        alarm: (delayMs, run) => alarm(clock.now() + delayMs, run),
+        failed: (error) => logger?.error({ err: error }, 'the leader hook of cron failed; runs are skipped'),
+      },
+      (leadership) => this.#sweep(leadership),
+    )
+  }
+
+  #isAnythingDue(): boolean {
+    return scales.some((scale) => this.#heaps[scale].firstAt <= reading(this.#port.clock, scale))
+  }
+
+  /** Fires what is due, a slice at a time. */
+  #sweep(leadership: Leadership): void {
+    const { clock } = this.#port
+    const start = clock.precise()
+    let count = 0
+    for (const scale of scales) {
+      const heap = this.#heaps[scale]
+      const now = reading(clock, scale)
+      while (heap.firstAt <= now) {
+        const schedule = heap.shift()
+        if (schedule !== undefined) this.#due(schedule, now, leadership)
+        if (++count % firesPerReading === 0 && clock.precise() - start > sliceMs) {
+          this.#isUnderWay = true
+          this.#port.nextTurn(() => this.#sweep(leadership))
+          return
+        }
+      }
+    }
+    this.#isUnderWay = false
+    this.#rearm()
+  }
+
+  #due(schedule: Schedule, now: number, leadership: Leadership): void {
+    const { timetable, policy } = schedule.facts
+    const decided = plan(timetable, schedule.nextAt, now - schedule.jitterMs, policy)
+    this.#firing.carryOut(schedule, decided, leadership)
+    const isOver = decided.next === undefined || schedule.runCount >= policy.maxRuns
+    if (decided.next === undefined || isOver) this.#end(schedule)
+    else this.#await(schedule, decided.next)
+  }
+
+  #await(schedule: Schedule, next: number): void {
+    const { timetable } = schedule.facts
+    schedule.nextAt = next
+    schedule.jitterMs = this.#jitter(schedule, next)
+    this.#heaps[timetable.scale].add(schedule, next + schedule.jitterMs)
+  }
+
+  /** Below the wished for, and below the distance to the instant after, so that no run overtakes another. */
+  #jitter({ facts: { policy, timetable } }: Schedule, next: number): number {
+    if (policy.jitterMs === 0) return 0
+    const following = timetable.next(next) ?? Infinity
+    return Math.floor(this.#port.random() * Math.min(policy.jitterMs, following - next))
+  }
+
+  #end(schedule: Schedule): void {
+    schedule.state = 'ended'
+    this.#byName.delete(schedule.facts.name)
+    this.#port.logger?.info({ schedule: schedule.facts.name, runs: schedule.runCount }, 'schedule ended')
+  }
+
+  #rest(schedule: Schedule, state: 'paused' | 'removed'): void {
+    if (schedule.state === 'active') this.#heaps[schedule.facts.timetable.scale].remove(schedule)
+    schedule.state = state
+    schedule.backlog = undefined
+    this.#rearm()
+  }
+
+  /** A wall clock that was set back makes instants come again that have been: they are counted anew from there. */
+  #lookAtClock(): void {
+    const { clock } = this.#port
+    const wall = clock.wall()
+    const now = clock.now()
+    if (wall < this.#highestWall - setBackMs) {
+      // What came since it was last looked at is due.
+      this.#countAnew(wall - (now - this.#lookedAt))
+      this.#highestWall = wall
+    }
+    this.#highestWall = Math.max(this.#highestWall, wall)
+    this.#lookedAt = now
+  }
+
+  #countAnew(after: number): void {
+    const waiting = this.#heaps.wall.values()
+    this.#heaps.wall = this.#port.timeHeap()
+    for (const schedule of waiting) {
+      const next = schedule.facts.timetable.next(after)
+      if (next === undefined) this.#end(schedule)
+      else this.#await(schedule, next)
+    }
+  }
+
+  /** Sets the alarm for the earliest of all, unless it is set for then or a sweep is under way. */
+  #rearm(): void {
+    const { wall, steady } = this.#heaps
+    const isAwaited = wall.size + steady.size > 0 || this.#isUnderWay
+    this.#port.keepAlive(isAwaited)
+    if (this.#isUnderWay) return
+    const at = isAwaited ? this.#nextLook() : Infinity
+    if (at === this.#armedAt) return
+    this.#alarm?.disarm()
+    this.#armedAt = at
+    this.#alarm = at === Infinity ? undefined : this.#port.alarm(at, () => this.#wake())
+  }
+
+  /** When to look next, on the steady scale. */
+  #nextLook(): number {
+    const { clock } = this.#port
+    const now = clock.now()
+    const wallAt = now + Math.max(0, Math.ceil(this.#heaps.wall.firstAt - clock.wall()))
+    return Math.min(wallAt, this.#heaps.steady.firstAt, now + longestWaitMs)
+  }
+}

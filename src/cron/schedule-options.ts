@@ -1,0 +1,158 @@
+/** The options of one schedule, and how they are read. */
+import { OptionError } from '../errors.js'
+import { durationMs, integer, orDefault, ownOptions, show, type Duration } from '../options.js'
+import type { DeferOptions } from '../task/defer-options.js'
+import type { DayMatch } from './fields.js'
+import type { CatchUp, CatchUpPolicy } from './plan.js'
+
+/** What a run does that finds a job of its schedule unsettled. */
+export type Overlap = 'skip' | 'queue' | 'allow' | 'replace'
+
+/** What a recurring job's defer may say for itself. */
+export type RecurringDeferOptions = Omit<DeferOptions, 'delay' | 'runAt' | 'id' | 'signal'>
+
+/** Options of `cron.every`, and of `cron.schedule` too. */
+export interface EveryOptions {
+  /**
+   * When a run is due while a job of the schedule is unsettled: `'skip'` (default) leaves it out, `'queue'` lets one wait
+   * until that job has settled, `'allow'` runs it beside, `'replace'` cancels that job and takes its place.
+   */
+  overlap?: Overlap
+  /**
+   * Runs whose time passed while the event loop was blocked, the machine slept or the clock was set: `'latest'` (default)
+   * makes up for the last, `'none'` for none, `'all'` for the last `maxCatchUp`.
+   */
+  catchUp?: CatchUp
+  /** Most runs made up for at once with `catchUp: 'all'`. 1–1,000, default 100. */
+  maxCatchUp?: number
+  /** Runs that are later than this are not made up for. A duration above 0; without it there is no bound. */
+  catchUpWindow?: Duration
+  /** Each run comes later by a random time below this, yet before the next instant. A duration, default 0. */
+  jitter?: Duration
+  /** The schedule ends after so many runs. 1 or more; skipped and `runNow` runs do not count. */
+  maxRuns?: number
+  /** Nothing runs earlier. A `Date` or ms since the epoch. With `every`, the instant of the first run. */
+  startAt?: Date | number
+  /** Nothing runs later, and the schedule ends. A `Date` or ms since the epoch. */
+  endAt?: Date | number
+  /** Options of each job's `defer`: priority, attempts, … */
+  defer?: RecurringDeferOptions
+}
+
+/** Options of `cron.schedule`. */
+export interface ScheduleOptions extends EveryOptions {
+  /** An IANA name such as `'Europe/Berlin'`. Default: the zone of the system, as `list()` shows it. */
+  timezone?: string
+  /**
+   * When both day of month and day of week are restricted: `'or'` (default, as in crontab(5)) runs when either matches,
+   * `'and'` when both do.
+   */
+  dayMatch?: DayMatch
+}
+
+/** The options with defaults applied and durations in ms. */
+export interface SchedulePolicy extends CatchUpPolicy {
+  readonly overlap: Overlap
+  readonly jitterMs: number
+  /** Infinity for no bound. */
+  readonly maxRuns: number
+  /** Ms since the epoch; −Infinity for no bound. */
+  readonly startAt: number
+  /** Ms since the epoch; Infinity for no bound. */
+  readonly endAt: number
+}
+
+/** What `cron.schedule` and `cron.every` have in common, read. */
+export interface ReadOptions {
+  readonly policy: SchedulePolicy
+  readonly defer: unknown
+  readonly timezone: unknown
+  readonly dayMatch: DayMatch
+}
+
+const everyNames = ['overlap', 'catchUp', 'maxCatchUp', 'catchUpWindow', 'jitter', 'maxRuns', 'startAt', 'endAt', 'defer'] // prettier-ignore
+const known = {
+  every: new Set(everyNames),
+  schedule: new Set([...everyNames, 'timezone', 'dayMatch']),
+} as const
+
+const defaults: ReadOptions = Object.freeze({
+  policy: Object.freeze({
+    overlap: 'skip',
+    catchUp: 'latest',
+    maxCatchUp: 100,
+    catchUpWindowMs: Infinity,
+    jitterMs: 0,
+    maxRuns: Infinity,
+    startAt: -Infinity,
+    endAt: Infinity,
+  }),
+  defer: undefined,
+  timezone: undefined,
+  dayMatch: 'or',
+})
+
+/** @throws OptionError for unknown options and values that are not what they must be */
+export function readScheduleOptions(method: 'schedule' | 'every', options: unknown): ReadOptions {
+  if (options === undefined) return defaults
+  const own = ownOptions(`cron.${method}`, options, known[method])
+  const { policy } = defaults
+  const startAt = instantOf('startAt', own['startAt'], policy.startAt)
+  const endAt = instantOf('endAt', own['endAt'], policy.endAt)
+  if (endAt < startAt)
+    throw new OptionError(`endAt is earlier than startAt: ${show(endAt)} < ${show(startAt)}.`)
+  return {
+    policy: {
+      overlap: oneOf('overlap', own['overlap'], ['skip', 'queue', 'allow', 'replace'], policy.overlap),
+      catchUp: oneOf('catchUp', own['catchUp'], ['latest', 'none', 'all'], policy.catchUp),
+      maxCatchUp: integer('maxCatchUp', orDefault(own['maxCatchUp'], policy.maxCatchUp), 1, 1_000),
+      catchUpWindowMs:
+        own['catchUpWindow'] === undefined
+          ? policy.catchUpWindowMs
+          : durationMs('catchUpWindow', own['catchUpWindow']),
+      jitterMs: durationMs('jitter', orDefault(own['jitter'], 0), { zero: true }),
+      maxRuns: own['maxRuns'] === undefined ? policy.maxRuns : integer('maxRuns', own['maxRuns'], 1),
+      startAt,
+      endAt,
+    },
+    defer: readDefer(own['defer']),
+    timezone: own['timezone'],
+    dayMatch: oneOf('dayMatch', own['dayMatch'], ['or', 'and'], 'or'),
+  }
+}
+
+/** Ms of `every`'s interval: at least one, whole. @throws OptionError */
+export function readInterval(interval: unknown): number {
+  return Math.ceil(durationMs('interval', interval))
+}
+
+function readDefer(options: unknown): unknown {
+  const refused = ['delay', 'runAt', 'id', 'signal'].find(
+    (name) => typeof options === 'object' && options !== null && Object.hasOwn(options, name),
+  )
+  if (refused === undefined) return options // the scheduler reads it
+  throw new OptionError(
+    `defer.${refused} cannot be said for a recurring job: the schedule decides when it runs.`,
+  )
+}
+
+function oneOf<T extends string>(name: string, value: unknown, allowed: readonly T[], fallback: T): T {
+  if (value === undefined) return fallback
+  const found = allowed.find((one) => one === value)
+  if (found !== undefined) return found
+  throw new OptionError(`${name} is ${show(value)}. Give ${allowed.map((one) => `'${one}'`).join(', ')}.`)
+}
+
+function instantOf(name: string, value: unknown, fallback: number): number {
+  return value === undefined ? fallback : readInstant(name, value)
+}
+
+/** The end of the year 9999. */
+const latestInstant = 253_402_300_799_999
+
+/** @throws OptionError unless a `Date` or ms since the epoch, from 1970 to 9999 */
+export function readInstant(name: string, value: unknown): number {
+  const instant = value instanceof Date ? value.getTime() : value
+  if (typeof instant === 'number' && instant >= 0 && instant <= latestInstant) return instant
+  throw new OptionError(`${name} is ${show(value)}. Give a Date or ms since the epoch, from 1970 to 9999.`)
+}

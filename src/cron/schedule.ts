@@ -1,0 +1,60 @@
+/**
+ * One schedule: what it defers, when, and how that has gone so far.
+ *
+ *      active ◀──resume── paused
+ *        │ ───pause─────▶   │
+ *        └─── maxRuns, endAt ──▶ ended: what waits of it still runs
+ *        └─── remove, replace, close ──▶ removed: nothing runs any more
+ */
+import type { PreparedJob } from '../defer/draft.js'
+import type { HeapItem } from '../queue/time-heap.js'
+import type { Job } from '../scheduler.js'
+import type { SchedulePolicy } from './schedule-options.js'
+import type { Timetable } from './timetable.js'
+
+export type ScheduleState = 'active' | 'paused' | 'ended' | 'removed'
+
+/** A run whose time has come. */
+export interface DueRun {
+  /** On the timetable's scale. */
+  readonly instant: number
+  readonly jitterMs: number
+  readonly reason: 'due' | 'catch-up'
+}
+
+/** What a schedule is made of. */
+export interface ScheduleFacts {
+  readonly name: string
+  readonly timetable: Timetable
+  readonly policy: SchedulePolicy
+  readonly prepared: PreparedJob
+}
+
+/** Only schedule-book.ts and firing.ts write it. */
+export class Schedule implements HeapItem {
+  readonly facts: ScheduleFacts
+  /** Breaks ties: schedules that are due together run in the order in which they were made. */
+  readonly seq: number
+  place = 0
+  state: ScheduleState = 'active'
+  /** The instant it waits for, on the timetable's scale. */
+  nextAt = 0
+  /** How much later than `nextAt` it runs. */
+  jitterMs = 0
+  runCount = 0
+  /** Ms since the epoch. */
+  lastFiredFor: number | undefined = undefined
+  /** Its jobs that have not settled. */
+  jobs: Set<Job> | undefined = undefined
+  /** Runs that wait for the job before them. */
+  backlog: DueRun[] | undefined = undefined
+
+  constructor(facts: ScheduleFacts, seq: number) {
+    this.facts = facts
+    this.seq = seq
+  }
+
+  get isBusy(): boolean {
+    return (this.jobs?.size ?? 0) > 0 || (this.backlog?.length ?? 0) > 0
+  }
+}

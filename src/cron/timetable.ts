@@ -1,0 +1,133 @@
+/** The instants of a schedule, and the clock they are read on. */
+import type { Clock } from '../world.js'
+import { parseFields, type DayMatch, type Fields } from './fields.js'
+import { next } from './next.js'
+import type { Zone } from './zone.js'
+import { LRUCache } from 'lru-cache'
+
+/**
+ * `wall`: ms since the epoch, for expressions. `steady`: the scheduler's monotonic clock, for intervals, so that a clock
+ * that is set moves nothing.
+ */
+export type Scale = 'wall' | 'steady'
+
+/** How the user said when it runs. */
+export type Pattern =
+  { readonly expression: string; readonly timezone: string } | { readonly intervalMs: number }
+
+/** Instants in strictly increasing order. */
+export interface Timetable {
+  readonly scale: Scale
+  readonly pattern: Pattern
+  /** The first instant after `after`, on its scale, or undefined when there is none. */
+  next(after: number): number | undefined
+}
+
+/** An expression in a zone. One object for all schedules that say the same; see `cronTimetable`. */
+export class CronTimetable implements Timetable {
+  readonly expression: string
+  readonly zone: Zone
+  readonly #fields: Fields
+
+  constructor(expression: string, fields: Fields, zone: Zone) {
+    this.expression = expression
+    this.zone = zone
+    this.#fields = fields
+  }
+
+  get scale(): 'wall' {
+    return 'wall'
+  }
+
+  get pattern(): Pattern {
+    return { expression: this.expression, timezone: this.zone.name }
+  }
+
+  next(after: number): number | undefined {
+    if (last.timetable !== this || last.after !== after) {
+      last = { timetable: this, after, next: next(this.#fields, after, this.zone) }
+    }
+    return last.next
+  }
+}
+
+/** The last question and its answer: schedules that are due together often ask the same. */
+let last: { timetable: CronTimetable | undefined; after: number; next: number | undefined } = {
+  timetable: undefined,
+  after: 0,
+  next: undefined,
+}
+
+const mostShared = 1_000
+const shared = new LRUCache<string, CronTimetable>({ max: mostShared })
+
+/** @throws SideworkError (ERR_SIDEWORK_CRON_EXPRESSION) */
+export function cronTimetable(expression: unknown, zone: Zone, dayMatch: DayMatch): CronTimetable {
+  const known = typeof expression === 'string' ? shared.get(sharedKey(expression, zone, dayMatch)) : undefined
+  if (known !== undefined) return known
+  const fields = parseFields(expression, dayMatch)
+  const text = String(expression) // it was parsed: a string
+  const timetable = new CronTimetable(text.trim(), fields, zone)
+  shared.set(sharedKey(text, zone, dayMatch), timetable)
+  return timetable
+}
+
+function sharedKey(expression: string, zone: Zone, dayMatch: DayMatch): string {
+  return `${dayMatch} ${zone.name} ${expression}`
+}
+
+/** Every `intervalMs`, `anchor` excluded. */
+export class IntervalTimetable implements Timetable {
+  readonly intervalMs: number
+  readonly #anchor: number
+
+  /** @param anchor on the steady scale; the first instant is one interval later */
+  constructor(intervalMs: number, anchor: number) {
+    this.intervalMs = intervalMs
+    this.#anchor = anchor
+  }
+
+  get scale(): 'steady' {
+    return 'steady'
+  }
+
+  get pattern(): Pattern {
+    return { intervalMs: this.intervalMs }
+  }
+
+  next(after: number): number {
+    const passed = Math.max(0, Math.floor((after - this.#anchor) / this.intervalMs))
+    return this.#anchor + (passed + 1) * this.intervalMs
+  }
+}
+
+/** A timetable from one instant to another, both included. */
+export class BoundedTimetable implements Timetable {
+  readonly #timetable: Timetable
+  readonly #from: number
+  readonly #to: number
+
+  constructor(timetable: Timetable, from: number, to: number) {
+    this.#timetable = timetable
+    this.#from = from
+    this.#to = to
+  }
+
+  get scale(): Scale {
+    return this.#timetable.scale
+  }
+
+  get pattern(): Pattern {
+    return this.#timetable.pattern
+  }
+
+  next(after: number): number | undefined {
+    const instant = this.#timetable.next(Math.max(after, this.#from - 1))
+    return instant === undefined || instant > this.#to ? undefined : instant
+  }
+}
+
+/** What the clock of a scale shows. A steady reading is floored, so what it shows has surely passed a resolution later. */
+export function reading(clock: Clock, scale: Scale): number {
+  return scale === 'wall' ? clock.wall() : clock.now() - clock.resolutionMs
+}

@@ -1,0 +1,2 @@
+/** The public 'sidework/metrics': what Prometheus scrapes. */
+export { metrics, type MetricsHandler, type MetricsOptions } from './metrics.js'

@@ -1,0 +1,105 @@
+/** `metrics(scheduler)`: what Prometheus scrapes. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Registry } from 'prom-client'
+import { LoopDelay } from '../clock.js'
+import { OptionError } from '../errors.js'
+import { integer, orDefault, ownOptions, show } from '../options.js'
+import type { Scheduler } from '../scheduler.js'
+import { EventCounts } from './event-counts.js'
+import { readFigures, type Figures, type Sources } from './figures.js'
+import { register, type AnyRegistry } from './instruments.js'
+import { Labels } from './labels.js'
+import { metricTable } from './metric-table.js'
+import { withPort } from './port.js'
+
+/** What `metrics()` takes. */
+export interface MetricsOptions {
+  /** Where the metrics are registered, to be served together with others. Default: a registry of their own. */
+  register?: AnyRegistry
+  /**
+   * Tasks, and schedules, that get a label value of their own, 1–10,000; those beyond share the value 'other'.
+   * Default 16, which makes at most 1,000 time series.
+   */
+  maxTasks?: number
+}
+
+/** Answers scrapes: fits Express, connect and plain node:http. */
+export interface MetricsHandler {
+  (req: IncomingMessage, res: ServerResponse, next?: (error?: unknown) => void): void
+  /** Where the metrics are registered. */
+  readonly register: AnyRegistry
+}
+
+/**
+ * A handler for `GET /metrics` in the registry's format (by default Prometheus's text format). Call it once, where the
+ * scheduler is made: durations, threads and schedules are counted from this call on, all else from the start.
+ * @throws OptionError for unknown options, what is no prom-client registry, and one that has these metrics already
+ * @example
+ * app.get('/metrics', metrics(scheduler))
+ */
+export function metrics(scheduler: Scheduler, options: MetricsOptions = {}): MetricsHandler {
+  const port = withPort(scheduler)
+  const own = ownOptions('metrics()', options, new Set(['register', 'maxTasks']))
+  const registry = readRegistry(own['register'])
+  const maxTasks = integer('maxTasks', orDefault(own['maxTasks'], 16), 1, 10_000)
+  refuseTwice(registry)
+  const loopDelay = new LoopDelay()
+  scheduler.once('closed', () => loopDelay.stop())
+  const measurements = port.measure()
+  const events = new EventCounts(scheduler, new Labels(maxTasks))
+  registerAll(registry, { scheduler, measurements, events, loopDelay, taskLabels: new Labels(maxTasks) })
+  const handler = (req: IncomingMessage, res: ServerResponse, next?: (error?: unknown) => void): void => {
+    answer(req, res, registry).catch((error: unknown) => {
+      if (next !== undefined) return next(error)
+      res.statusCode = 500
+      res.end()
+    })
+  }
+  return Object.assign(handler, { register: registry })
+}
+
+/** All metrics of one scrape are read at the same moment. */
+function registerAll(registry: AnyRegistry, sources: Sources): void {
+  let current: Figures | undefined
+  const figures = (): Figures => {
+    if (current === undefined) {
+      current = readFigures(sources)
+      // A registry asks all its metrics before anything else runs.
+      queueMicrotask(() => (current = undefined))
+    }
+    return current
+  }
+  const bounds = sources.measurements.bucketBoundsMs.map((ms) => ms / 1000)
+  for (const metric of metricTable) register(metric, registry, bounds, figures)
+}
+
+async function answer(req: IncomingMessage, res: ServerResponse, registry: AnyRegistry): Promise<void> {
+  if (req.method !== 'GET' && req.method !== 'HEAD') {
+    res.statusCode = 405
+    res.setHeader('Allow', 'GET, HEAD')
+    res.end()
+    return
+  }
+  const text = await registry.metrics()
+  res.setHeader('Content-Type', registry.contentType)
+  res.setHeader('Cache-Control', 'no-store')
+  res.setHeader('Content-Length', Buffer.byteLength(text))
+  res.end(req.method === 'HEAD' ? undefined : text)
+}
+
+function readRegistry(given: unknown): AnyRegistry {
+  if (given === undefined) return new Registry()
+  // By shape: a program may have another copy of prom-client than this package finds.
+  const candidate = given as Partial<AnyRegistry> | null
+  if (typeof candidate?.registerMetric === 'function' && typeof candidate.metrics === 'function') {
+    return candidate as AnyRegistry // it has what is used of one
+  }
+  throw new OptionError(`register is ${show(given)}. Give a prom-client Registry, or none.`)
+}
+
+function refuseTwice(registry: AnyRegistry): void {
+  if (metricTable.every(({ name }) => registry.getSingleMetric(name) === undefined)) return
+  throw new OptionError(
+    'The registry has the metrics of a scheduler already. Call metrics() once per scheduler, and give each its own registry.',
+  )
+}

@@ -1,0 +1,173 @@
+/**
+ * Two tracing channels of node:diagnostics_channel, for whoever wants to see defers and attempts in a trace. Each thread
+ * has its own: an attempt is told where its handler runs. Nothing is built while nobody has subscribed.
+ *
+ *      sidework:defer      start ─▶ [error] ─▶ end                              defer, deferMany, req.defer
+ *                          start ─▶ end ─▶ [error] ─▶ asyncStart ─▶ asyncEnd    context.defer
+ *      sidework:attempt    start ─▶ [error] ─▶ end                              a handler that returns no promise
+ *                          start ─▶ end ─▶ [error] ─▶ asyncStart ─▶ asyncEnd    a handler that does
+ */
+import { tracingChannel, type TracingChannel } from 'node:diagnostics_channel'
+import type { Outcome } from '../job/outcome.js'
+import type { SerializedError } from '../job/serialized-error.js'
+import type { RequestContext } from '../job/snapshot.js'
+
+/** The message of `sidework:defer`: one object from start to end. */
+export interface DeferTrace {
+  /** The task's name; '(inline)' for a closure, '(many)' for jobs of several tasks. */
+  readonly task: string
+  /** Jobs handed over together: 1 but for `deferMany`. */
+  readonly count: number
+  readonly request: RequestContext | undefined
+  /**
+   * Empty at first. What a subscriber of `start` writes here (`traceparent`, say) travels with the job: each attempt
+   * finds it in `request`.
+   */
+  readonly carrier: Record<string, string>
+  /** The accepted job; of many, the first. */
+  id?: string
+  /** The defer found its job already there. */
+  deduplicated?: boolean
+  /** Why it was refused. */
+  error?: unknown
+}
+
+/** The message of `sidework:attempt`: one object from start to end. */
+export interface AttemptTrace {
+  readonly id: string
+  readonly task: string
+  readonly attempt: number
+  readonly maxAttempts: number
+  readonly request: RequestContext | undefined
+  /** A subscriber of `start` may set it, to run the handler inside of something: it calls `run` before it returns. */
+  around?: (run: () => void) => void
+  /** How it ended, as far as the thread can tell: it does not learn that it timed out. */
+  outcome?: Outcome['kind']
+  /** Of an attempt that failed; of a sensitive task, name and code only. */
+  error?: Pick<SerializedError, 'name' | 'code'> & Partial<SerializedError>
+}
+
+export const deferChannel: TracingChannel<unknown, DeferTrace> = tracingChannel('sidework:defer')
+export const attemptChannel: TracingChannel<unknown, AttemptTrace> = tracingChannel('sidework:attempt')
+
+/** What a trace takes from the answer of a defer. */
+interface Deferred {
+  readonly id: string
+  readonly deduplicated: boolean
+}
+
+type Defer<A> = (request: RequestContext | undefined) => A
+
+/** Tells of a defer while it happens. `defer` gets the request with what subscribers added to it. */
+export function traceDefer<J extends Deferred>(
+  task: string,
+  request: RequestContext | undefined,
+  defer: Defer<J>,
+): J {
+  return traceNow({ task, count: 1, request, carrier: {} }, defer, (job) => job)
+}
+
+/** The same for many at once. @param tasks the name of each job's task */
+export function traceDeferMany<J extends Deferred>(tasks: readonly string[], defer: Defer<J[]>): J[] {
+  const [first = '(many)'] = tasks
+  const task = tasks.every((name) => name === first) ? first : '(many)'
+  return traceNow({ task, count: tasks.length, request: undefined, carrier: {} }, defer, ([job]) => job)
+}
+
+function traceNow<A>(trace: DeferTrace, defer: Defer<A>, jobOf: (answer: A) => Deferred | undefined): A {
+  return deferChannel.start.runStores(trace, () => {
+    try {
+      const answer = defer(withCarrier(trace.request, trace.carrier))
+      noteJob(trace, jobOf(answer))
+      return answer
+    } catch (error) {
+      trace.error = error
+      deferChannel.error.publish(trace)
+      throw error
+    } finally {
+      deferChannel.end.publish(trace)
+    }
+  })
+}
+
+/** The same where the answer comes later. */
+export function traceDeferLater<J extends Deferred>(
+  task: string,
+  request: RequestContext | undefined,
+  run: (carrier: Readonly<Record<string, string>>) => Promise<J>,
+): Promise<J> {
+  const trace: DeferTrace = { task, count: 1, request, carrier: {} }
+  return deferChannel.start.runStores(trace, async () => {
+    const answer = run(trace.carrier)
+    deferChannel.end.publish(trace)
+    try {
+      const job = await answer
+      noteJob(trace, job)
+      return job
+    } catch (error) {
+      trace.error = error
+      deferChannel.error.publish(trace)
+      throw error
+    } finally {
+      deferChannel.asyncStart.publish(trace)
+      deferChannel.asyncEnd.publish(trace)
+    }
+  })
+}
+
+/** Tells of an attempt while its handler runs. `end` is what the handler's end became. */
+export function traceAttempt<E>(
+  trace: AttemptTrace,
+  run: () => E | Promise<E>,
+  note: (trace: AttemptTrace, end: E) => void,
+): E | Promise<E> {
+  const finish = (end: E): E => {
+    note(trace, end)
+    if (trace.error !== undefined) attemptChannel.error.publish(trace)
+    return end
+  }
+  return attemptChannel.start.runStores(trace, () => {
+    const end = trace.around === undefined ? run() : runInside(trace.around, run)
+    if (!(end instanceof Promise)) {
+      finish(end)
+      attemptChannel.end.publish(trace)
+      return end
+    }
+    attemptChannel.end.publish(trace)
+    return end.then((late: E) => {
+      finish(late)
+      attemptChannel.asyncStart.publish(trace)
+      attemptChannel.asyncEnd.publish(trace)
+      return late
+    })
+  })
+}
+
+/** The handler runs whatever the subscriber does; its error is reported as one that no subscriber caught. */
+function runInside<T>(around: (run: () => void) => void, run: () => T): T {
+  let answer: { readonly end: T } | undefined
+  const once = (): { readonly end: T } => (answer ??= { end: run() })
+  try {
+    around(once)
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error
+    })
+  }
+  return once().end
+}
+
+/** What travels with a job: its request, and what tracers added. */
+export function withCarrier(
+  request: RequestContext | undefined,
+  carrier: Readonly<Record<string, string>> | undefined,
+): RequestContext | undefined {
+  if (carrier === undefined || Object.keys(carrier).length === 0) return request
+  return Object.freeze({ ...request, ...carrier })
+}
+
+function noteJob(trace: DeferTrace, job: Deferred | undefined): void {
+  if (job === undefined) return
+  trace.id = job.id
+  trace.deduplicated = job.deduplicated
+}

@@ -1,0 +1,53 @@
+/** The public 'sidework/testing/matchers': importing it gives `expect` of vitest or jest three matchers more. */
+import { OptionError } from '../errors.js'
+import type { SettledState } from '../job/lifecycle.js'
+import type { Task } from '../task/define-task.js'
+import { toHaveDeferred, type ExpectedDefer } from './to-have-deferred.js'
+import { toHaveRetried, type ExpectedRetries } from './to-have-retried.js'
+import { toHaveSettled, type ExpectedEnd } from './to-have-settled.js'
+
+export type { ExpectedDefer, ExpectedEnd, ExpectedRetries }
+
+/** The matchers, for an `expect` that is not global: `expect.extend(matchers)`. */
+export const matchers = { toHaveDeferred, toHaveSettled, toHaveRetried }
+
+/** Matchers for what `createTestScheduler` returns. Asymmetric matchers may stand for payloads and results. */
+export interface SideworkMatchers<R = unknown> {
+  /**
+   * A job of this task was deferred, whatever became of it. One that waits for its response counts from its release.
+   * @param payload its payload, as the handler gets it; `undefined` for any
+   */
+  toHaveDeferred<I>(task: Task<I> | string, payload?: NoInfer<I>, expected?: ExpectedDefer): R
+  /** A job of this task settled: in this state, or with all of this. */
+  toHaveSettled(task: Task | string, expected?: SettledState | ExpectedEnd): R
+  /** A job of this task failed attempts that were retried. */
+  toHaveRetried(task: Task | string, expected?: ExpectedRetries): R
+}
+
+declare global {
+  // vitest and jest both take matchers from this namespace, which needs no import of either.
+  // eslint-disable-next-line @typescript-eslint/no-namespace
+  namespace jest {
+    // The parameters are those of the interface that is extended.
+    // eslint-disable-next-line @typescript-eslint/no-unused-vars, @typescript-eslint/no-empty-object-type
+    interface Matchers<R, T = {}> extends SideworkMatchers<R> {}
+  }
+}
+
+interface Expect {
+  extend(matchers: object): void
+}
+
+/** jest's global; or where vitest keeps its own, for tests that import it. */
+function findExpect(): Expect | undefined {
+  const realm = globalThis as { expect?: Expect; [kept: symbol]: Expect | undefined }
+  return realm.expect ?? realm[Symbol.for('expect-global')]
+}
+
+const expect = findExpect()
+if (expect === undefined) {
+  throw new OptionError(
+    "'sidework/testing/matchers' found no `expect` of vitest or jest. Import it in a test or setup file of theirs.",
+  )
+}
+expect.extend(matchers)

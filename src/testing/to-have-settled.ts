@@ -1,0 +1,63 @@
+import type { SettledState } from '../job/lifecycle.js'
+import type { JobSnapshot } from '../job/snapshot.js'
+import { ownOptions } from '../options.js'
+import type { Task } from '../task/define-task.js'
+import {
+  closest,
+  errorFits,
+  explain,
+  fits,
+  howMany,
+  lookedAt,
+  nameOf,
+  type ErrorPattern,
+  type MatcherContext,
+  type MatcherResult,
+} from './matching.js'
+
+/** What `toHaveSettled` can ask of jobs. */
+export interface ExpectedEnd {
+  /** Exactly so many such jobs. Default: at least one. */
+  times?: number
+  state?: SettledState
+  payload?: unknown
+  result?: unknown
+  /** A part of the error's message, or a pattern. */
+  error?: ErrorPattern
+  /** The number of the last attempt. */
+  attempt?: number
+}
+
+const known = new Set(['times', 'state', 'payload', 'result', 'error', 'attempt'])
+const settledStates: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled', 'expired'])
+
+/** See `SideworkMatchers.toHaveSettled`. */
+export function toHaveSettled(
+  this: MatcherContext,
+  received: unknown,
+  task: Task | string,
+  expected?: SettledState | ExpectedEnd,
+): MatcherResult {
+  const scheduler = lookedAt('toHaveSettled', received)
+  const given = typeof expected === 'string' ? { state: expected } : expected
+  const { times, error, ...wanted } = ownOptions('toHaveSettled', given, known) as ExpectedEnd
+  const settled = scheduler.deferred(task).filter(({ state }) => settledStates.has(state))
+  const fitting = settled.filter((job) => fits(this, job, wanted) && errorFits(job.error, error))
+  const name = nameOf(task)
+  return {
+    pass: times === undefined ? fitting.length > 0 : fitting.length === times,
+    message: () => {
+      const wrong = `${fitting.length} of ${settled.length} settled jobs of task '${name}' fit; expected ${howMany(this, times)}.`
+      const near = fitting.length > 0 ? undefined : closest(this, settled, wanted)
+      const difference = near && ([{ ...wanted, error }, shown(near, { ...wanted, error })] as const)
+      return explain(this, 'toHaveSettled', name, wrong, scheduler.deferred(), difference)
+    },
+  }
+}
+
+/** The fields of a job that were asked for; of its error the message, which is what is compared. */
+function shown(job: JobSnapshot, wanted: object): object {
+  const fields = { ...job, error: job.error?.message } as Record<string, unknown>
+  const names = Object.entries(wanted).flatMap(([name, value]) => (value === undefined ? [] : [name]))
+  return Object.fromEntries(names.map((name) => [name, fields[name]]))
+}

@@ -1,0 +1,317 @@
+import { describe, expect, it } from 'vitest'
+import { createCron } from '../../src/cron/index.js'
+import { contextOf, makeCron, timeOf } from './make-cron.js'
+
+const utc = { timezone: 'UTC' }
+const minute = 60_000
+
+describe('a schedule', () => {
+  it('defers its task with its payload whenever the expression says, and tells the handler for which instant', async () => {
+    const seen: unknown[] = []
+    const { sim, cron } = makeCron({ main: 'real' })
+    const report = sim.mainTask(
+      'report',
+      (payload: { format: string }, { schedule }: { schedule: unknown }) => {
+        seen.push([payload.format, schedule])
+      },
+    )
+    cron.schedule('nightly', '*/20 * * * *', report, { format: 'pdf' }, utc)
+    for (let turn = 0; turn < 3; turn++) await sim.flow(20 * minute)
+    const at = (text: string): number => Date.parse(`2026-01-01T${text}Z`)
+    expect(seen).toEqual([
+      ['pdf', { name: 'nightly', firedFor: at('00:20:00'), lateBy: 0 }],
+      ['pdf', { name: 'nightly', firedFor: at('00:40:00'), lateBy: 0 }],
+      ['pdf', { name: 'nightly', firedFor: at('01:00:00'), lateBy: 0 }],
+    ])
+  })
+
+  it('says in an event what it deferred, and the job carries it in its snapshot and into its thread', () => {
+    const made = makeCron()
+    const { sim, cron, fired } = made
+    cron.schedule('s', '0 * * * *', sim.task('t'), undefined, utc)
+    sim.advance(60 * minute)
+    expect(fired).toEqual([
+      { name: 's', id: sim.began[0]?.id, task: 't', firedFor: Date.UTC(2026, 0, 1, 1), lateBy: 0, reason: 'due', at: Date.UTC(2026, 0, 1, 1) },
+    ])
+    expect(contextOf(made, fired[0]?.id ?? '')).toEqual({ name: 's', firedFor: Date.UTC(2026, 0, 1, 1), lateBy: 0 })
+  }) // prettier-ignore
+
+  it('of a closure runs on the main lane', async () => {
+    const { sim, cron } = makeCron({ main: 'real' })
+    let runs = 0
+    cron.every('tidy', '15m', () => void runs++)
+    for (let turn = 0; turn < 3; turn++) await sim.flow(15 * minute)
+    expect(runs).toBe(3)
+    expect(cron.get('tidy')).toMatchObject({ task: '(inline)', intervalMs: 15 * minute, runs: 3 })
+  })
+
+  it('keeps the payload as it was when it was scheduled', () => {
+    const { sim, cron } = makeCron()
+    const payload = { n: 1 }
+    cron.every('e', 1_000, sim.task('t'), payload)
+    payload.n = 2
+    sim.advance(2_000)
+    expect(sim.payloads).toEqual([{ n: 1 }, { n: 1 }])
+  })
+
+  it('that is made again under its name replaces the one before', () => {
+    const { sim, cron } = makeCron()
+    cron.every('e', 1_000, sim.task('old'))
+    sim.advance(1_500)
+    cron.every('e', 1_000, sim.task('new'))
+    sim.advance(3_000)
+    expect(sim.order).toEqual(['old', 'new', 'new', 'new'])
+    expect(cron.list()).toHaveLength(1)
+  })
+
+  it('that is made again as it was, on a reload, keeps its next instant', () => {
+    const { sim, cron, times } = makeCron()
+    cron.schedule('s', '0 * * * *', sim.task('t'), undefined, utc)
+    sim.world.block(60 * minute)
+    cron.schedule('s', '0 * * * *', sim.task('t'), undefined, utc)
+    sim.advance(0)
+    expect(times()).toEqual(['01:00:00'])
+  })
+
+  it('passes options of defer on', () => {
+    const { sim, cron, fired } = makeCron()
+    cron.every('e', 1_000, sim.task('t', { takesMs: 10 }), undefined, {
+      defer: { priority: 'high', attempts: 2 },
+    })
+    sim.advance(1_000)
+    expect(sim.scheduler.job(fired[0]?.id ?? '')).toMatchObject({ priority: 8, maxAttempts: 2 })
+  })
+
+  it('with a schema checks the payload once, at the call', () => {
+    const { sim, cron } = makeCron()
+    let checks = 0
+    const validate = (value: unknown): object => {
+      checks++
+      return value === 'bad' ? { issues: [{ message: 'no' }] } : { value: { wrapped: value } }
+    }
+    const input = { '~standard': { version: 1, vendor: 'test', validate } }
+    const task = sim.task('t', {}, { input } as object)
+    expect(() => cron.every('e', 1_000, task, 'bad')).toThrow(/no/)
+    cron.every('e', 1_000, task, 'good')
+    sim.advance(3_000)
+    expect([checks, sim.payloads]).toEqual([
+      2,
+      [{ wrapped: 'good' }, { wrapped: 'good' }, { wrapped: 'good' }],
+    ])
+  })
+
+  it('ends after maxRuns runs, and is gone', () => {
+    const { sim, cron, times } = makeCron()
+    cron.every('e', 1_000, sim.task('t'), undefined, { maxRuns: 2 })
+    sim.advance(10_000)
+    expect(times()).toEqual(['00:00:01', '00:00:02'])
+    expect(cron.get('e')).toBeUndefined()
+    expect(sim.world.isKeptAlive).toBe(false)
+  })
+
+  it('runs from startAt to endAt, both included', () => {
+    const { sim, cron, times } = makeCron()
+    const bounds = { startAt: new Date('2026-01-01T02:00Z'), endAt: Date.parse('2026-01-01T04:00Z') }
+    cron.schedule('s', '0 * * * *', sim.task('t'), undefined, { ...utc, ...bounds })
+    cron.every('e', '45m', sim.task('t'), undefined, { ...bounds, overlap: 'allow' })
+    expect(cron.nextRuns('s', 10).map(timeOf)).toEqual(['02:00:00', '03:00:00', '04:00:00'])
+    sim.advance(10 * 60 * minute)
+    expect(times()).toEqual(['02:00:00', '02:00:00', '02:45:00', '03:00:00', '03:30:00', '04:00:00'])
+    expect(cron.list()).toEqual([])
+  })
+
+  it('with jitter comes later by a seeded random time, never after the next instant', () => {
+    const delays = (seed: number): number[] => {
+      const { sim, cron, fired } = makeCron({ seed })
+      cron.schedule('s', '* * * * *', sim.task('t'), undefined, { ...utc, jitter: '1h' })
+      sim.advance(50 * minute)
+      expect(fired.length).toBeGreaterThanOrEqual(49)
+      for (const { lateBy, reason } of fired) expect([lateBy, reason]).toEqual([0, 'due'])
+      return fired.map(({ at, firedFor }) => at - firedFor)
+    }
+    const first = delays(1)
+    expect(Math.min(...first)).toBeGreaterThanOrEqual(0)
+    expect(Math.max(...first)).toBeLessThan(minute)
+    expect(new Set(first).size).toBeGreaterThan(40)
+    expect(delays(1)).toEqual(first)
+    expect(delays(2)).not.toEqual(first)
+  })
+})
+
+describe('every', () => {
+  it('first runs after one interval, and does not drift', () => {
+    const { sim, cron, fired } = makeCron()
+    cron.every('e', '1.5s', sim.task('t', { takesMs: 100 }))
+    sim.advance(6_100)
+    expect(fired.map(({ at }) => at % minute)).toEqual([1_500, 3_000, 4_500, 6_000])
+  })
+
+  it.each([['backwards', -3_600_000], ['forwards', 30 * 86_400_000]])(
+    'does not notice a clock that is set %s',
+    (_name, jump) => {
+      const { sim, cron, fired, missed } = makeCron()
+      cron.every('e', '1m', sim.task('t'))
+      sim.advance(90_000)
+      sim.world.jumpWall(jump)
+      sim.advance(90_000)
+      expect([fired.length, missed.length]).toEqual([3, 0])
+    },
+  ) // prettier-ignore
+})
+
+describe('an operator', () => {
+  it('pauses and resumes a schedule; what came meanwhile is not made up for', () => {
+    const { sim, cron, times } = makeCron()
+    cron.every('e', 1_000, sim.task('t'))
+    sim.advance(1_000)
+    expect([cron.pause('e'), cron.pause('e'), cron.pause('none')]).toEqual([true, false, false])
+    expect(cron.get('e')).toMatchObject({ state: 'paused' })
+    expect(cron.get('e')).not.toHaveProperty('nextRunAt')
+    expect(sim.world.isKeptAlive).toBe(false)
+    sim.advance(5_500)
+    expect([cron.resume('e'), cron.resume('e')]).toEqual([true, false])
+    sim.advance(1_000)
+    expect(times()).toEqual(['00:00:01', '00:00:07'])
+  })
+
+  it('runs a schedule now, also while it is paused; its own instants stay', () => {
+    const { sim, cron, fired } = makeCron()
+    cron.schedule('s', '0 * * * *', sim.task('t'), undefined, utc)
+    sim.advance(minute)
+    cron.pause('s')
+    const job = cron.runNow('s')
+    expect(job.snapshot().schedule).toEqual({ name: 's', firedFor: Date.UTC(2026, 0, 1, 0, 1), lateBy: 0 })
+    cron.resume('s')
+    sim.advance(60 * minute)
+    expect(fired.map(({ reason }) => reason)).toEqual(['run-now', 'due'])
+    expect(cron.get('s')).toMatchObject({ runs: 1, lastFiredFor: Date.UTC(2026, 0, 1, 1) })
+  })
+
+  it('removes a schedule; its job goes on', () => {
+    const { sim, cron } = makeCron()
+    cron.every('e', 1_000, sim.task('t', { takesMs: 500 }))
+    sim.advance(1_100)
+    expect([cron.remove('e'), cron.remove('e'), cron.get('e')]).toEqual([true, false, undefined])
+    sim.advance(5_000)
+    expect(sim.scheduler.stats()).toMatchObject({ completed: 1, running: 0 })
+  })
+
+  it('lists schedules in the order in which they were made, with their next runs', () => {
+    const { sim, cron } = makeCron()
+    cron.schedule('nightly', '0 2 * * *', sim.task('t'), undefined, { timezone: 'Europe/Berlin', overlap: 'queue' })
+    cron.every('tidy', '15m', sim.task('t'))
+    expect(cron.list()).toEqual([
+      {
+        name: 'nightly', expression: '0 2 * * *', timezone: 'Europe/Berlin', task: 't', state: 'active',
+        description: 'every day at 02:00 (Europe/Berlin)', overlap: 'queue', catchUp: 'latest',
+        nextRunAt: Date.UTC(2026, 0, 1, 1), runs: 0, unsettled: 0,
+      },
+      {
+        name: 'tidy', intervalMs: 15 * minute, task: 't', state: 'active', description: 'every 15 minutes',
+        overlap: 'skip', catchUp: 'latest', nextRunAt: Date.UTC(2026, 0, 1, 0, 15), runs: 0, unsettled: 0,
+      },
+    ])
+    expect(Object.isFrozen(cron.get('tidy'))).toBe(true)
+  }) // prettier-ignore
+
+  it('asks for the next runs from any instant, strictly after it', () => {
+    const { sim, cron } = makeCron()
+    cron.schedule('s', '30 2 * * *', sim.task('t'), undefined, { timezone: 'America/New_York' })
+    const iso = (runs: number[]): string[] => runs.map((at) => new Date(at).toISOString())
+    expect(iso(cron.nextRuns('s', 3, new Date('2026-03-07T07:30Z')))).toEqual([
+      '2026-03-08T07:00:00.000Z', '2026-03-09T06:30:00.000Z', '2026-03-10T06:30:00.000Z',
+    ])
+    expect(iso(cron.nextRuns('s', 1, Date.parse('2026-03-07T07:29:59.999Z')))).toEqual(['2026-03-07T07:30:00.000Z'])
+    cron.every('e', '1h', sim.task('t'))
+    expect(iso(cron.nextRuns('e', 2))).toEqual(['2026-01-01T01:00:00.000Z', '2026-01-01T02:00:00.000Z'])
+  }) // prettier-ignore
+
+  it('is told in the log, in words, what was scheduled', () => {
+    const { sim, cron } = makeCron()
+    cron.schedule('s', '0 9 * * 1-5', sim.task('t'), undefined, utc)
+    expect(sim.logged.at(-1)).toMatchObject({
+      level: 'info',
+      fields: { schedule: 's', nextRunAt: Date.UTC(2026, 0, 1, 9) },
+      message: "schedule 's' runs Monday to Friday at 09:00 (UTC)",
+    })
+  })
+})
+
+describe('a mistake is told at the call', () => {
+  it.each([
+    ['an empty name', (c) => c.every('', '1m', () => undefined), 'ERR_SIDEWORK_KEY'],
+    ['an interval of 0', (c) => c.every('e', 0, () => undefined), 'ERR_SIDEWORK_OPTION'],
+    ['an interval without unit', (c) => c.every('e', '5' as never, () => undefined), 'ERR_SIDEWORK_OPTION'],
+    ['a task nobody knows', (c) => c.every('e', '1m', 'nobody'), 'ERR_SIDEWORK_UNKNOWN_TASK'],
+    ['a payload that is no JSON', (c) => c.every('e', '1m', 't', { at: new Date(0) }), 'ERR_SIDEWORK_PAYLOAD'],
+    ['an unknown option', (c) => c.every('e', '1m', () => undefined, { timezone: 'UTC' } as object), 'ERR_SIDEWORK_OPTION'],
+    ['a payload for a closure', (c) => c.every('e', '1m', (() => undefined) as never, {}, {}), 'ERR_SIDEWORK_OPTION'],
+    ['an unknown overlap', (c) => c.every('e', '1m', () => undefined, { overlap: 'both' as never }), 'ERR_SIDEWORK_OPTION'],
+    ['an unknown catchUp', (c) => c.every('e', '1m', () => undefined, { catchUp: true as never }), 'ERR_SIDEWORK_OPTION'],
+    ['too many runs to make up for', (c) => c.every('e', '1m', () => undefined, { maxCatchUp: 1_001 }), 'ERR_SIDEWORK_OPTION'],
+    ['no run at all', (c) => c.every('e', '1m', () => undefined, { maxRuns: 0 }), 'ERR_SIDEWORK_OPTION'],
+    ['an end before the start', (c) => c.every('e', '1m', () => undefined, { startAt: 2, endAt: 1 }), 'ERR_SIDEWORK_OPTION'],
+    ['an end that is over', (c) => c.every('e', '1m', () => undefined, { endAt: 1 }), 'ERR_SIDEWORK_OPTION'],
+    ['a date that is none', (c) => c.every('e', '1m', () => undefined, { startAt: new Date(NaN) }), 'ERR_SIDEWORK_OPTION'],
+    ['a delay of a recurring job', (c) => c.every('e', '1m', () => undefined, { defer: { delay: 1 } as object }), 'ERR_SIDEWORK_OPTION'],
+    ['a bad priority', (c) => c.every('e', '1m', () => undefined, { defer: { priority: 10 } }), 'ERR_SIDEWORK_OPTION'],
+    ['an unknown dayMatch', (c) => c.schedule('s', '* * * * *', () => undefined, { dayMatch: 'xor' as never }), 'ERR_SIDEWORK_OPTION'],
+    ['next runs of nobody', (c) => c.nextRuns('nobody', 1), 'ERR_SIDEWORK_UNKNOWN_SCHEDULE'],
+    ['a run of nobody', (c) => c.runNow('nobody'), 'ERR_SIDEWORK_UNKNOWN_SCHEDULE'],
+    ['a million next runs', (c) => (c.every('n', '1m', () => undefined), c.nextRuns('n', 1e6)), 'ERR_SIDEWORK_OPTION'],
+  ] as [string, (c: ReturnType<typeof createCron>) => unknown, string][])('%s', (_name, act, code) => {
+    const made = makeCron()
+    made.sim.task('t')
+    expect(() => act(made.cron)).toThrow(expect.objectContaining({ code }))
+    expect(made.cron.list().filter(({ name }) => name !== 'n')).toEqual([])
+  }) // prettier-ignore
+
+  it('what is no scheduler, or has closed', async () => {
+    expect(() => createCron({} as never)).toThrow(/createCron\(\) got an object/)
+    const made = makeCron()
+    expect(() => createCron(made.sim.scheduler, { leder: 1 } as object)).toThrow(/unknown option 'leder'/)
+    expect(() => createCron(made.sim.scheduler, { leader: true as never })).toThrow(/leader is true/)
+    await made.sim.close({}, 1_000)
+    expect(() => createCron(made.sim.scheduler)).toThrow(expect.objectContaining({ code: 'ERR_SIDEWORK_CLOSED' }))
+    expect(() => made.cron.every('e', '1m', () => undefined)).toThrow(expect.objectContaining({ code: 'ERR_SIDEWORK_CLOSED' }))
+  }) // prettier-ignore
+})
+
+describe('closing', () => {
+  it('stops schedules first: nothing fires while it drains, and nothing is left', async () => {
+    const { sim, cron, fired } = makeCron()
+    cron.schedule('s', '* * * * * *', sim.task('t', { takesMs: 5_000 }), undefined, {
+      ...utc,
+      overlap: 'queue',
+    })
+    sim.advance(2_500)
+    expect(fired).toHaveLength(1)
+    const report = await sim.close({ timeout: '25s' }, 10_000)
+    expect(fired).toHaveLength(1)
+    expect(report).toMatchObject({ settled: { completed: 1 }, lost: [] })
+    expect(cron.list()).toEqual([])
+    expect(sim.world.timerAt).toBeUndefined()
+  })
+
+  it('ends the life of a process that only schedules kept alive', () => {
+    const { sim, cron } = makeCron()
+    expect(sim.world.isKeptAlive).toBe(false)
+    cron.schedule('s', '0 0 1 1 *', sim.task('t'), undefined, utc)
+    expect(sim.world.isKeptAlive).toBe(true)
+    cron.remove('s')
+    expect([sim.world.isKeptAlive, sim.world.timerAt]).toEqual([false, undefined])
+  })
+})
+
+describe('the timer', () => {
+  it('is one for 10,000 schedules, armed for 30 s at most', () => {
+    const { sim, cron } = makeCron({ scheduler: { logger: false } })
+    sim.task('idle')
+    for (let n = 0; n < 10_000; n++)
+      cron.schedule(`s${n}`, `${n % 60} ${n % 24} * * *`, 'idle', undefined, utc)
+    expect(sim.world.timerAt).toBe(30_000)
+    const armed = sim.world.timersArmed
+    sim.advance(59_000)
+    expect(sim.world.timersArmed - armed).toBeLessThanOrEqual(2)
+  })
+})

@@ -1,0 +1,101 @@
+import { describe, expect, it } from 'vitest'
+import { makeCron, timeOf, type CronSim } from './make-cron.js'
+import type { EveryOptions } from '../../src/cron/index.js'
+
+/** Every second a job of 2.5 s, for six seconds, on three threads. */
+function busy(options: EveryOptions): CronSim {
+  const made = makeCron({ scheduler: { threads: 3 } })
+  made.cron.every('e', 1_000, made.sim.task('t', { takesMs: 2_500 }), undefined, options)
+  made.sim.advance(6_000)
+  return made
+}
+const seconds = (events: readonly { firedFor: number }[]): number[] =>
+  events.map(({ firedFor }) => Number(timeOf(firedFor).slice(-2)))
+const starts = ({ sim }: CronSim): number[] => sim.began.map(({ at }) => at)
+
+describe('D10: a job longer than its period', () => {
+  it('skips the runs that come meanwhile, and says so', () => {
+    const made = busy({})
+    expect(starts(made)).toEqual([1_000, 4_000])
+    expect(seconds(made.skipped)).toEqual([2, 3, 5, 6])
+    expect(made.skipped[0]).toMatchObject({ name: 'e', reason: 'overlap' })
+  })
+
+  it('lets one run wait with queue', () => {
+    const made = busy({ overlap: 'queue' })
+    expect(starts(made)).toEqual([1_000, 3_500, 6_000])
+    expect(seconds(made.fired)).toEqual([1, 2, 4])
+    expect(seconds(made.skipped)).toEqual([3, 5])
+    expect(made.fired[1]?.lateBy).toBe(1_500)
+  })
+
+  it('runs them side by side with allow', () => {
+    const made = busy({ overlap: 'allow' })
+    expect(starts(made)).toEqual([1_000, 2_000, 3_000, 4_000, 5_000, 6_000])
+    expect(made.cron.get('e')).toMatchObject({ runs: 6, unsettled: 3 })
+    expect(made.skipped).toEqual([])
+  })
+
+  it('cancels the one before with replace', () => {
+    const made = busy({ overlap: 'replace' })
+    expect(made.fired).toHaveLength(6)
+    expect(made.sim.scheduler.stats()).toMatchObject({ cancelled: 5, running: 1 })
+  })
+
+  it('counts a job that is being retried as unsettled', () => {
+    const made = makeCron()
+    const task = made.sim.task('t', { ends: { kind: 'threw', error: { name: 'Error', message: 'no' }, permanent: false } }, { backoff: { type: 'fixed', delay: 2_200 }, attempts: 2 })
+    made.cron.every('e', 1_000, task)
+    made.sim.advance(5_000)
+    expect(seconds(made.fired)).toEqual([1, 4])
+    expect(seconds(made.skipped)).toEqual([2, 3, 5])
+  }) // prettier-ignore
+
+  it('is still known to a schedule that replaces its own', () => {
+    const made = busy({})
+    made.cron.every('e', 400, made.sim.task('t'))
+    made.sim.advance(400)
+    expect(made.fired).toHaveLength(2)
+    expect(made.skipped.at(-1)).toMatchObject({ reason: 'overlap' })
+  })
+})
+
+describe('D14: a scheduled job that', () => {
+  it.each([
+    ['throws', { ends: { kind: 'threw', error: { name: 'Error', message: 'no' }, permanent: true } }],
+    ['crashes its thread', { crashes: { exitCode: 1 } }],
+    ['never returns', { takesMs: Infinity, ignoresAbort: true }],
+  ] as const)('%s does not touch the next ones', (_name, behaviour) => {
+    const made = makeCron()
+    const task = made.sim.task('t', (run) => (run.payload === null && made.sim.began.length === 1 ? behaviour : {}), { attempts: 1, timeout: 500, killAfter: 100 })
+    made.cron.every('e', 1_000, task)
+    made.cron.every('other', 1_000, made.sim.task('o'))
+    made.sim.advance(5_000)
+    expect(made.fired.filter(({ name }) => name === 'e')).toHaveLength(5)
+    expect(made.fired.filter(({ name }) => name === 'other')).toHaveLength(5)
+  }) // prettier-ignore
+})
+
+describe('a run that is refused', () => {
+  it('because the queue is full is skipped with the reason, and the next is tried', () => {
+    const made = makeCron({ scheduler: { maxQueued: 1 } })
+    made.sim.task('t', { takesMs: 100 })
+    made.sim.scheduler.defer(made.sim.task('t'), undefined, { delay: 1_500 })
+    made.cron.every('e', 1_000, made.sim.task('t'), undefined, { overlap: 'allow' })
+    made.sim.advance(2_000)
+    expect(made.skipped).toEqual([{ name: 'e', firedFor: Date.UTC(2026, 0, 1, 0, 0, 1), reason: 'queue-full', at: Date.UTC(2026, 0, 1, 0, 0, 1) }])
+    expect(seconds(made.fired)).toEqual([2])
+  }) // prettier-ignore
+
+  it('does not hold up a series that is made up for', () => {
+    const made = makeCron({ scheduler: { maxQueued: 1 } })
+    const blocker = made.sim.scheduler.defer(made.sim.task('t'), undefined, { delay: '1h' })
+    made.cron.every('e', 1_000, made.sim.task('t'), undefined, { catchUp: 'all' })
+    made.sim.world.block(3_000)
+    made.sim.advance(0)
+    expect(made.skipped.map(({ reason }) => reason)).toEqual(['queue-full', 'queue-full', 'queue-full'])
+    blocker.cancel()
+    made.sim.advance(1_000)
+    expect(seconds(made.fired)).toEqual([4])
+  })
+})

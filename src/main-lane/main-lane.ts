@@ -8,7 +8,6 @@
  * A handler that yielded goes on before jobs of its priority that have not started, and after more urgent ones.
  */
 import { JobIds } from '../job/job-ids.js'
-import type { RunIn } from '../async-context.js'
 import type { TaskDefinition } from '../task/define-task.js'
 import type { Attempt } from '../threads/attempt.js'
 import type { AbortMessage, Ending, FromThread, RunMessage, ToThread } from '../threads/protocol.js'
@@ -24,7 +23,7 @@ export interface MainLanePorts {
   /** Handler of the job in a cell, or undefined when its task is unknown. */
   definitionOf(task: string, cell: number): TaskDefinition | undefined
   /** The `AsyncLocalStorage` context in which the job in a cell was deferred. */
-  contextOf(cell: number): RunIn | undefined
+  contextOf(cell: number): (<T>(run: () => T) => T) | undefined
   /** Runs in a later turn of the loop, after pending I/O. */
   readonly nextTurn: (task: () => void) => void
   readonly soon: (task: () => void) => void

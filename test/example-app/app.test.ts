@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import request from 'supertest'
+import { createCron } from 'sidework/cron'
 import { createTestScheduler, type TestScheduler } from 'sidework/testing'
 import 'sidework/testing/matchers'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -58,7 +59,10 @@ function start(options: { maxQueued?: number } = {}) {
   // A seed of its own: ids repeat with the seed, and the inbox takes mails of one job for one.
   const scheduler = createTestScheduler({ strict: true, seed: ++schedulers, ...options })
   onTestFinished(async () => void (await scheduler.close()))
-  return { scheduler, agent: request(createApp({ scheduler, database, mailServer, dataDir })) }
+  return {
+    scheduler,
+    agent: request(createApp({ scheduler, cron: createCron(scheduler), database, mailServer, dataDir })),
+  }
 }
 
 function person(overrides: object = {}) {

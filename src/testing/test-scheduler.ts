@@ -193,6 +193,7 @@ function connect({ options, world, work, failures }: Kit, { definitionOf }: Worl
     },
     nextTurn: (task: () => void) => world.nextTurn(task),
     soon: (task: () => void) => world.soon(task),
+    afterMicrotasks: (task: () => void) => world.soon(task),
     now: () => world.clock.precise(),
     after: (delayMs: number, task: () => void) => world.after(delayMs, task),
   }

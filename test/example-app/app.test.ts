@@ -7,13 +7,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import request from 'supertest'
-import { createCron } from 'sidework/cron'
 import { createTestScheduler, type TestScheduler } from 'sidework/testing'
 import 'sidework/testing/matchers'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createApp } from '../../example-app/app.js'
 import { openDatabase, type Database } from '../../example-app/database.js'
 import { MailServer } from '../../example-app/mail-server.js'
+import { startSchedules } from '../../example-app/schedules.js'
 import { makeThumbnails, sendVerificationMail } from '../../example-app/tasks.js'
 
 const hashing = vi.hoisted(() => ({ crowd: 1, waiting: [] as (() => void)[] }))
@@ -59,10 +59,8 @@ function start(options: { maxQueued?: number } = {}) {
   // A seed of its own: ids repeat with the seed, and the inbox takes mails of one job for one.
   const scheduler = createTestScheduler({ strict: true, seed: ++schedulers, ...options })
   onTestFinished(async () => void (await scheduler.close()))
-  return {
-    scheduler,
-    agent: request(createApp({ scheduler, cron: createCron(scheduler), database, mailServer, dataDir })),
-  }
+  const cron = startSchedules(scheduler)
+  return { scheduler, agent: request(createApp({ scheduler, cron, database, mailServer, dataDir })) }
 }
 
 function person(overrides: object = {}) {

@@ -23,8 +23,7 @@ it.each(['forks', 'threads', 'vmForks', 'vmThreads'])('vitest, pool %s', async (
 
 it('jest, with ECMAScript modules', async () => {
   const app = new UserApp({
-    'package.json':
-      '{ "type": "module", "jest": { "transform": {}, "haste": { "enableSymlinks": false } } }',
+    'package.json': '{ "type": "module", "jest": { "transform": {}, "haste": { "enableSymlinks": false } } }',
     'tasks.js': `
       import { threadId } from 'node:worker_threads'
       import { defineTask } from 'sidework'

@@ -57,7 +57,11 @@ export const moduleApp = {
   'server.ts': server(),
 }
 
-export const commonjsApp = { ...moduleApp, 'package.json': '{ "type": "commonjs" }', 'server.ts': commonjsServer }
+export const commonjsApp = {
+  ...moduleApp,
+  'package.json': '{ "type": "commonjs" }',
+  'server.ts': commonjsServer,
+}
 
 /** What a run of it is, in every mode. */
 export const walked = {

@@ -31,7 +31,9 @@ async function install(major: number, folder: string): Promise<void> {
   try {
     await writeFile(join(staging, 'package.json'), '{}')
     // The package's own script puts the binary in place.
-    await run('npm', ['install', '--no-audit', '--no-fund', '--foreground-scripts', `node@${major}`], { cwd: staging })
+    await run('npm', ['install', '--no-audit', '--no-fund', '--foreground-scripts', `node@${major}`], {
+      cwd: staging,
+    })
     await rename(staging, folder).catch((error: { code?: string }) => {
       if (error.code !== 'ENOTEMPTY') throw error // another has fetched it meanwhile
     })

@@ -112,17 +112,19 @@ it('a main-lane job that no request deferred runs in no context, whoever woke th
   onTestFinished(() => void scheduler.close({ timeout: 0 }))
   const app = express().use(sidework(scheduler))
   const seen: (string | undefined)[] = []
+  scheduler.pause()
+  scheduler.defer(() => seen.push(store.getStore()))
   app.post('/', (req, res) => {
     store.run('request', () => {
       req.defer(() => seen.push(store.getStore()))
-      scheduler.defer(() => seen.push(store.getStore()))
+      scheduler.resume()
     })
     res.end()
   })
   const { url } = await serve(app)
   await fetch(url, { method: 'POST' })
   await scheduler.idle()
-  expect(seen).toEqual(['request', undefined])
+  expect(seen).toEqual([undefined, 'request'])
 })
 
 it('a child runs in the context of its parent, and a settled job lets go of it', async () => {

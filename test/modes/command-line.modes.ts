@@ -37,8 +37,8 @@ describe('under ts-node', () => {
     expect(await new UserApp(commonjs, installed).run(args)).toEqual(walked)
   })
 
-  it('node --loader ts-node/esm server.ts in an app of ECMAScript modules', async () => {
-    const args = ['--no-warnings', '--loader', 'ts-node/esm', 'server.ts']
+  it('node --loader ts-node/esm/transpile-only server.ts in an app of ECMAScript modules', async () => {
+    const args = ['--no-warnings', '--loader', 'ts-node/esm/transpile-only', 'server.ts']
     expect(await new UserApp(modules, installed).run(args)).toEqual(walked)
   })
 })

@@ -43,7 +43,7 @@ await main()
 export const commonjsServer = `
 import { join } from 'node:path'
 import { createScheduler } from 'sidework'
-import { fail, work } from './tasks.js'
+import { fail, work } from './tasks'
 
 const scheduler = createScheduler({ tasks: join(__dirname, 'tasks.js'), logger: false })
 async function main(): Promise<void> {${walk}}
@@ -60,6 +60,7 @@ export const moduleApp = {
 export const commonjsApp = {
   ...moduleApp,
   'package.json': '{ "type": "commonjs" }',
+  'tasks.ts': tasks('./arithmetic'),
   'server.ts': commonjsServer,
 }
 

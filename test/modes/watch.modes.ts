@@ -22,7 +22,7 @@ const app = express()
 app.use(sidework(scheduler))
 scheduler.defer(endless)
 scheduler.once('started', async () => {
-  console.log('pid', process.pid, 'version', await scheduler.defer(version).result(), 'io', scheduler.stats().threads.io)
+  console.log('pid', process.pid, 'version', await scheduler.defer(version).result(), 'threads', scheduler.stats().threads)
 })
 closeOnSignal(app.listen(0), scheduler, { timeout: '1s' })
 `
@@ -38,9 +38,9 @@ it('tsx watch runs an edited task module, and leaves no process and no thread of
     ['tsx', 'express'],
   )
   const watch = app.start([tools.tsx, 'watch', 'server.ts'])
-  const [, first = ''] = await watch.says(/pid (\d+) version 1 io 1/)
+  const [, first = ''] = await watch.says(/pid (\d+) version 1 threads 1$/m)
   app.write('tasks.ts', tasks(2))
-  const [, second = ''] = await watch.says(/pid (\d+) version 2 io 1/)
+  const [, second = ''] = await watch.says(/pid (\d+) version 2 threads 1$/m)
   expect(second).not.toBe(first)
   expect(isAlive(first)).toBe(false)
   expect(processesIn(app.folder)).toContain(second)

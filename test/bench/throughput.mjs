@@ -8,7 +8,7 @@ import { loadContender } from './not-available.mjs'
 const warmUpMs = 800
 const measuredMs = 900
 
-const contenders = ['sidework', 'piscina', 'piscina-tuned', 'tinypool', 'raw']
+const contenders = ['sidework', 'piscina', 'piscina-tuned', 'tinypool', 'workerpool', 'poolifier', 'raw']
 const figures = [
   { key: 'jobsPerSecond', label: 'jobs/s', digits: 0 },
   { key: 'mainCpuUs', label: 'main-thread CPU µs/job', digits: 2 },

@@ -1,5 +1,6 @@
 /**
- * `npm run bench -- [name] [--json] [--rounds n]`: runs one benchmark, or all, and prints medians, spreads and ratios.
+ * `npm run bench -- [name] [--json] [--rounds n] [--only text]`: runs one benchmark, or all, or the tables with `text`
+ * in their names, and prints medians, spreads and ratios.
  * Progress goes to stderr; stdout carries the report, or with `--json` the rows and nothing else.
  */
 import { parseArgs } from 'node:util'
@@ -7,13 +8,14 @@ import { compare } from './compare.mjs'
 import { printReport } from './report.mjs'
 import { runRounds } from './rounds.mjs'
 
-const names = ['throughput', 'latency', 'scale', 'cron', 'observability']
+const names = ['throughput', 'latency', 'foreground', 'cpu', 'main-lane', 'scale', 'cron', 'observability']
 const fewestRounds = 5
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     json: { type: 'boolean', default: false },
+    only: { type: 'string', default: '' },
     rounds: { type: 'string', default: `${fewestRounds}` },
   },
 })
@@ -31,13 +33,21 @@ async function run(chosen) {
   const rows = []
   for (const name of chosen) {
     const benchmark = await import(`./${name}.mjs`)
-    const results = await runRounds(name, benchmark.groups, rounds, note)
-    const compared = compare(benchmark.comparisons, results)
+    const groups = benchmark.groups.filter((group) => group.name.includes(values.only))
+    if (groups.length === 0) continue
+    const results = await runRounds(name, groups, rounds, note)
+    const compared = compare(among(groups, benchmark.comparisons), results)
     rows.push(...compared.map(({ row }) => row))
-    if (!values.json) printReport({ name, rounds, groups: benchmark.groups, results, compared })
+    if (!values.json) printReport({ name, rounds, groups, results, compared })
     if (results.some(({ failure }) => failure !== undefined)) process.exitCode = 1
   }
   if (values.json) console.log(JSON.stringify(rows, null, 2))
+}
+
+/** The comparisons whose both sides are measured. */
+function among(groups, comparisons) {
+  const names = new Set(groups.map(({ name }) => name))
+  return comparisons.filter(({ ours, peer }) => names.has(ours.group) && names.has(peer.group))
 }
 
 function note(text) {

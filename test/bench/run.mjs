@@ -8,7 +8,7 @@ import { compare } from './compare.mjs'
 import { printReport } from './report.mjs'
 import { runRounds } from './rounds.mjs'
 
-const names = ['throughput', 'latency', 'foreground', 'cpu', 'main-lane', 'scale', 'cron', 'observability']
+const names = ['throughput', 'latency', 'foreground', 'cpu', 'main-lane', 'scale', 'growth', 'memory', 'cron', 'observability']
 const fewestRounds = 5
 
 const { values, positionals } = parseArgs({
@@ -35,10 +35,11 @@ async function run(chosen) {
     const benchmark = await import(`./${name}.mjs`)
     const groups = benchmark.groups.filter((group) => group.name.includes(values.only))
     if (groups.length === 0) continue
-    const results = await runRounds(name, groups, rounds, note)
+    const results = await runRounds(name, groups, rounds, note, benchmark.flags)
     const compared = compare(among(groups, benchmark.comparisons), results)
     rows.push(...compared.map(({ row }) => row))
     if (!values.json) printReport({ name, rounds, groups, results, compared })
+    await benchmark.afterwards?.(results, note)
     if (results.some(({ failure }) => failure !== undefined)) process.exitCode = 1
   }
   if (values.json) console.log(JSON.stringify(rows, null, 2))

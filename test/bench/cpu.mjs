@@ -9,7 +9,7 @@ import { measureRate } from './rate.mjs'
 
 const threads = 2
 const loopMs = 400
-const contenders = ['sidework', 'piscina', 'piscina-tuned', 'tinypool', 'workerpool', 'poolifier']
+const contenders = ['sidework', 'piscina', 'piscina-tuned', 'poolifier']
 const goals = { 5: 85, 20: 92, 100: 95, 2000: 97 }
 const durationsUs = Object.keys(goals).map(Number)
 
@@ -25,7 +25,7 @@ export const groups = durationsUs.map((jobUs) => ({
 }))
 
 export const comparisons = durationsUs.flatMap((jobUs) =>
-  contenders.slice(1, 3).map((contender) => ({
+  contenders.slice(1).map((contender) => ({
     name: `share of bare loops, ${groupName(jobUs)}, ${contender}`,
     unit: '%',
     figure: 'sharePercent',

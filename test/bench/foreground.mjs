@@ -79,7 +79,11 @@ export const comparisons = [
     row(burning(perSecond), 'sidework-nice', 'p90Ms', 'nothing', { of: 'ratio', sign: '≤', bound: 1.4 }),
     row(burning(perSecond), 'sidework-nice', 'p99Ms', 'nothing', { of: 'ratio', sign: '≤', bound: 1.6 }),
     row(burning(perSecond), 'sidework-nice', 'p99Ms', 'piscina', { of: 'ratio', sign: '≤', bound: 1 }),
-    row(burning(perSecond), 'sidework-nice', 'jobsPerSecond', 'piscina', { of: 'ratio', sign: '≥', bound: 0.97 }),
+    row(burning(perSecond), 'sidework-nice', 'jobsPerSecond', 'piscina', {
+      of: 'ratio',
+      sign: '≥',
+      bound: 0.97,
+    }),
   ]),
   row(mainLane, 'inline-sidework', 'p99Ms', 'nothing'),
   row(mainLane, 'inline-sidework', 'p99Ms', 'inline-fastq'),

@@ -57,7 +57,8 @@ export async function measure({ axis, value }) {
     maxQueuedBytes: 2 ** 30,
   })
   await scheduler.ready()
-  const optionsOf = grown.keys === 0 ? () => undefined : (n) => ({ orderingKey: `customer:${n % grown.keys}` })
+  const optionsOf =
+    grown.keys === 0 ? () => undefined : (n) => ({ orderingKey: `customer:${n % grown.keys}` })
   // Keys and tasks are met again and again only if enough jobs wait at once for each to appear.
   const waiting = Math.max(grown.queued, grown.keys, grown.tasks)
   const deferOne = (n) => scheduler.defer(many[n % many.length], payloadOf(n), optionsOf(n))
@@ -84,7 +85,10 @@ async function fillAndDrain(scheduler, jobs, waiting, deferOne) {
 
 /** Draws what was measured, if all of it was. */
 export async function afterwards(results, note) {
-  const curves = axes.map(({ axis, title, steps }) => ({ title, points: steps.map((value) => pointOf(results, axis, value)) }))
+  const curves = axes.map(({ axis, title, steps }) => ({
+    title,
+    points: steps.map((value) => pointOf(results, axis, value)),
+  }))
   if (curves.some(({ points }) => points.includes(undefined)))
     return note('Not all of it was measured: growth.svg is left as it is.\n')
   await writeFile(picture, drawCurves(curves, 'main-thread CPU per job, µs'))

@@ -124,8 +124,13 @@ class OpenLoad {
 
   #sendDue() {
     const now = performance.now()
-    for (; this.#nextAt <= now; this.#nextAt += (-Math.log(1 - Math.random()) * 1_000) / this.#order.perSecond) {
-      const connection = this.#free.pop() ?? new Connection(this.#order.port, (done, tookMs) => this.#answered(done, tookMs))
+    for (
+      ;
+      this.#nextAt <= now;
+      this.#nextAt += (-Math.log(1 - Math.random()) * 1_000) / this.#order.perSecond
+    ) {
+      const connection =
+        this.#free.pop() ?? new Connection(this.#order.port, (done, tookMs) => this.#answered(done, tookMs))
       this.#busy.add(connection)
       connection.send()
     }

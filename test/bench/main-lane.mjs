@@ -38,7 +38,8 @@ export async function measure({ contender, mode }) {
   const { start } = await loadContender(contender)
   const lane = start()
   return measureRate({
-    run: (count) => (mode === 'awaited' ? awaitEach(count, ({ n }) => lane.ask(async () => n)) : pushAll(lane, count)),
+    run: (count) =>
+      mode === 'awaited' ? awaitEach(count, ({ n }) => lane.ask(async () => n)) : pushAll(lane, count),
     close: () => lane.close(),
   })
 }

@@ -34,10 +34,7 @@ export const groups = [
   },
 ]
 
-export const comparisons = [
-  row('growthKb', 'KB', 1_000),
-  row('allocatedBytes', 'bytes', undefined),
-]
+export const comparisons = [row('growthKb', 'KB', 1_000), row('allocatedBytes', 'bytes', undefined)]
 
 function row(figure, unit, bound) {
   const side = { group, contender: 'sidework' }

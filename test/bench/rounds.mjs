@@ -27,7 +27,10 @@ export async function runRounds(benchmark, groups, rounds, note, flags = []) {
     note(`${benchmark}: round ${round + 1} of ${rounds} `)
     for (const result of round % 2 === 0 ? results : results.toReversed()) {
       if (result.missing !== undefined || result.failure !== undefined) continue
-      record(result, await measureInChild(benchmark, { contender: result.contender, ...result.parameters }, flags))
+      record(
+        result,
+        await measureInChild(benchmark, { contender: result.contender, ...result.parameters }, flags),
+      )
       note('.')
     }
     note('\n')

@@ -1,14 +1,26 @@
 /**
  * `npm run bench -- [name] [--json] [--rounds n] [--only text]`: runs one benchmark, or all, or the tables with `text`
- * in their names, and prints medians, spreads and ratios.
+ * in their names, and prints medians, spreads and ratios. `--guard [--update]` compares hot paths with stored figures.
  * Progress goes to stderr; stdout carries the report, or with `--json` the rows and nothing else.
  */
 import { parseArgs } from 'node:util'
 import { compare } from './compare.mjs'
+import { guard } from './guard.mjs'
 import { printReport } from './report.mjs'
 import { runRounds } from './rounds.mjs'
 
-const names = ['throughput', 'latency', 'foreground', 'cpu', 'main-lane', 'scale', 'growth', 'memory', 'cron', 'observability']
+const names = [
+  'throughput',
+  'latency',
+  'foreground',
+  'cpu',
+  'main-lane',
+  'scale',
+  'growth',
+  'memory',
+  'cron',
+  'observability',
+]
 const fewestRounds = 5
 
 const { values, positionals } = parseArgs({
@@ -16,6 +28,8 @@ const { values, positionals } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     only: { type: 'string', default: '' },
+    guard: { type: 'boolean', default: false },
+    update: { type: 'boolean', default: false },
     rounds: { type: 'string', default: `${fewestRounds}` },
   },
 })
@@ -25,6 +39,7 @@ const unknown = positionals.find((name) => !names.includes(name))
 if (unknown !== undefined) refuse(`There is no benchmark '${unknown}'. Give one of: ${names.join(', ')}.`)
 else if (!Number.isInteger(rounds) || rounds < 1)
   refuse(`--rounds is ${values.rounds}. Give an integer from 1.`)
+else if (values.guard) process.exitCode = await guard({ update: values.update, rounds, note })
 else await run(positionals.length > 0 ? positionals : names)
 
 async function run(chosen) {

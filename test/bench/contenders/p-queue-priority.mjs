@@ -2,7 +2,9 @@
  * p-queue's priority queue, which it does not export: a sorted array. The rule of ours as one number, ties by age as p-queue
  * has them. A queue is filled in order, since inserting a million at random would take minutes.
  */
-const { default: PriorityQueue } = await import(new URL('./priority-queue.js', import.meta.resolve('p-queue')))
+const { default: PriorityQueue } = await import(
+  new URL('./priority-queue.js', import.meta.resolve('p-queue'))
+)
 
 export function createQueue(agingMs) {
   const queue = new PriorityQueue()

@@ -1,26 +1,32 @@
 /** The Express app: answers at once, and defers what takes its time. */
-import { randomBytes, randomUUID } from 'node:crypto'
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import express, { type Express, type Request, type Response } from 'express'
 import type { Scheduler } from 'sidework'
-import { jobsRouter, sidework } from 'sidework/express'
+import type { Cron } from 'sidework/cron'
+import { idempotent, jobsRouter, sidework } from 'sidework/express'
 import { metrics } from 'sidework/metrics'
 import { answerErrors, fieldError, securityHeaders } from './answers.js'
 import type { Database } from './database.js'
 import type { MailServer } from './mail-server.js'
 import { describePhoto, receivePhoto } from './photo-upload.js'
 import { photoFolder, removeOriginal, sizeFile, sizeNames } from './photos.js'
+import { scheduleRoutes } from './schedules.js'
 import { hashPassword, readSignUp } from './sign-up.js'
-import { makeThumbnails, sendVerificationMail } from './tasks.js'
+import { isReportId, reportFile, reportFolder } from './reports.js'
+import { makeReport, makeThumbnails, sendVerificationMail } from './tasks.js'
 
 export interface Deps {
   readonly scheduler: Scheduler
+  readonly cron: Cron
   readonly database: Database
   readonly mailServer: MailServer
   readonly dataDir: string
 }
 
 const publicFolder = fileURLToPath(new URL('./public', import.meta.url))
+/** One file for browsers, which needs no bundler. */
+const clientModule = fileURLToPath(import.meta.resolve('sidework/client'))
 
 export function createApp(deps: Deps): Express {
   const app = express()
@@ -33,6 +39,9 @@ export function createApp(deps: Deps): Express {
   signUpRoutes(app, deps)
   mailRoutes(app, deps)
   photoRoutes(app, deps)
+  reportRoutes(app, deps)
+  app.use('/schedules', scheduleRoutes(deps.cron, deps.database))
+  app.get('/sidework-client.js', (_req, res) => res.sendFile(clientModule))
   app.use(express.static(publicFolder))
   app.use((req, res) => res.status(404).json(fieldError('url', `There is nothing at ${req.path}.`)))
   app.use(answerErrors)
@@ -70,11 +79,22 @@ function signUpRoutes(app: Express, { database }: Deps): void {
 
   app.get('/verify/:code', (req, res) => {
     const isVerified = database.verifyUser(req.params.code)
+    if (isVerified) logIn(res, database, database.userOfCode(req.params.code))
     res.status(isVerified ? 200 : 404).format({
       html: () => res.sendFile(isVerified ? 'verified.html' : 'unknown-link.html', { root: publicFolder }),
       json: () => res.json(isVerified ? { verified: true } : fieldError('code', 'This link is not known.')),
     })
   })
+}
+
+const logInMs = 30 * 60 * 1000
+
+/** Whoever follows the link is logged in for half an hour. */
+function logIn(res: Response, database: Database, userId: string | undefined): void {
+  if (userId === undefined) return
+  const token = randomBytes(24).toString('base64url')
+  database.addLogIn(createHash('sha256').update(token).digest('base64url'), userId, Date.now() + logInMs)
+  res.cookie('log-in', token, { httpOnly: true, sameSite: 'lax', maxAge: logInMs })
 }
 
 const taken = fieldError('email', 'This address has signed up already.')
@@ -140,4 +160,33 @@ function photoRoutes(app: Express, { scheduler, database, dataDir }: Deps): void
     // A size never changes once it is there.
     return res.sendFile(sizeFile('', photo.id, size), { root: folder, immutable: true, maxAge: '1d' })
   })
+}
+
+function reportRoutes(app: Express, { dataDir }: Deps): void {
+  const folder = reportFolder(dataDir)
+
+  app.post('/reports', idempotent({ ttl: '1h' }), (req, res) => {
+    const reportId = randomUUID()
+    const job = req.defer(makeReport, { reportId }, { id: reportId })
+    res.accepted(job, {
+      message: 'Your report is being made.',
+      job: job.id,
+      report: `/reports/${reportId}.pdf`,
+    })
+  })
+
+  app.get('/reports/:id.pdf', (req, res, next) => {
+    const { id } = req.params
+    if (!isReportId(id)) return noReport(res)
+    res.set('Cache-Control', 'no-store')
+    return res.sendFile(reportFile('', id), { root: folder }, (error?: Error) => {
+      // Not there yet, or never asked for; when the client went away there is nobody to tell.
+      if (error !== undefined && !res.headersSent) noReport(res)
+      else if (error !== undefined && !res.writableEnded) next(error)
+    })
+  })
+}
+
+function noReport(res: Response): void {
+  res.status(404).json(fieldError('id', 'There is no such report, or it is not ready.'))
 }

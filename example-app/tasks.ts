@@ -14,6 +14,7 @@ import {
   photoSizes,
   sizeNames,
 } from './photos.js'
+import { drawReport, reportFile, reportFolder } from './reports.js'
 import { readSettings } from './settings.js'
 
 /**
@@ -65,6 +66,49 @@ export const makeThumbnails = defineTask(
   { lane: 'cpu', attempts: 3, backoff: { type: 'exponential', delay: '1s', max: '5s' }, timeout: '1m' },
 )
 
+/**
+ * Counts what there is, for the day on which the schedule fired. The day comes from the schedule, not from the clock: a
+ * run that is late, or is tried again after midnight, still writes the report it was meant to write.
+ */
+export const writeNightlyReport = defineTask(
+  'write-nightly-report',
+  ({ timeZone }: { timeZone: string }, { schedule, log }) => {
+    const firedFor = schedule?.firedFor ?? Date.now()
+    const day = new Intl.DateTimeFormat('en-CA', { timeZone, dateStyle: 'short' }).format(firedFor)
+    tools().database.writeReport(day)
+    log.info({ day }, 'report written')
+    return { day }
+  },
+  { lane: 'io', attempts: 5, backoff: { type: 'exponential', delay: '10s' } },
+)
+
+/** Log-ins that are over let nobody in any more; this only frees their rows. */
+export const removeExpiredLogIns = defineTask(
+  'remove-expired-log-ins',
+  (_payload: undefined, { log }) => {
+    const removed = tools().database.removeExpiredLogIns(Date.now())
+    log.info({ removed }, 'expired log-ins removed')
+    return { removed }
+  },
+  { lane: 'io', attempts: 1 },
+)
+
+/** Makes a PDF of all users, and says after each how far it is. */
+export const makeReport = defineTask(
+  'make-report',
+  async ({ reportId }: { reportId: string }, { signal, progress, yieldNow }) => {
+    const { database, reports } = tools()
+    const users = database.listUsers()
+    await drawReport(reportFile(reports, reportId), users, async (count) => {
+      signal.throwIfAborted()
+      progress({ ratio: count / users.length, message: `${count} of ${users.length} users` })
+      await yieldNow()
+    })
+    return { users: users.length }
+  },
+  { lane: 'cpu', attempts: 3, backoff: { type: 'exponential', delay: '1s', max: '5s' }, timeout: '1m' },
+)
+
 function verificationMail(
   jobId: string,
   user: { name: string; email: string; verifyCode: string },
@@ -88,6 +132,7 @@ interface Tools {
   readonly database: Database
   readonly mailer: Mailer
   readonly folder: string
+  readonly reports: string
   readonly publicUrl: string
 }
 
@@ -104,6 +149,7 @@ function openTools(): Tools {
     database: openDatabase(dataDir),
     mailer: createMailer(smtpPort),
     folder: photoFolder(dataDir),
+    reports: reportFolder(dataDir),
     publicUrl,
   }
 }

@@ -46,14 +46,15 @@ export function restoreJob(
   const limitKeys = limitKeysOf(task, decodePayload(payload))
   const generation = integer('restore: generation', given.generation, 1)
   const errors = readErrors(given.errors)
-  const isAttemptCharged = attempt > 0 && repeatsAttempt(given.state, attempt, errors)
+  const isAttemptCharged = attempt > 0 && repeatsAttempt(given, attempt, errors)
   const expiresInMs =
     given.expiresAt === undefined ? undefined : instant('expiresAt', given.expiresAt) - clock.wall()
+  const isWaiting = given.flow?.remains?.isWaiting === true // for steps before it, not in a line
   const waitMs = Math.ceil(instant('runAt', given.runAt) - clock.wall())
   return {
     id,
     payload,
-    lineRank: orderingKey === undefined ? undefined : lineRank(given.state, attempt),
+    lineRank: orderingKey === undefined || isWaiting ? undefined : lineRank(given.state, attempt),
     runAt: given.runAt,
     make(seq) {
       const now = clock.now()
@@ -83,14 +84,20 @@ function dedupeOf(task: TaskRecord, dedupeKey: string): JobDedupe {
 }
 
 /** Whether the next execution keeps the attempt's number: it was cut off, snoozed or interrupted, it did not fail. */
-function repeatsAttempt(state: JobState, attempt: number, errors: readonly AttemptError[]): boolean {
+function repeatsAttempt(
+  { state, error }: JobSnapshot,
+  attempt: number,
+  errors: readonly AttemptError[],
+): boolean {
   if (state === 'running' || state === 'scheduled') return true
-  return state !== 'retrying' && errors.at(-1)?.attempt !== attempt
+  if (state === 'retrying') return false
+  // An attempt of that number may have failed in an earlier generation: then it is not the job's error any more.
+  const last = errors.at(-1)
+  return last?.attempt !== attempt || last.error.message !== error?.message
 }
 
 function lineRank(state: JobState, attempt: number): RestoredJob['lineRank'] {
   if (state === 'blocked') return 1
-  if (state === 'held') return undefined // it joins as if it were released
   return state === 'scheduled' && attempt === 0 ? undefined : 0
 }
 

@@ -26,7 +26,7 @@ export class Recall {
 
   /**
    * Takes back the jobs a cpu thread was sent but has not taken: they are ready as before.
-   * @returns whether any came back
+   * @returns whether any came back, or its place did
    */
   from(thread: LaneThread): boolean {
     const { window, claims } = thread
@@ -49,7 +49,7 @@ export class Recall {
       job.token = 0
       this.#rooms.queue.giveBack(job)
     }
-    return jobs.length > (kept === undefined ? 0 : 1)
+    return jobs.length > (kept !== undefined && isWanted ? 1 : 0)
   }
 
   /** The job that has the place was not taken yet: it keeps the place, under the next generation of claims. */

@@ -11,6 +11,7 @@ import type { ServerResponse } from 'node:http'
 import { OptionError } from '../errors.js'
 import { show } from '../options.js'
 import type { Job } from '../scheduler.js'
+import { forgetExecution } from './idempotent.js'
 import type { DeferPort } from './port.js'
 
 /** When a deferred job is let go; see `RequestDeferOptions`. */
@@ -27,7 +28,7 @@ export function readMoment(on: unknown): DeferMoment {
 
 type End = 'succeeded' | 'failed' | 'aborted'
 
-/** The held jobs of one request. */
+/** The held jobs and flows of one request. */
 export class HeldJobs {
   readonly #response: ServerResponse
   readonly #port: DeferPort
@@ -40,7 +41,7 @@ export class HeldJobs {
   }
 
   /** Holds the job until its moment; one whose moment is past is decided at once. */
-  add(job: Job, on: DeferMoment): void {
+  add(job: Pick<Job, 'id'>, on: DeferMoment): void {
     this.#jobs.push({ id: job.id, on })
     const end = this.#end()
     if (end !== undefined) this.#decide(end)
@@ -79,6 +80,7 @@ export class HeldJobs {
       jobs.filter(({ on }) => isReleased(on, end) === wanted).map(({ id }) => id),
     )
     this.#port.discardHeld(discarded ?? [], reasons[end])
+    if (end === 'aborted' && discarded?.length !== 0) forgetExecution(this.#response)
     this.#port.releaseHeld(released ?? [])
   }
 }

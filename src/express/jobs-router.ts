@@ -2,15 +2,17 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { OptionError } from '../errors.js'
 import type { JobSnapshot } from '../job/snapshot.js'
-import { isSettled } from '../index.js'
 import { ownOptions, show } from '../options.js'
 import type { Scheduler } from '../scheduler.js'
 import { answerJson, answerProblem, endpointHeaders } from './answer.js'
 import { isCrossSite } from './cross-site.js'
 import { answerStreamHead } from './event-stream.js'
+import { flowStatus } from './flow-status.js'
+import { endIdOf, type Status } from './followed-job.js'
 import { JobStreams } from './job-streams.js'
-import { jobStatus, statusJson, type JobStatus } from './job-status.js'
+import { jobStatus, statusJson } from './job-status.js'
 import { matchJobPath, type JobPath } from './job-path.js'
+import { safeMethods } from './safe-methods.js'
 import type { ConnectHandler } from './middleware.js'
 import { withPort, type DeferPort } from './port.js'
 
@@ -21,7 +23,7 @@ export type AuthorizedRequest = IncomingMessage & Express.Request
 export interface JobsRouterOptions {
   /**
    * Whether this request may read or cancel this job: only `true` lets it pass. Without it everybody who knows an id
-   * may read, and nobody may cancel. Whoever may not gets the same 404 as for an unknown id. What it throws goes to
+   * may read, and nobody may cancel. For a flow it is asked about the job of its first step. Whoever may not gets the same 404 as for an unknown id. What it throws goes to
    * `next(error)`.
    */
   authorize?(
@@ -73,10 +75,10 @@ class JobsRouter {
 
   async handle(visit: Visit): Promise<void> {
     const { req, res } = visit
+    if (!safeMethods.has(req.method) && isCrossSite(req)) return answerCrossSite(res)
     const allowed = this.#methodsOf(visit)
     if (!allowed.includes(req.method ?? '')) return answerMethod(res, allowed)
     const action = req.method === 'DELETE' ? 'cancel' : 'read'
-    if (action === 'cancel' && isCrossSite(req)) return answerCrossSite(res)
     const id = await this.#authorizedId(visit, action)
     if (res.destroyed) return // the client went while authorize was deciding
     const status = id === undefined ? undefined : this.#statusOf(id)
@@ -94,31 +96,38 @@ class JobsRouter {
 
   /** The id, if there is such a job and the request may have it. */
   async #authorizedId(visit: Visit, action: 'read' | 'cancel'): Promise<string | undefined> {
-    const job = visit.id === undefined ? undefined : this.#scheduler.job(visit.id)
-    if (job === undefined || this.#authorize === undefined) return job?.id
+    const { id } = visit
+    if (id === undefined) return undefined
+    const job = this.#scheduler.job(id) ?? this.#scheduler.firstOfFlow(id)
+    if (this.#authorize === undefined) return id
+    if (job === undefined) return undefined
     // Inside a framework the request is its own; under plain node:http `Express.Request` declares what middleware added.
     const isAllowed: unknown = await this.#authorize(visit.req as AuthorizedRequest, job, action)
-    return isAllowed === true ? job.id : undefined
+    return isAllowed === true ? id : undefined
   }
 
-  #statusOf(id: string): JobStatus | undefined {
+  #statusOf(id: string): Status | undefined {
     const job = this.#scheduler.job(id)
+    const flow = job === undefined ? this.#scheduler.flowOverview(id) : undefined
+    if (flow !== undefined)
+      return flowStatus(flow, { errorMessage: flow.error === undefined || !this.#scheduler.isSensitive(id) })
     if (job === undefined) return undefined
     const isSensitive = this.#scheduler.isSensitive(id)
     return jobStatus(job, { result: this.#exposesResult && !isSensitive, errorMessage: !isSensitive })
   }
 
   /** 200 with the status of the cancelled job; 409 when it had ended in another way. */
-  #cancel(res: ServerResponse, before: JobStatus): void {
+  #cancel(res: ServerResponse, before: Status): void {
     const isCancelled = this.#scheduler.cancel(before.id, 'Cancelled by an HTTP request.')
     const after = this.#statusOf(before.id) ?? before
-    const status: JobStatus = isCancelled ? { ...after, state: 'cancelled' } : after
+    const status: Status = isCancelled ? { ...after, state: 'cancelled' as const } : after
     if (status.state === 'cancelled') return answerJson(res, 200, statusJson(status), endpointHeaders)
     answerProblem(res, 409, 'Conflict', `The job can no longer be cancelled: it is ${status.state}.`)
   }
 
-  #follow({ req, res }: Visit, status: JobStatus): void {
-    if (hasSeenEnd(req, status)) return answerSeen(res)
+  #follow({ req, res }: Visit, status: Status): void {
+    const seenId = lastEventId(req)
+    if (seenId !== undefined && seenId === endIdOf(status)) return answerSeen(res)
     if (req.method === 'HEAD') {
       answerStreamHead(res)
       res.end()
@@ -126,25 +135,14 @@ class JobsRouter {
       answerProblem(res, 503, 'Service Unavailable', 'Too many event streams are open.', {
         'Retry-After': '5',
       })
-    } else this.#streams.open(res, status)
+    } else this.#streams.open(res, status, seenId)
   }
 }
 
-/**
- * Whether a reconnecting browser has got the last event: its id is the moment of settling. (Strictly increasing ids may
- * run ahead of the clock by a few ms.) Any other `Last-Event-ID` is ignored: a stream begins with the current state.
- */
-function hasSeenEnd(req: IncomingMessage, { state, settledAt }: JobStatus): boolean {
+/** Of the last event that a reconnecting browser has got; what is no id of ours is ignored. */
+function lastEventId(req: IncomingMessage): number | undefined {
   const header = req.headers['last-event-id']
-  if (
-    !isSettled(state) ||
-    settledAt === undefined ||
-    typeof header !== 'string' ||
-    !/^\d{1,16}$/.test(header)
-  ) {
-    return false
-  }
-  return Number(header) >= settledAt && Number(header) < settledAt + 1000
+  return typeof header === 'string' && /^\d{1,16}$/.test(header) ? Number(header) : undefined
 }
 
 /** 204 tells an EventSource to stop reconnecting (WHATWG HTML §9.2.3). */

@@ -4,6 +4,7 @@ import type { SerializedError } from './serialized-error.js'
 import type { BackoffPolicy } from './backoff-policy.js'
 import type { AttemptError, Progress, RequestContext, ScheduleContext } from './snapshot.js'
 import type { TaskRecord } from './task-record.js'
+import type { FlowStep } from './flow-step.js'
 
 /**
  * One job, as the core keeps it. A small record of one shape, because a million may wait; what most jobs never need is
@@ -97,9 +98,13 @@ export class JobDetails {
   result: EncodedPayload = undefined
   resultRefused: string | undefined = undefined
   request: RequestContext | undefined = undefined
+  /** Calls the handler in the `AsyncLocalStorage` context of its defer; main lane only, until it has settled. */
+  runIn: (<T>(run: () => T) => T) | undefined = undefined
   /** Of a recurring job. */
   schedule: ScheduleContext | undefined = undefined
   waiters: Waiter[] | undefined = undefined
+  /** Its part in a flow. */
+  step: FlowStep | undefined = undefined
   /** Stops listening to the caller's `signal`. */
   unlisten: (() => void) | undefined = undefined
   /** An execution without a token that has not really ended yet: no new attempt, and its key is not given on. */

@@ -1,3 +1,4 @@
+import type { FlowPlace } from './flow-step.js'
 import type { JobState } from './lifecycle.js'
 import type { SerializedError } from './serialized-error.js'
 
@@ -8,6 +9,8 @@ export type Lane = 'cpu' | 'io' | 'main'
 export interface RequestContext {
   readonly id?: string
   readonly traceparent?: string
+  /** What the request's own pino logger adds to each of its lines; the lines of the job bear it too. */
+  readonly bindings?: Readonly<Record<string, unknown>>
   readonly [field: string]: unknown
 }
 
@@ -63,6 +66,8 @@ export interface JobSnapshot {
   /** 1, and one more after each `retry(id)`. */
   readonly generation: number
   readonly request?: RequestContext
+  /** Which step of which flow it is. */
+  readonly flow?: FlowPlace
   /** Of a recurring job. */
   readonly schedule?: ScheduleContext
 }

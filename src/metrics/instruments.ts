@@ -5,10 +5,14 @@ import {
   Histogram,
   type MetricObjectWithValues,
   type MetricValueWithName,
+  type OpenMetricsContentType,
   type Registry,
 } from 'prom-client'
 import type { Durations, Figures } from './figures.js'
 import type { HistogramMetric, Metric, PlainMetric, Sample } from './metric-table.js'
+
+/** A registry, whichever of the two formats it speaks. */
+export type AnyRegistry = Registry | Registry<OpenMetricsContentType>
 
 /**
  * Registers the metric.
@@ -17,7 +21,7 @@ import type { HistogramMetric, Metric, PlainMetric, Sample } from './metric-tabl
  */
 export function register(
   metric: Metric,
-  registry: Registry,
+  registry: AnyRegistry,
   bounds: readonly number[],
   figures: () => Figures,
 ): void {
@@ -25,7 +29,7 @@ export function register(
   else registerPlain(metric, registry, figures)
 }
 
-function registerPlain(metric: PlainMetric, registry: Registry, figures: () => Figures): void {
+function registerPlain(metric: PlainMetric, registry: AnyRegistry, figures: () => Figures): void {
   const { name, help, labels, type } = metric
   const configuration = { name, help, labelNames: [...labels], registers: [registry] }
   const samples = (): Iterable<Sample<number>> => metric.read(figures())
@@ -58,7 +62,7 @@ class TalliedHistogram extends Histogram {
 
   constructor(
     metric: HistogramMetric,
-    registry: Registry,
+    registry: AnyRegistry,
     bounds: readonly number[],
     figures: () => Figures,
   ) {

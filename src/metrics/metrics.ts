@@ -7,7 +7,7 @@ import { integer, orDefault, ownOptions, show } from '../options.js'
 import type { Scheduler } from '../scheduler.js'
 import { EventCounts } from './event-counts.js'
 import { readFigures, type Figures, type Sources } from './figures.js'
-import { register } from './instruments.js'
+import { register, type AnyRegistry } from './instruments.js'
 import { Labels } from './labels.js'
 import { metricTable } from './metric-table.js'
 import { withPort } from './port.js'
@@ -15,7 +15,7 @@ import { withPort } from './port.js'
 /** What `metrics()` takes. */
 export interface MetricsOptions {
   /** Where the metrics are registered, to be served together with others. Default: a registry of their own. */
-  register?: Registry
+  register?: AnyRegistry
   /**
    * Tasks, and schedules, that get a label value of their own, 1–10,000; those beyond share the value 'other'.
    * Default 16, which makes at most 1,000 time series.
@@ -27,7 +27,7 @@ export interface MetricsOptions {
 export interface MetricsHandler {
   (req: IncomingMessage, res: ServerResponse, next?: (error?: unknown) => void): void
   /** Where the metrics are registered. */
-  readonly register: Registry
+  readonly register: AnyRegistry
 }
 
 /**
@@ -59,7 +59,7 @@ export function metrics(scheduler: Scheduler, options: MetricsOptions = {}): Met
 }
 
 /** All metrics of one scrape are read at the same moment. */
-function registerAll(registry: Registry, sources: Sources): void {
+function registerAll(registry: AnyRegistry, sources: Sources): void {
   let current: Figures | undefined
   const figures = (): Figures => {
     if (current === undefined) {
@@ -73,7 +73,7 @@ function registerAll(registry: Registry, sources: Sources): void {
   for (const metric of metricTable) register(metric, registry, bounds, figures)
 }
 
-async function answer(req: IncomingMessage, res: ServerResponse, registry: Registry): Promise<void> {
+async function answer(req: IncomingMessage, res: ServerResponse, registry: AnyRegistry): Promise<void> {
   if (req.method !== 'GET' && req.method !== 'HEAD') {
     res.statusCode = 405
     res.setHeader('Allow', 'GET, HEAD')
@@ -87,17 +87,20 @@ async function answer(req: IncomingMessage, res: ServerResponse, registry: Regis
   res.end(req.method === 'HEAD' ? undefined : text)
 }
 
-function readRegistry(given: unknown): Registry {
+function readRegistry(given: unknown): AnyRegistry {
   if (given === undefined) return new Registry()
-  // By shape: a program may have another copy of prom-client than this package finds.
-  const candidate = given as Partial<Registry> | null
-  if (typeof candidate?.registerMetric === 'function' && typeof candidate.metrics === 'function') {
-    return given as Registry // it has what is used of one
-  }
+  if (isRegistry(given)) return given
   throw new OptionError(`register is ${show(given)}. Give a prom-client Registry, or none.`)
 }
 
-function refuseTwice(registry: Registry): void {
+/** By shape: a program may have another copy of prom-client than this package finds. */
+function isRegistry(given: unknown): given is AnyRegistry {
+  if (typeof given !== 'object' || given === null) return false
+  const { registerMetric, metrics } = given as Record<string, unknown>
+  return typeof registerMetric === 'function' && typeof metrics === 'function'
+}
+
+function refuseTwice(registry: AnyRegistry): void {
   if (metricTable.every(({ name }) => registry.getSingleMetric(name) === undefined)) return
   throw new OptionError(
     'The registry has the metrics of a scheduler already. Call metrics() once per scheduler, and give each its own registry.',

@@ -19,7 +19,7 @@ export class GatedGroup {
   shutBy: Limit | undefined = undefined
   /** Whether it stands among its lane's open groups. Lane queue only. */
   isListed = false
-  /** Rank of its first job when it was last listed or shut. */
+  /** Rank of its first job. */
   rank = Infinity
   /** Acceptance number of that job. */
   seq = 0
@@ -37,6 +37,12 @@ export class GatedGroup {
   /** The first limit that lets no job start now. */
   closedLimit(now: number): Limit | undefined {
     return this.limits.find((limit) => limit.available(now) <= 0)
+  }
+
+  /** Takes the rank of its first job. Only while it stands in no heap, which would lose it. */
+  rerank(): void {
+    this.rank = this.ready.firstRank
+    this.seq = this.ready.peek()?.seq ?? 0
   }
 
   /** Leaves the limit that kept it shut and stands among the open groups again. */

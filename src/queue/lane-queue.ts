@@ -72,6 +72,7 @@ export class LaneQueue {
   /** Takes a job out, wherever it is. */
   remove(job: Job): void {
     this.size--
+    if (job.details?.runsAlone === true) this.#port.wake(this.#lane) // places were kept free until it had its own
     const gates = job.details?.gates
     if (gates === undefined) return this.#free.remove(job)
     const group = this.#groups.get(gates.name)
@@ -83,7 +84,7 @@ export class LaneQueue {
       this.#list(group)
       // A shut group may have the better first job then.
       if (wasFirst) this.#yieldOthers(group, undefined, this.#port.now())
-    }
+    } else if (wasFirst) group.shutBy.stand(group) // behind those whose first job is better than its next
   }
 
   /** When the job that is longest ready became so, or Infinity. */
@@ -134,8 +135,7 @@ export class LaneQueue {
   /** Stands it among the open groups by its first job. */
   #list(group: GatedGroup): void {
     this.#unlist(group)
-    group.rank = group.ready.firstRank
-    group.seq = group.ready.peek()?.seq ?? 0
+    group.rerank()
     group.isListed = true
     this.#open.add(group, group.rank)
   }

@@ -89,6 +89,13 @@ export class Limit {
     this.#awaitOpening(now)
   }
 
+  /** A shut group has another first job: it waits here by the rank of that one. */
+  stand(group: GatedGroup): void {
+    this.#shut[group.lane].remove(group)
+    group.rerank()
+    this.#shut[group.lane].add(group, group.rank)
+  }
+
   /** The group is looked at by others again, or gone. */
   release(group: GatedGroup): void {
     this.#shut[group.lane].remove(group)

@@ -6,13 +6,16 @@
 import type { ReadyItem } from './ready-queue.js'
 
 const firstCapacity = 16
+/** What a ring has until its first item: most of them never get one. */
+const noInstants = new Float64Array(0)
+const noSeqs = new Uint32Array(0)
 
 export class ReadyRing<T extends ReadyItem> {
-  #items: (T | undefined)[] = new Array<T | undefined>(firstCapacity).fill(undefined)
+  #items: (T | undefined)[] = []
   /** `readyAt` and `seq` of each item, beside it: the next head is compared without touching the job's own memory. */
-  #readyAt = new Float64Array(firstCapacity)
-  #seq = new Uint32Array(firstCapacity)
-  #mask = firstCapacity - 1
+  #readyAt = noInstants
+  #seq = noSeqs
+  #mask = -1
   #head = 0
   #tail = 0
   /** Cells between head and tail whose item was taken out. */
@@ -99,7 +102,7 @@ export class ReadyRing<T extends ReadyItem> {
     const mask = this.#mask
     const end = this.#tail
     const start = this.#head
-    this.#allocate(this.size > (mask + 1) / 2 ? (mask + 1) * 2 : mask + 1)
+    this.#allocate(Math.max(firstCapacity, this.size > (mask + 1) / 2 ? (mask + 1) * 2 : mask + 1))
     this.#head = this.#tail = this.size = this.#holes = 0
     for (let at = start; at < end; at++) {
       const item = items[at & mask]

@@ -15,9 +15,11 @@ export interface HeapItem {
 }
 
 const firstCapacity = 64
+/** What a heap has until its first item: most of them never get one. */
+const noKeys = new Float64Array(0)
 
 export class TimeHeap<T extends HeapItem> {
-  #keys = new Float64Array(firstCapacity)
+  #keys = noKeys
   #items: T[] = []
 
   get size(): number {
@@ -58,7 +60,7 @@ export class TimeHeap<T extends HeapItem> {
       if (index > 0 && this.#before(last, key, (index - 1) >> 2)) this.#up(index, last, key)
       else this.#down(index, last, key)
     }
-    if (end === 0 && this.#keys.length > firstCapacity * 16) this.#keys = new Float64Array(firstCapacity)
+    if (end === 0 && this.#keys.length > firstCapacity * 16) this.#keys = noKeys
   }
 
   /** Every item, in no order. */
@@ -67,7 +69,7 @@ export class TimeHeap<T extends HeapItem> {
   }
 
   #grow(): void {
-    const larger = new Float64Array(this.#keys.length * 2)
+    const larger = new Float64Array(Math.max(firstCapacity, this.#keys.length * 2))
     larger.set(this.#keys)
     this.#keys = larger
   }

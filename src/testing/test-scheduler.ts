@@ -183,9 +183,10 @@ export class TestScheduler extends Scheduler {
   }
 }
 
-function connect({ options, world, work, failures }: Kit, { definitionOf }: WorldNeeds): World {
+function connect({ options, world, work, failures }: Kit, { definitionOf, contextOf }: WorldNeeds): World {
   const ports = {
     idKey: world.idKey,
+    contextOf,
     definitionOf: (name: string, cell: number): TaskDefinition | undefined => {
       const definition = definitionOf(name, cell)
       if (definition === undefined) return undefined
@@ -193,9 +194,11 @@ function connect({ options, world, work, failures }: Kit, { definitionOf }: Worl
     },
     nextTurn: (task: () => void) => world.nextTurn(task),
     soon: (task: () => void) => world.soon(task),
+    afterMicrotasks: (task: () => void) => world.soon(task),
     now: () => world.clock.precise(),
     after: (delayMs: number, task: () => void) => world.after(delayMs, task),
   }
+  world.isAnyoneWaiting = () => work.isAny
   world.startThread = (lane, listener) => {
     const isReal = options.hasRealThreads && lane !== 'main'
     return isReal

@@ -18,7 +18,9 @@ const names = [
   'scale',
   'growth',
   'memory',
+  'http',
   'cron',
+  'flows',
   'observability',
 ]
 const fewestRounds = 5

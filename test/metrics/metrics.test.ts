@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import express from 'express'
-import { Counter, Registry, register as globalRegistry } from 'prom-client'
+import { Counter, Registry, register as globalRegistry, type OpenMetricsContentType } from 'prom-client'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createScheduler, defineTask } from '../../src/index.js'
 import { metrics } from '../../src/metrics/index.js'
@@ -350,7 +350,7 @@ describe('the handler', () => {
   })
 
   it('speaks OpenMetrics when its registry does', async () => {
-    const register = new Registry()
+    const register = new Registry<OpenMetricsContentType>()
     register.setContentType(Registry.OPENMETRICS_CONTENT_TYPE)
     const response = await fetch(await serving(handlerOf({ register })))
     expect(response.headers.get('content-type')).toContain('application/openmetrics-text')

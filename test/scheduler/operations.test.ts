@@ -146,6 +146,22 @@ describe('retryAll', () => {
     expect(sim.payloads.slice(4)).toEqual([1, 2, 3, 4])
     expect(sim.scheduler.retryAll()).toBe(0)
   })
+
+  it('retries all or none: without room for all it refuses, and nothing has changed', () => {
+    const sim = makeSim({ scheduler: { maxQueued: 3 } })
+    const task = sim.task('t', failsForGood('no'))
+    const jobs = [1, 2, 3].map((n) => sim.scheduler.defer(task, n))
+    sim.advance(10)
+    const later = sim.scheduler.defer(task, 4, { delay: 1000 })
+    const before = sim.scheduler.stats()
+    expect(() => sim.scheduler.retryAll()).toThrow('Queue is full')
+    expect(sim.scheduler.stats()).toEqual(before)
+    expect(states(jobs)).toEqual(['failed', 'failed', 'failed'])
+    sim.scheduler.runNow(later.id)
+    sim.advance(1)
+    expect(() => sim.scheduler.retryAll()).toThrow('Queue is full')
+    expect(sim.scheduler.retry(later.id)).toBe(true)
+  })
 })
 
 describe('runNow', () => {

@@ -2,7 +2,7 @@
 import type { Lane } from '../../src/job/snapshot.js'
 import type { Act, Plan } from './plan.js'
 import type { Behaviour } from './script.js'
-import type { Ending } from '../../src/threads/protocol.js'
+import type { Ending, FromThread } from '../../src/threads/protocol.js'
 
 /** @param nextPayload a number for the payload of a child */
 export function behaviourOf(
@@ -18,9 +18,7 @@ export function behaviourOf(
     case 'return':
       return {
         takesMs: act.ms,
-        ...(act.says === true
-          ? { says: [{ message: (token) => ({ kind: 'progress', token, value: '0.5' }) }] }
-          : undefined),
+        ...(act.says === true ? { says: [progress] } : undefined),
       }
     case 'result':
       return { takesMs: act.ms, ends: '"done"' }
@@ -48,7 +46,12 @@ export function behaviourOf(
     case 'hang': {
       const onAbort: Ending | undefined =
         act.onAbort === 'return' ? null : act.onAbort === 'fail' ? threw('aborted') : undefined
-      return { takesMs: act.ms, ignoresAbort: act.deaf, ...(onAbort === undefined ? undefined : { onAbort }) }
+      return {
+        takesMs: act.ms,
+        ignoresAbort: act.deaf,
+        ...(act.deaf ? { says: [{ ...progress, afterMs: 38 }] } : undefined),
+        ...(onAbort === undefined ? undefined : { onAbort }),
+      }
     }
     case 'defer': {
       const task = `t${act.task % plan.tasks.length}`
@@ -60,6 +63,8 @@ export function behaviourOf(
     }
   }
 }
+
+const progress = { message: (token: number): FromThread => ({ kind: 'progress', token, value: '0.5' }) }
 
 function threw(message: string, code?: string): Ending {
   const error = { name: 'Error', message, ...(code === undefined ? undefined : { code }) }

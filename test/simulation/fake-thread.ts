@@ -61,6 +61,7 @@ export class FakeThread implements ThreadPort {
   #willReport = false
   /** Its loop does not turn. */
   #isSpinning = false
+  #stays = false
   #state: 'alive' | 'dying' | 'gone' = 'alive'
 
   constructor(
@@ -93,9 +94,13 @@ export class FakeThread implements ThreadPort {
   }
 
   /** The ids of a batch. */
-  idsOf({ seqs, cells, extras }: RunMessage): string[] {
-    const own = new Map(extras?.map(({ at, id }) => [at, id]))
-    return seqs.map((seq, at) => own.get(at) ?? this.#ports.world.ids.of(seq, cells[at] ?? 0))
+  idsOf(message: RunMessage): string[] {
+    return message.seqs.map((_, index) => this.idOf(message, index))
+  }
+
+  idOf({ seqs, cells, extras }: RunMessage, index: number): string {
+    const own = extras?.find(({ at }) => at === index)?.id
+    return own ?? this.#ports.world.ids.of(seqs[index] ?? 0, cells[index] ?? 0)
   }
 
   /** It was stopped or crashed, and the scheduler may not know yet. */
@@ -120,7 +125,13 @@ export class FakeThread implements ThreadPort {
   }
 
   terminate(): void {
-    if (this.#state === 'alive') this.#exit({ exitCode: 1 }, this.#script.exitsInMs ?? 0)
+    const exitsInMs = this.#stays ? Infinity : (this.#script.exitsInMs ?? 0)
+    if (this.#state === 'alive') this.#exit({ exitCode: 1 }, exitsInMs)
+  }
+
+  /** From here on it never exits when it is stopped. */
+  stay(): void {
+    if (this.lane !== 'main') this.#stays = true
   }
 
   /** Says something, also something forged. */
@@ -332,11 +343,12 @@ function readRun(message: RunMessage, index: number, thread: FakeThread): Run {
   return {
     thread,
     token: message.tokens?.[index] ?? message.first + index,
-    id: thread.idsOf(message)[index] ?? '',
+    id: thread.idOf(message, index),
     task,
     payload: extra?.isVoid === true ? undefined : payload,
     attempt: extra?.attempt ?? 1,
     maxAttempts: extra?.maxAttempts ?? maxAttempts,
+    handed: extra?.handed,
   }
 }
 

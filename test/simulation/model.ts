@@ -5,7 +5,7 @@
 import type { EventName } from '../../src/events/event-types.js'
 import type { Job } from '../../src/defer/job-handle.js'
 import type { JobSnapshot } from '../../src/job/snapshot.js'
-import type { JobState } from '../../src/job/lifecycle.js'
+import type { JobState, SettledState } from '../../src/job/lifecycle.js'
 import type { FakeThread } from './fake-thread.js'
 import type { JobPlan, Plan, TaskPlan } from './plan.js'
 import type { Sometimes } from './sometimes.js'
@@ -32,8 +32,12 @@ export interface ModelThread {
   isOpen: boolean
   isGone: boolean
   wasStopped: boolean
-  /** It may take nothing for a reason that cannot be seen: it may have been retired, or kept for one job. */
+  /** It may take nothing for a reason that cannot be seen: it may have been retired. */
   isDoubtful: boolean
+  /** It got a job that must run alone and has not been empty since. */
+  isKept: boolean
+  /** When it last told that something had ended. */
+  reportedAt: number
   /** What it holds, in the order sent. */
   execs: Exec[]
 }
@@ -77,13 +81,20 @@ export interface ModelJob {
   execs: Exec[]
   accepts: number
   settles: number
+  /** Its thread crashed among others and nobody could be blamed: it gets a thread to itself. */
+  runsAlone: boolean
+  /** Its thread was stopped while others were there, perhaps because it did not answer: then it runs alone too. */
   mayRunAlone: boolean
   outOfMemory: boolean
+  /** The end of its current execution was heard, and has not been told as an event. */
+  hasReported: boolean
+  /** What its current execution was heard to say of progress, less what was told. */
+  heardProgress: number
   isRestored: boolean
 }
 
 export const settled: readonly JobState[] = ['completed', 'failed', 'cancelled', 'expired']
-const isSettled = (state: JobState): boolean =>
+const isSettled = (state: JobState): state is SettledState =>
   state === 'completed' || state === 'failed' || state === 'cancelled' || state === 'expired'
 
 export interface Broken {
@@ -96,13 +107,20 @@ export class Model {
   readonly sometimes: Sometimes
   readonly now: () => number
   readonly jobs: ModelJob[] = []
+  /** Those that were not settled when everybody was last looked at. */
+  live: ModelJob[] = []
   readonly byId = new Map<string, ModelJob>()
+  /** Running jobs per thread of each lane. */
+  readonly places: Readonly<Record<TaskPlan['lane'], number>>
+  hasDedupe = false
   readonly threads: ModelThread[] = []
   readonly limits = new Map<string, ModelLimit>()
   isPaused = false
   readonly pausedTasks = new Set<number>()
   readonly halted = new Set<string>()
   isClosing = false
+  /** Until when the event loop was blocked last. */
+  blockedUntil = 0
   mayStart = true
   broken: Broken | undefined
   #ranks = 0
@@ -111,6 +129,7 @@ export class Model {
     this.plan = plan
     this.sometimes = sometimes
     this.now = now
+    this.places = { cpu: 1, io: plan.threads.ioConcurrency, main: plan.mainConcurrency }
   }
 
   /** Notes the first invariant that does not hold. */
@@ -129,14 +148,21 @@ export class Model {
       priority: wanted.priority ?? 5, acceptedAt: now, runAt: now + waits, readyAt: now, isVague: false,
       expiresAt: isHeld ? Infinity : now + waits + expiresIn, state: isHeld ? 'held' : waits > 0 ? 'scheduled' : 'ready',
       rank: undefined, isRankVague: false, generation: 1, last: 'none', attempt: 0, repeats: false, executions: 0, execs: [],
-      accepts: 1, settles: 0, mayRunAlone: false, outOfMemory: false, isRestored: false,
+      accepts: 1, settles: 0, runsAlone: false, mayRunAlone: false, outOfMemory: false,
+      hasReported: false, heardProgress: 0, isRestored: false,
     } // prettier-ignore
     if (this.byId.has(job.id) && !isSettled(this.byId.get(job.id)?.handle.state ?? 'completed'))
       this.wrong('I2', `id ${job.id} was given twice`)
-    this.jobs.push(job)
+    this.#keep(job)
     this.byId.set(job.id, job)
     if (!isHeld && waits === 0) this.join(job)
     return job
+  }
+
+  #keep(job: ModelJob): void {
+    this.jobs.push(job)
+    this.live.push(job)
+    if (job.wanted.dedupe !== undefined) this.hasDedupe = true
   }
 
   restored(handle: Job, old: ModelJob, snapshot: JobSnapshot, wall: number): ModelJob {
@@ -146,10 +172,11 @@ export class Model {
     const job: ModelJob = {
       ...old, seq: this.jobs.length, handle, acceptedAt: now, runAt, readyAt: now, isVague: true, isRestored: true,
       expiresAt: Infinity, priority: snapshot.priority, state: handle.state, last: 'none', attempt: snapshot.attempt,
-      execs: [], accepts: 1, settles: 0, isRankVague: true, mayRunAlone: false, outOfMemory: true,
+      execs: [], accepts: 1, settles: 0, isRankVague: true, runsAlone: false, mayRunAlone: false, outOfMemory: true,
+      hasReported: false, heardProgress: 0,
     } // prettier-ignore
     if (expiresIn !== undefined) job.expiresAt = Infinity
-    this.jobs.push(job)
+    this.#keep(job)
     this.byId.set(job.id, job)
     return job
   }
@@ -167,6 +194,7 @@ export class Model {
     job.repeats = false
     job.outOfMemory = false
     job.rank = undefined
+    this.live.push(job)
     if (job.execs.some((exec) => !exec.isOver)) {
       job.isVague = job.isRankVague = true
       this.sometimes.reached('a job was retried while its old attempt lingered')
@@ -193,6 +221,12 @@ export class Model {
       job.state = 'ready'
       this.join(job)
     }
+  }
+
+  /** It waits until another instant: its time to start is counted from there. */
+  expireAnew(job: ModelJob): void {
+    const expiresIn = job.wanted.expiresIn ?? this.taskOf(job.task).expiresIn ?? Infinity
+    if (job.expiresAt < Infinity) job.expiresAt = job.runAt + expiresIn
   }
 
   taskOf(task: number): TaskPlan {
@@ -237,12 +271,18 @@ export class Model {
   refresh(): void {
     const now = this.now()
     let joining: ModelJob[] | undefined
-    for (const job of this.jobs) {
+    let hasSettled = false
+    for (const job of this.live) {
       const { state } = job.handle
-      if (state === job.state) continue
+      if (state === job.state && !isSettled(state)) continue
       const from = job.state
       job.state = state
-      if (isSettled(state)) continue
+      if (state === 'retrying' || state === 'scheduled' || isSettled(state))
+        job.runsAlone = job.mayRunAlone = false // there was a verdict
+      if (isSettled(state)) {
+        hasSettled = true
+        continue
+      }
       if (
         job.rank === undefined &&
         job.wanted.orderingKey !== undefined &&
@@ -261,6 +301,7 @@ export class Model {
         }
       }
     }
+    if (hasSettled) this.live = this.live.filter((job) => !isSettled(job.state))
     if (joining === undefined) return
     joining.sort((a, b) => a.runAt - b.runAt || a.seq - b.seq)
     const isMixed =
@@ -274,7 +315,7 @@ export class Model {
 
   /** Ready, with nobody, and let through by everything it has to pass. */
   mayStartNow(job: ModelJob): boolean {
-    if (job.state !== 'ready' || job.mayRunAlone || this.pausedTasks.has(job.task)) return false
+    if (job.state !== 'ready' || this.pausedTasks.has(job.task)) return false
     if (job.expiresAt <= this.now()) return false
     if (job.execs.some((exec) => !exec.isOver)) return false
     return this.limitsOf(job).every((limit) => this.isOpen(limit))
@@ -285,11 +326,32 @@ export class Model {
     return job.readyAt - job.priority * (aging === false ? 1e9 : aging)
   }
 
+  /** Until when others that become ready may pass it; nothing that becomes so later may (I11). */
+  mayBePassedUntil({ readyAt, priority }: ModelJob): number {
+    const { aging } = this.plan
+    return aging === false ? Infinity : readyAt + (9 - priority) * aging
+  }
+
+  /** The scheduler knows that the execution has ended. */
+  over(exec: Exec): void {
+    exec.isOver = true
+    exec.isDone = true
+    for (const limit of exec.limits) limit.running = limit.running.filter((other) => other !== exec)
+    const { thread } = exec
+    thread.execs = thread.execs.filter((other) => other !== exec)
+    if (thread.execs.length === 0) thread.isKept = false
+  }
+
   /** Whether rule 6.1 surely puts `a` before `b`. */
   isBefore(a: ModelJob, b: ModelJob): boolean {
     const difference = this.rankOf(a) - this.rankOf(b)
     return difference < 0 || (difference === 0 && a.seq < b.seq)
   }
+}
+
+/** Its grace is over, so the scheduler may have retired its thread or given its handler up. */
+export function isLate(exec: Exec, model: Model): boolean {
+  return exec.stoppedAt !== undefined && model.now() >= exec.stoppedAt + model.taskOf(exec.job.task).killAfter
 }
 
 export { isSettled }

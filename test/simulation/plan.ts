@@ -77,8 +77,8 @@ export interface Plan {
   maxQueued: number
   keep: { completed: number; failed: number }
   limit: { concurrency?: number; rate?: { limit: number; per: number } }
-  /** Shares of starts of threads that go wrong, and how slow they are. */
-  starts: { fail: number; exit: number; throws: number; slowMs: number; exitMs: number }
+  /** Shares of starts of threads that go wrong, how slow they are, and whether they stay when `close` stops them. */
+  starts: { fail: number; exit: number; throws: number; slowMs: number; exitMs: number; stays: boolean }
   /** The timer wakes early sometimes. */
   early: boolean
   /** Nothing but crashes goes wrong and nothing depends on time: one more crash must not change any outcome (I26). */
@@ -114,14 +114,34 @@ const calmFeatures: readonly Feature[] = [
   'keys', 'priorities', 'concurrency', 'shared', 'many', 'fails', 'permanent', 'crashes', 'delays', 'results', 'short',
 ] // prettier-ignore
 
+/**
+ * Some seeds draw from few features, so that what needs several at once comes often enough: crowds of short jobs that are
+ * sent ahead of their turn and called back, and lines that halt while their head still runs.
+ */
+const rushFeatures: readonly Feature[] = [
+  'priorities', 'pauses', 'cancels', 'setPriority', 'retries', 'fails', 'snoozes', 'hangs', 'spins', 'crashes', 'kills', 'close', 'blocks',
+] // prettier-ignore
+const haltFeatures: readonly Feature[] = ['delays', 'priorities', 'cancels', 'retries', 'fails', 'permanent', 'policies', 'close'] // prettier-ignore
+
+function drawFeatures(
+  draw: Draw,
+  { calm, rush, halt }: { calm: boolean; rush: boolean; halt: boolean },
+): Feature[] {
+  const share = draw.of([0.15, 0.3, 0.5])
+  const drawn = features.filter(() => draw.chance(share))
+  if (calm) return drawn.filter((one) => calmFeatures.includes(one))
+  if (rush) return ['short', 'many', ...drawn.filter((one) => rushFeatures.includes(one))]
+  if (halt) return ['keys', 'halts', 'hangs', ...drawn.filter((one) => haltFeatures.includes(one))]
+  return drawn
+}
+
 /** The plan of a seed. */
 export function drawPlan(seed: number): Plan {
   const draw = new Draw(seed)
   const calm = seed % 50 === 7
-  const share = draw.of([0.15, 0.3, 0.5])
-  const on = new Set<Feature>(
-    features.filter((one) => draw.chance(share) && (!calm || calmFeatures.includes(one))),
-  )
+  const rush = seed % 20 === 3
+  const halt = seed % 20 === 13
+  const on = new Set(drawFeatures(draw, { calm, rush, halt }))
   const has = (feature: Feature): boolean => on.has(feature)
   const tasks = Array.from({ length: 1 + draw.below(4) }, () => drawTask(draw, has, calm))
   const { below, chance } = { below: (n: number) => draw.below(n), chance: (p: number) => draw.chance(p) }
@@ -150,10 +170,11 @@ export function drawPlan(seed: number): Plan {
       throws: has('badStarts') ? 0.1 : 0,
       slowMs: has('slowStarts') ? 1 + below(20) : 0,
       exitMs: has('slowExits') ? 1 + below(8) : 0,
+      stays: has('slowExits') && seed % 2 === 0,
     },
     early: has('early'),
     tasks,
-    ops: drawOps(draw, has, tasks.length, count, calm),
+    ops: drawOps(draw, has, tasks.length, count, { calm, rush }),
   }
 }
 
@@ -184,7 +205,7 @@ function drawOps(
   has: (feature: Feature) => boolean,
   tasks: number,
   count: number,
-  calm: boolean,
+  { calm, rush }: { calm: boolean; rush: boolean },
 ): Op[] {
   const made: number[] = []
   const held: number[] = []
@@ -228,7 +249,12 @@ function drawOps(
     if (op.op === 'hold') held.push(ops.length)
     if (op.op === 'defer' || op.op === 'hold' || op.op === 'deferMany') made.push(ops.length)
   }
-  if (has('close') && !calm)
+  const closes = has('close') && !calm
+  if (closes && rush) {
+    add({ op: 'deferMany', jobs: Array.from({ length: 8 }, job) } as Omit<Op, 'n'>)
+    add({ op: 'advance', ms: draw.below(2) } as Omit<Op, 'n'>)
+  }
+  if (closes)
     add({
       op: 'close',
       timeout: draw.of([0, 5, 40, 2000]),

@@ -1,3 +1,3 @@
 import { testSeeds } from './test-seeds.js'
 
-testSeeds(1, 10_000, true)
+testSeeds(1, 10_000)

@@ -1,3 +1,3 @@
 import { testSeeds } from './test-seeds.js'
 
-testSeeds(10_001, 10_000, false)
+testSeeds(10_001, 10_000)

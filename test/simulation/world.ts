@@ -53,6 +53,8 @@ export class VirtualWorld implements World {
   #offset: number
   #soon: (() => void)[] = []
   readonly #channels = new Map<string, Happening[]>()
+  /** What could come next, while it is being chosen. */
+  readonly #heads: Happening[] = []
   #planned = 0
   #timer: { at: number; wake: () => void } | undefined
   isKeptAlive = false
@@ -126,10 +128,12 @@ export class VirtualWorld implements World {
   /** Runs `task` after `delayMs`; returns what calls it off. Happenings of one channel keep their order. */
   plan(channel: string, delayMs: number, task: () => void): () => void {
     const happening = { at: this.#now + delayMs, order: ++this.#planned, channel, run: task }
-    const line = this.#channels.get(channel) ?? []
-    this.#channels.set(channel, line)
-    const after = line.findIndex(({ at }) => at > happening.at)
-    line.splice(after < 0 ? line.length : after, 0, happening)
+    let line = this.#channels.get(channel)
+    if (line === undefined) this.#channels.set(channel, (line = []))
+    let after = line.length
+    while (after > 0 && (line[after - 1]?.at ?? 0) > happening.at) after--
+    if (after === line.length) line.push(happening)
+    else line.splice(after, 0, happening)
     return () => {
       const index = line.indexOf(happening)
       if (index >= 0) line.splice(index, 1)
@@ -173,35 +177,47 @@ export class VirtualWorld implements World {
 
   /** The heads of all channels that are due first: one of them. */
   #next(end: number): { at: number; run: () => void } | undefined {
+    const heads = this.#heads
+    heads.length = 0
     let at = end
-    let heads: { at: number; order: number; run: () => void }[] = []
-    const consider = (head: { at: number; order: number; run: () => void }): void => {
+    const timer = this.#timer
+    if (timer !== undefined) {
       // What fell due while the loop was blocked is all due at this moment.
+      const due = Math.max(timer.at, this.#now)
+      if (due <= at) {
+        at = due
+        heads.push({ at: timer.at, order: Infinity, channel: '', run: () => this.#fire(timer) })
+      }
+    }
+    for (const [channel, line] of this.#channels) {
+      const head = line[0]
+      if (head === undefined) {
+        this.#channels.delete(channel)
+        continue
+      }
       const due = Math.max(head.at, this.#now)
-      if (due > at) return
-      if (due < at) heads = []
+      if (due > at) continue
+      if (due < at) heads.length = 0
       at = due
       heads.push(head)
     }
-    const timer = this.#timer
-    if (timer !== undefined) consider({ at: timer.at, order: Infinity, run: () => this.#fire(timer) })
-    for (const [channel, line] of this.#channels) {
-      const head = line[0]
-      if (head === undefined) this.#channels.delete(channel)
-      else consider({ at: head.at, order: head.order, run: () => void line.shift()?.run() })
-    }
-    if (this.#shuffles) return heads[Math.floor(this.#chooses() * heads.length)]
-    return heads.reduce<(typeof heads)[0] | undefined>(
-      (first, head) =>
-        first === undefined || head.at < first.at || (head.at === first.at && head.order < first.order)
-          ? head
-          : first,
-      undefined,
-    )
+    const head = this.#shuffles ? heads[Math.floor(this.#chooses() * heads.length)] : earliest(heads)
+    if (head !== undefined && head.channel !== '') this.#channels.get(head.channel)?.shift()
+    return head
   }
 
   #fire(timer: { wake: () => void }): void {
     if (this.#timer === timer) this.#timer = undefined
     timer.wake()
   }
+}
+
+function earliest(heads: readonly Happening[]): Happening | undefined {
+  let first = heads[0]
+  for (const head of heads) {
+    const isBefore =
+      first !== undefined && (head.at < first.at || (head.at === first.at && head.order < first.order))
+    if (isBefore) first = head
+  }
+  return first
 }

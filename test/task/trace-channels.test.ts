@@ -1,0 +1,209 @@
+import { tracingChannel } from 'node:diagnostics_channel'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { createScheduler, defineTask, PermanentError, RetryLater, Snooze } from '../../src/index.js'
+import type { AttemptTrace, DeferTrace } from '../../src/index.js'
+
+type Told = readonly [moment: string, message: Record<string, unknown>]
+
+/** Everything the channel tells until the test ends, each message as it was at that moment. */
+function listen<M extends object>(name: string, onStart: (message: M) => void = () => undefined): Told[] {
+  const told: Told[] = []
+  const note = (moment: string) => (message: M) =>
+    void told.push([moment, Object.fromEntries(Object.entries(message))])
+  const subscribers = {
+    start: (message: M) => {
+      note('start')(message)
+      onStart(message)
+    },
+    end: note('end'),
+    asyncStart: note('asyncStart'),
+    asyncEnd: note('asyncEnd'),
+    error: note('error'),
+  }
+  const channel = tracingChannel<unknown, M>(name)
+  channel.subscribe(subscribers)
+  onTestFinished(() => void channel.unsubscribe(subscribers))
+  return told
+}
+
+function makeScheduler() {
+  const scheduler = createScheduler({ logger: false })
+  onTestFinished(() => void scheduler.close({ timeout: 0 }))
+  return scheduler
+}
+
+const main = { lane: 'main', attempts: 2, backoff: { type: 'fixed', delay: 1 } } as const
+const moments = (told: readonly Told[]) => told.map(([moment]) => moment)
+
+describe('the channel sidework:defer', () => {
+  it('tells a defer from start to end, with the job that it made', () => {
+    const scheduler = makeScheduler()
+    const told = listen('sidework:defer')
+    const job = scheduler.defer(() => undefined, { dedupe: 'k' })
+    scheduler.defer(() => undefined, { dedupe: 'k' })
+    const start = { task: '(inline)', count: 1, request: undefined, carrier: {} }
+    expect(told).toEqual([
+      ['start', start],
+      ['end', { ...start, id: job.id, deduplicated: false }],
+      ['start', start],
+      ['end', { ...start, id: job.id, deduplicated: true }],
+    ])
+  })
+
+  it('tells a refused one with its error, and the caller gets that error', () => {
+    const scheduler = makeScheduler()
+    const told = listen('sidework:defer')
+    expect(() => scheduler.defer('unknown')).toThrow('No task is named')
+    expect(moments(told)).toEqual(['start', 'error', 'end'])
+    expect(told[1]?.[1]).toMatchObject({ task: 'unknown', error: { code: 'ERR_SIDEWORK_UNKNOWN_TASK' } })
+  })
+
+  it('tells many at once as one', () => {
+    const scheduler = makeScheduler()
+    const a = defineTask('a', () => undefined, main)
+    const b = defineTask('b', () => undefined, main)
+    const told = listen('sidework:defer')
+    scheduler.deferMany([{ task: a }, { task: b }])
+    scheduler.deferMany([{ task: a }, { task: 'a' }])
+    expect(() => scheduler.deferMany([null as never])).toThrow()
+    const ends = told.filter(([moment]) => moment === 'end').map(([, { task, count }]) => [task, count])
+    expect(ends).toEqual([
+      ['(many)', 2],
+      ['a', 2],
+      ['undefined', 1],
+    ])
+  })
+
+  it('takes what a subscriber adds along to every attempt, beside what is there', async () => {
+    const scheduler = makeScheduler()
+    listen<DeferTrace>('sidework:defer', ({ carrier }) => void (carrier['traceparent'] = 'from-tracer'))
+    const seen: unknown[] = []
+    const job = scheduler.defer(
+      ({ request, attempt }) => {
+        seen.push({ ...request })
+        if (attempt === 1) throw new Error('no')
+      },
+      { attempts: 2, backoff: { type: 'fixed', delay: 1 } },
+    )
+    await job.result()
+    expect(seen).toEqual([{ traceparent: 'from-tracer' }, { traceparent: 'from-tracer' }])
+    const port = scheduler as unknown as { deferWithRequest(request: object, fn: unknown): typeof job }
+    const ofRequest = port.deferWithRequest({ id: 'r1', traceparent: 'from-client' }, () => undefined)
+    expect(ofRequest.snapshot().request).toEqual({ id: 'r1', traceparent: 'from-tracer' })
+  })
+})
+
+describe('the channel sidework:attempt', () => {
+  it('tells how each attempt ended, at once or when its promise has settled', async () => {
+    const scheduler = makeScheduler()
+    const told = listen<AttemptTrace>('sidework:attempt')
+    const ways: (() => unknown)[] = [
+      () => 1,
+      async () => 1,
+      () => {
+        throw new RetryLater(1, { reason: 'busy' })
+      },
+      async () => {
+        throw new PermanentError('never')
+      },
+    ]
+    for (const way of ways) {
+      const job = scheduler.defer(way, { attempts: 1 })
+      await job.result().catch(() => undefined)
+    }
+    const ends = told.filter(([, { outcome }]) => outcome !== undefined)
+    expect(ends.map(([moment, { outcome }]) => `${moment} ${outcome as string}`)).toEqual([
+      'end completed',
+      'asyncStart completed',
+      'asyncEnd completed',
+      'error retry-later',
+      'end retry-later',
+      'error threw',
+      'asyncStart threw',
+      'asyncEnd threw',
+    ])
+    expect(moments(told).filter((moment) => moment === 'start')).toHaveLength(4)
+    expect(told[0]?.[1]).toMatchObject({ task: '(inline)', attempt: 1, maxAttempts: 1 })
+    expect(told.at(-1)?.[1]).toMatchObject({ error: { code: 'ERR_SIDEWORK_PERMANENT', message: 'never' } })
+  })
+
+  it('tells a snooze as no error', async () => {
+    const scheduler = makeScheduler()
+    const told = listen('sidework:attempt')
+    let runs = 0
+    await scheduler
+      .defer(() => {
+        if (runs++ === 0) throw new Snooze(1)
+      })
+      .result()
+    expect(told.map(([moment, { outcome }]) => [moment, outcome])).toEqual([
+      ['start', undefined],
+      ['end', 'snoozed'],
+      ['start', undefined],
+      ['end', 'completed'],
+    ])
+  })
+
+  it('shows nothing of a sensitive task but name and code of its error', async () => {
+    const scheduler = makeScheduler()
+    const told = listen('sidework:attempt')
+    const task = defineTask(
+      'sensitive',
+      (_payload: { card: string }) => {
+        throw Object.assign(new Error('secret'), { code: 'E_MINE' })
+      },
+      { ...main, sensitive: true, attempts: 1 },
+    )
+    await scheduler
+      .defer(task, { card: 'secret' })
+      .result()
+      .catch(() => undefined)
+    expect(told.find(([moment]) => moment === 'error')?.[1]).toMatchObject({
+      error: { name: 'Error', code: 'E_MINE' },
+    })
+    expect(JSON.stringify(told)).not.toContain('secret')
+  })
+
+  it('lets a subscriber run the handler inside of something, once, and runs it whatever that does', async () => {
+    const scheduler = makeScheduler()
+    const order: string[] = []
+    const arounds: NonNullable<AttemptTrace['around']>[] = [
+      (run) => {
+        order.push('before')
+        run()
+        order.push('after')
+      },
+      (run) => {
+        run()
+        run()
+      },
+      () => undefined,
+    ]
+    listen<AttemptTrace>('sidework:attempt', (message) => {
+      const around = arounds.shift()
+      if (around !== undefined) message.around = around
+    })
+    for (const name of ['first', 'twice', 'forgotten']) {
+      expect(await scheduler.defer(() => order.push(name)).result()).toBeGreaterThan(0)
+    }
+    expect(order).toEqual(['before', 'first', 'after', 'twice', 'forgotten'])
+  })
+
+  it('reports an error of what a subscriber put around the handler, which goes on', async () => {
+    const scheduler = makeScheduler()
+    // The test runner would take it for a fault of its own.
+    const runners = process.listeners('uncaughtException')
+    process.removeAllListeners('uncaughtException')
+    onTestFinished(() => {
+      for (const listener of runners) process.on('uncaughtException', listener)
+    })
+    const uncaught = new Promise((resolve) => process.once('uncaughtException', resolve))
+    listen<AttemptTrace>('sidework:attempt', (message) => {
+      message.around = () => {
+        throw new Error('broken tracer')
+      }
+    })
+    expect(await scheduler.defer(() => 'done').result()).toBe('done')
+    expect(await uncaught).toMatchObject({ message: 'broken tracer' })
+  })
+})

@@ -57,7 +57,7 @@ async function measureAll(measure, rounds, note) {
 
 function report(kind, known, figures) {
   console.log(kind === 'cpu' ? 'main-thread CPU of 1,000 jobs, in yardsticks' : 'instructions per job')
-  const slower = pathNames.filter((path) => figures[path] > known[path] * mostRatio)
+  const slower = slowerPaths(known, figures)
   for (const path of pathNames) {
     const ratio = (figures[path] / known[path]).toFixed(2)
     const verdict = slower.includes(path) ? 'REGRESSION' : ''
@@ -66,6 +66,11 @@ function report(kind, known, figures) {
     )
   }
   return slower.length === 0 ? 0 : 1
+}
+
+/** The paths that cost more than 15 % above what is stored. */
+export function slowerPaths(known, figures) {
+  return Object.keys(known).filter((path) => figures[path] > known[path] * mostRatio)
 }
 
 async function cpuPerJob(path) {
@@ -99,7 +104,7 @@ function perfStat(command) {
 }
 
 /** perf's comma-separated line is `<count>,<unit>,<event>,…`; the count is not a number where it cannot be had. */
-function instructionsIn(output) {
+export function instructionsIn(output) {
   const line = output.split('\n').find((each) => each.includes(',instructions:u,'))
   return line === undefined ? NaN : Number.parseFloat(line)
 }

@@ -10,10 +10,12 @@ const rooms = {
   // The way back: a retry, snooze or interruption puts the job into the queue again.
   settle: ['job', 'task', 'queue'],
   defer: ['job', 'task', 'queue'],
+  flows: ['job', 'task', 'queue', 'defer'],
   dispatch: ['job', 'task', 'queue', 'settle', 'threads'],
   // The thread's side is a world of its own, with a real clock.
   threads: ['job', 'task', 'clock.ts'],
-  'main-lane': ['job', 'task', 'threads'],
+  // A thread of its own watches whether handlers block this one.
+  'main-lane': ['job', 'task', 'threads', 'clock.ts'],
 }
 
 /** What every room may import: no room, no state. */

@@ -1,8 +1,9 @@
 /** The Express app: answers at once, and defers what takes its time. */
-import { randomBytes, randomUUID } from 'node:crypto'
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import express, { type Express, type Request, type Response } from 'express'
 import type { Scheduler } from 'sidework'
+import type { Cron } from 'sidework/cron'
 import { jobsRouter, sidework } from 'sidework/express'
 import { metrics } from 'sidework/metrics'
 import { answerErrors, fieldError, securityHeaders } from './answers.js'
@@ -10,11 +11,13 @@ import type { Database } from './database.js'
 import type { MailServer } from './mail-server.js'
 import { describePhoto, receivePhoto } from './photo-upload.js'
 import { photoFolder, removeOriginal, sizeFile, sizeNames } from './photos.js'
+import { scheduleRoutes } from './schedules.js'
 import { hashPassword, readSignUp } from './sign-up.js'
 import { makeThumbnails, sendVerificationMail } from './tasks.js'
 
 export interface Deps {
   readonly scheduler: Scheduler
+  readonly cron: Cron
   readonly database: Database
   readonly mailServer: MailServer
   readonly dataDir: string
@@ -33,6 +36,7 @@ export function createApp(deps: Deps): Express {
   signUpRoutes(app, deps)
   mailRoutes(app, deps)
   photoRoutes(app, deps)
+  app.use('/schedules', scheduleRoutes(deps.cron, deps.database))
   app.use(express.static(publicFolder))
   app.use((req, res) => res.status(404).json(fieldError('url', `There is nothing at ${req.path}.`)))
   app.use(answerErrors)
@@ -70,11 +74,22 @@ function signUpRoutes(app: Express, { database }: Deps): void {
 
   app.get('/verify/:code', (req, res) => {
     const isVerified = database.verifyUser(req.params.code)
+    if (isVerified) logIn(res, database, database.userOfCode(req.params.code))
     res.status(isVerified ? 200 : 404).format({
       html: () => res.sendFile(isVerified ? 'verified.html' : 'unknown-link.html', { root: publicFolder }),
       json: () => res.json(isVerified ? { verified: true } : fieldError('code', 'This link is not known.')),
     })
   })
+}
+
+const logInMs = 30 * 60 * 1000
+
+/** Whoever follows the link is logged in for half an hour. */
+function logIn(res: Response, database: Database, userId: string | undefined): void {
+  if (userId === undefined) return
+  const token = randomBytes(24).toString('base64url')
+  database.addLogIn(createHash('sha256').update(token).digest('base64url'), userId, Date.now() + logInMs)
+  res.cookie('log-in', token, { httpOnly: true, sameSite: 'lax', maxAge: logInMs })
 }
 
 const taken = fieldError('email', 'This address has signed up already.')

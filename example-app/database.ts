@@ -1,5 +1,5 @@
 /**
- * The embedded SQLite database: users, the inbox of the demo, photos. The server and every thread open their own
+ * The embedded SQLite database: users, log-ins, the inbox of the demo, photos, reports. The server and every thread open their own
  * connection to the same file; WAL lets them read while one writes, and a writer waits up to five seconds for its turn.
  */
 import { mkdirSync } from 'node:fs'
@@ -31,6 +31,16 @@ export interface Photo {
   readonly sizes: readonly string[]
 }
 
+/** What happened until the night of a day. */
+export interface Report {
+  /** As `2026-03-08`. */
+  readonly day: string
+  readonly users: number
+  readonly verified: number
+  readonly mails: number
+  readonly photos: number
+}
+
 const schema = `
   create table if not exists users (
     id text primary key, name text not null, email text not null unique collate nocase, password_hash text not null,
@@ -40,7 +50,13 @@ const schema = `
   create table if not exists photos (id text primary key, refusal text) strict;
   create table if not exists photo_sizes (
     photo_id text not null references photos (id) on delete cascade, size text not null,
-    primary key (photo_id, size)) strict;`
+    primary key (photo_id, size)) strict;
+  create table if not exists log_ins (
+    token_hash text primary key, user_id text not null references users (id) on delete cascade,
+    expires_at integer not null) strict;
+  create table if not exists reports (
+    day text primary key, users integer not null, verified integer not null, mails integer not null,
+    photos integer not null) strict;`
 
 export type Database = ReturnType<typeof openDatabase>
 
@@ -50,7 +66,14 @@ export function openDatabase(dataDir: string) {
   const sqlite = new Sqlite(join(dataDir, 'example.db'), { timeout: 5_000 })
   sqlite.exec('pragma journal_mode = wal; pragma synchronous = normal; pragma foreign_keys = on')
   sqlite.exec(schema)
-  return { ...users(sqlite), ...inbox(sqlite), ...photos(sqlite), close: () => void sqlite.close() }
+  return {
+    ...users(sqlite),
+    ...logIns(sqlite),
+    ...inbox(sqlite),
+    ...photos(sqlite),
+    ...reports(sqlite),
+    close: () => void sqlite.close(),
+  }
 }
 
 type Row = Record<string, string | number | null>
@@ -61,6 +84,7 @@ function users(sqlite: Sqlite.Database) {
   )
   const byEmail = sqlite.prepare('select 1 from users where email = ?')
   const byId = sqlite.prepare('select * from users where id = ?')
+  const byCode = sqlite.prepare('select id from users where verify_code = ?')
   const remove = sqlite.prepare('delete from users where id = ?')
   const mailed = sqlite.prepare('update users set mailed_at = ? where id = ?')
   // The first verification counts: following the link again changes nothing.
@@ -91,6 +115,51 @@ function users(sqlite: Sqlite.Database) {
     markMailed: (id: string): void => void mailed.run(Date.now(), id),
     /** Answers whether the code is somebody's. */
     verifyUser: (code: string): boolean => verify.run(Date.now(), code).changes === 1,
+    /** Whose verify code it is. */
+    userOfCode: (code: string): string | undefined => (byCode.get(code) as { id: string } | undefined)?.id,
+  }
+}
+
+function logIns(sqlite: Sqlite.Database) {
+  const insert = sqlite.prepare('insert into log_ins (token_hash, user_id, expires_at) values (?, ?, ?)')
+  const removeExpired = sqlite.prepare('delete from log_ins where expires_at <= ?')
+  const count = sqlite.prepare('select count(*) as count from log_ins')
+  return {
+    /** @param tokenHash of the cookie, so that the database alone lets nobody in */
+    addLogIn: (tokenHash: string, userId: string, expiresAt: number): void =>
+      void insert.run(tokenHash, userId, expiresAt),
+    /** Answers how many there were. */
+    removeExpiredLogIns: (now: number): number => removeExpired.run(now).changes,
+    logInCount: (): number => Number((count.get() as Row)['count']),
+  }
+}
+
+function reports(sqlite: Sqlite.Database) {
+  const write = sqlite.prepare(
+    `insert into reports select ?, (select count(*) from users),
+       (select count(*) from users where verified_at is not null), (select count(*) from inbox),
+       (select count(*) from photos) where true
+     on conflict (day) do update set users = excluded.users, verified = excluded.verified, mails = excluded.mails,
+       photos = excluded.photos`,
+  )
+  const latest = sqlite.prepare('select * from reports order by day desc limit 1')
+  return {
+    /** Counts everything. Writing the report of a day again replaces it. */
+    writeReport: (day: string): void => void write.run(day),
+    latestReport(): Report | undefined {
+      const row = latest.get() as Row | undefined // the columns are those of `schema`
+      if (row === undefined) return undefined
+      const [users, verified, mails, photos] = ['users', 'verified', 'mails', 'photos'].map((name) =>
+        Number(row[name]),
+      )
+      return {
+        day: String(row['day']),
+        users: users ?? 0,
+        verified: verified ?? 0,
+        mails: mails ?? 0,
+        photos: photos ?? 0,
+      }
+    },
   }
 }
 

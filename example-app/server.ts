@@ -12,6 +12,7 @@ import { createApp } from './app.js'
 import { openDatabase } from './database.js'
 import { keepLostJobs, restoreLostJobs } from './lost-jobs.js'
 import { MailServer } from './mail-server.js'
+import { startSchedules } from './schedules.js'
 import { readSettings } from './settings.js'
 
 const { dataDir, host, maxQueued, port, smtpPort } = readSettings()
@@ -24,7 +25,8 @@ const logger = process.stdout.isTTY
 const scheduler = createScheduler({ tasks: new URL('./tasks.js', import.meta.url), maxQueued, logger })
 
 await mailServer.start()
-const server = createApp({ scheduler, database, mailServer, dataDir }).listen(port, host)
+const cron = startSchedules(scheduler)
+const server = createApp({ scheduler, cron, database, mailServer, dataDir }).listen(port, host)
 await once(server, 'listening')
 const { port: openPort } = server.address() as AddressInfo // a TCP server that listens has an AddressInfo
 const url = `http://localhost:${openPort}`

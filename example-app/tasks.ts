@@ -65,6 +65,33 @@ export const makeThumbnails = defineTask(
   { lane: 'cpu', attempts: 3, backoff: { type: 'exponential', delay: '1s', max: '5s' }, timeout: '1m' },
 )
 
+/**
+ * Counts what there is, for the day on which the schedule fired. The day comes from the schedule, not from the clock: a
+ * run that is late, or is tried again after midnight, still writes the report it was meant to write.
+ */
+export const writeNightlyReport = defineTask(
+  'write-nightly-report',
+  ({ timeZone }: { timeZone: string }, { schedule, log }) => {
+    const firedFor = schedule?.firedFor ?? Date.now()
+    const day = new Intl.DateTimeFormat('en-CA', { timeZone, dateStyle: 'short' }).format(firedFor)
+    tools().database.writeReport(day)
+    log.info({ day }, 'report written')
+    return { day }
+  },
+  { lane: 'io', attempts: 5, backoff: { type: 'exponential', delay: '10s' } },
+)
+
+/** Log-ins that are over let nobody in any more; this only frees their rows. */
+export const removeExpiredLogIns = defineTask(
+  'remove-expired-log-ins',
+  (_payload: undefined, { log }) => {
+    const removed = tools().database.removeExpiredLogIns(Date.now())
+    log.info({ removed }, 'expired log-ins removed')
+    return { removed }
+  },
+  { lane: 'io', attempts: 1 },
+)
+
 function verificationMail(
   jobId: string,
   user: { name: string; email: string; verifyCode: string },

@@ -24,7 +24,7 @@ export interface ClosingPort {
   readonly clock: Clock
   readonly agenda: Agenda
   readonly dispatcher: Dispatcher
-  /** Jobs that are ready or running. */
+  /** Jobs that are ready or running, and steps of flows that are about to be. */
   readonly busyJobs: number
   readonly runningJobs: number
   /** Settles every unsettled job as cancelled. */

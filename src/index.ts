@@ -5,7 +5,10 @@ export type {
   ChildOptions,
   DeferChild,
   DeferredChild,
+  DeferredFlow,
   LogMethod,
+  StepResult,
+  StepResults,
   TaskContext,
   TaskLog,
 } from './task/context.js'
@@ -17,6 +20,26 @@ export type { CloseReport, DeferItem, InlineHandler, Job, JobFilter, Stats } fro
 export type { LaneStats } from './stats.js'
 export { formatStats } from './format-stats.js'
 export type { DeferOptions } from './task/defer-options.js'
+export type {
+  AnyTask,
+  BatchOptions,
+  CallbackSpec,
+  ChainStepSpec,
+  FlowOptions,
+  FlowStepSpec,
+  StepOptions,
+} from './task/flow-options.js'
+export type { Batch, Flow } from './flows/flow-handle.js'
+export type { FlowState } from './flows/flow.js'
+export type { FlowOverview, FlowProgress, FlowSnapshot, StepSnapshot } from './flows/flow-snapshot.js'
+export type {
+  BatchCounts,
+  FlowKind,
+  FlowPlace,
+  FlowRemains,
+  OnFailure,
+  RemainingEnd,
+} from './job/flow-step.js'
 export type { Duration, Priority } from './options.js'
 
 export { isSettled, type JobState, type SettledState, type UnsettledState } from './job/lifecycle.js'
@@ -30,7 +53,7 @@ export type {
 } from './job/snapshot.js'
 export type { SerializedError } from './job/serialized-error.js'
 export type { StateCounts } from './job/task-record.js'
-export type { EventName, JobEvent, SchedulerEvents } from './events/event-types.js'
+export type { EventName, FlowEvent, JobEvent, SchedulerEvents } from './events/event-types.js'
 export type { AttemptTrace, DeferTrace } from './task/trace-channels.js'
 
 export {

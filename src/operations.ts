@@ -4,6 +4,7 @@ import type { DedupeIndex } from './defer/dedupe-index.js'
 import type { TaskBook } from './defer/task-book.js'
 import type { Dispatcher } from './dispatch/dispatcher.js'
 import type { History } from './events/history.js'
+import type { FlowBook } from './flows/flow-book.js'
 import type { Job } from './job/job.js'
 import type { JobTable } from './job/job-table.js'
 import type { Journal } from './job/journal.js'
@@ -45,6 +46,7 @@ export interface OperationRooms {
   readonly book: TaskBook
   /** A new generation's due time and expiry begin now. */
   renew(job: Job, now: number): void
+  readonly flows: FlowBook
 }
 
 export class Operations {
@@ -79,10 +81,7 @@ export class Operations {
 
   /** @returns false when it is settled @throws OptionError for a reason that is no text */
   cancel(job: Job, reason: unknown): boolean {
-    const message = reason ?? 'The job was cancelled.'
-    if (typeof message !== 'string')
-      throw new OptionError(`The reason is ${show(reason)}. Give text, or none.`)
-    return this.cancelWith(job, { name: 'JobError', message, code: 'ERR_SIDEWORK_CANCELLED' })
+    return this.cancelWith(job, cancelError(reason, 'The job was cancelled.'))
   }
 
   cancelWith(job: Job, error: SerializedError): boolean {
@@ -94,6 +93,15 @@ export class Operations {
     return true
   }
 
+  /** Its flow's deadline has passed: a job that waits expires, one that runs is stopped. */
+  expireWith(job: Job, error: SerializedError): void {
+    const isWaiting = this.reclaim(job)
+    if (isSettled(job.state)) return
+    if (isWaiting) this.#rooms.settler.expireWaiting(job, this.#rooms.clock.now())
+    else
+      this.#rooms.dispatcher.overdue.stop(job, { kind: 'cancelled', error }, error.code ?? '', error.message)
+  }
+
   /** @returns how many */
   cancelAll(task: unknown): number {
     return this.#all(task, (job) => !isSettled(job.state)).filter((job) => this.cancel(job, undefined)).length
@@ -101,7 +109,9 @@ export class Operations {
 
   /** Begins a new generation at the end of its key's line. @returns false when there is nothing to retry */
   retry(job: Job): boolean {
+    const isLetGoLater = job.details?.step?.isWaiting === true
     if (!this.revive(job)) return false
+    if (isLetGoLater) return true // by its flow, which may have done so
     if (job.details?.isLingering === true) job.details.afterLingering = 'join-again'
     else this.#rooms.queue.enterAgain(job)
     return true
@@ -109,30 +119,40 @@ export class Operations {
 
   /** All of them, or none. @returns how many @throws QueueFullError when there is no room for all */
   retryAll(task: unknown): number {
-    const { admission } = this.#rooms
+    const { admission, flows } = this.#rooms
     const jobs = this.#all(task, (job) => this.#mayRevive(job))
-    admission.admit(
-      jobs.length,
-      jobs.reduce((sum, job) => sum + encodedSizeBytes(job.payload), 0),
-    )
-    return jobs.filter((job) => {
-      // There is room for all: each is counted again by itself, since one whose key another got meanwhile takes none.
-      admission.withdraw(job.payload)
-      return this.retry(job)
-    }).length
+    const all = [...new Set([...jobs, ...jobs.flatMap((job) => flows.revivedWith(job) ?? [])])]
+    admission.admit(all.length, bytesOf(all))
+    // There is room for all: each is counted again by itself, as one whose key another got meanwhile takes none.
+    for (const { payload } of all) admission.withdraw(payload)
+    return jobs.filter((job) => this.retry(job)).length
   }
 
-  /** Begins a new generation; the job stands nowhere yet. @throws QueueFullError */
+  /**
+   * Begins a new generation; the job stands nowhere yet, unless it is a step that waits for others. The steps after it
+   * that its flow ended begin theirs, all or none of them.
+   * @throws QueueFullError
+   */
   revive(job: Job): boolean {
-    const { admission, clock, dedupe, history, journal } = this.#rooms
+    const { admission, flows, history } = this.#rooms
     if (!this.#mayRevive(job)) return false
-    admission.admit(1, encodedSizeBytes(job.payload))
+    const followers = flows.revivedWith(job)
+    if (followers?.every((other) => history.has(other)) !== true) return false
+    const jobs = [job, ...followers]
+    admission.admit(jobs.length, bytesOf(jobs))
+    for (const one of jobs) this.#begin(one)
+    flows.reopened(jobs)
+    return true
+  }
+
+  #begin(job: Job): void {
+    const { clock, dedupe, history, journal } = this.#rooms
     history.take(job)
     dedupe.claim(job)
     journal.revive(job)
     job.readyAt = clock.now()
-    this.#rooms.renew(job, job.readyAt)
-    return true
+    // A step that waits for others is due when it is let go.
+    if (job.details?.step?.isWaiting !== true) this.#rooms.renew(job, job.readyAt)
   }
 
   /** Lets a job that waits for its time run. @returns false when it does not wait for that */
@@ -198,6 +218,17 @@ export class Operations {
   #isKept(job: Job): boolean {
     return !isSettled(job.state) || this.#rooms.history.has(job)
   }
+}
+
+function bytesOf(jobs: readonly Job[]): number {
+  return jobs.reduce((sum, { payload }) => sum + encodedSizeBytes(payload), 0)
+}
+
+/** @throws OptionError for a reason that is no text */
+export function cancelError(reason: unknown, usual: string): SerializedError {
+  const message = reason ?? usual
+  if (typeof message !== 'string') throw new OptionError(`The reason is ${show(reason)}. Give text, or none.`)
+  return { name: 'JobError', message, code: 'ERR_SIDEWORK_CANCELLED' }
 }
 
 function jobState(value: unknown): JobState {

@@ -1,5 +1,6 @@
 /** The World of production: real time, chance, timers, worker threads, and the main lane on this thread's event loop. */
 import { after, Alarm, KeepAlive, monotonicMs, random, randomKey, realClock } from './clock.js'
+import { BlockageWatch, type BlockagePorts } from './main-lane/blockage.js'
 import { MainLane, type MainLanePorts } from './main-lane/main-lane.js'
 import { idKeyBytes } from './job/job-ids.js'
 import type { Settings } from './scheduler-options.js'
@@ -11,14 +12,25 @@ export interface WorldNeeds {
   readonly settings: Settings
   /** The handler of a main-lane job. */
   readonly definitionOf: MainLanePorts['definitionOf']
+  /** A main-lane handler held the main thread. */
+  readonly held: BlockagePorts['held']
+  /** Nobody watches the main thread. */
+  readonly unwatched: BlockagePorts['failed']
 }
 
-export function realWorld({ settings, definitionOf }: WorldNeeds): World {
+export function realWorld({ settings, definitionOf, held, unwatched }: WorldNeeds): World {
   const clock = realClock()
   const idKey = randomKey(idKeyBytes)
   const alarm = new Alarm()
   const keepAlive = new KeepAlive()
   const soon = (task: () => void): void => queueMicrotask(task)
+  // Ticks that are queued by a microtask come after all microtasks.
+  const afterMicrotasks = (task: () => void): void => queueMicrotask(() => process.nextTick(task))
+  const { blockedAfterMs } = settings
+  // Without a logger nobody wants to be told.
+  const isWatched = settings.logger !== undefined && blockedAfterMs < Infinity
+  const ports = { now: monotonicMs, held, failed: unwatched }
+  const blockage = isWatched ? { blockage: new BlockageWatch(blockedAfterMs, ports) } : undefined
   const nextTurn = (task: () => void): void => void setImmediate(task)
   return {
     clock,
@@ -27,13 +39,14 @@ export function realWorld({ settings, definitionOf }: WorldNeeds): World {
     soon,
     startSoon: soon,
     nextTurn,
+    rssBytes: () => process.memoryUsage.rss(),
     armTimer: (at, wake) => alarm.arm(at, clock, wake),
     keepAlive: (active) => keepAlive.set(active),
     startThread: (lane, listener) =>
       lane === 'main'
         ? new MainLane(
-            { definitionOf, idKey, nextTurn, soon, now: monotonicMs, after },
-            settings.mainBudgetMs,
+            { definitionOf, idKey, nextTurn, soon, afterMicrotasks, now: monotonicMs, after, ...blockage },
+            settings.mainPace,
             listener,
           )
         : startThread(lane, idKey, settings.threads, listener),

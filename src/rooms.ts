@@ -8,6 +8,7 @@ import type { AddOn, AddOnPort } from './add-on-port.js'
 import { Drafts, type PreparedJob } from './defer/draft.js'
 import { Admission } from './defer/admission.js'
 import { JobHandle, type Job } from './defer/job-handle.js'
+import { restoreJob } from './defer/restore.js'
 import { inlineTaskName, TaskBook, taskNameOf } from './defer/task-book.js'
 import { Closing } from './closing.js'
 import { Dispatcher } from './dispatch/dispatcher.js'
@@ -17,6 +18,11 @@ import { Announcements } from './events/announcements.js'
 import { Emitter } from './events/emitter.js'
 import { History } from './events/history.js'
 import { LogBook } from './events/log-book.js'
+import { FlowBook } from './flows/flow-book.js'
+import { FlowHandle } from './flows/flow-handle.js'
+import { snapshotOf } from './flows/flow-snapshot.js'
+import type { Flow as FlowRecord } from './flows/flow.js'
+import { readPlace } from './flows/read-place.js'
 import type { Job as JobRecord } from './job/job.js'
 import { JobIds } from './job/job-ids.js'
 import { JobTable } from './job/job-table.js'
@@ -26,8 +32,8 @@ import { serializeError, type SerializedError } from './job/serialized-error.js'
 import type { JobSnapshot, Lane, Progress, ScheduleContext } from './job/snapshot.js'
 import { takeSnapshot, type SnapshotForm, type SnapshotView } from './job/take-snapshot.js'
 import { payloadLimits, type PayloadLimits } from './job/payload-limits.js'
-import { decodePayload, toPlain } from './job/payload.js'
-import { Operations } from './operations.js'
+import { decodePayload, toPlain, type EncodedPayload } from './job/payload.js'
+import { cancelError, Operations } from './operations.js'
 import { Agenda } from './queue/agenda.js'
 import { LimitBook } from './queue/limit-book.js'
 import { Queue } from './queue/queue.js'
@@ -38,8 +44,9 @@ import type { Settings } from './scheduler-options.js'
 import { Settler } from './settle/settler.js'
 import type { TaskDefinition } from './task/define-task.js'
 import { withCarrier } from './task/trace-channels.js'
-import type { DeferMessage } from './threads/protocol.js'
+import type { DeferFlowMessage, DeferMessage } from './threads/protocol.js'
 import type { LaneThread } from './dispatch/lane-thread.js'
+import type { FlowPlan, PlannedStep } from './task/flow-plan.js'
 import type { World } from './world.js'
 
 /** Jobs that are due together are let go in slices of about this long, so that no turn is held. */
@@ -70,7 +77,9 @@ export class Rooms {
   readonly limits: LimitBook
   readonly acceptance: Acceptance
   readonly operations: Operations
+  readonly flows: FlowBook
   readonly #view: SnapshotView
+  readonly #ids: JobIds
   isKeptAlive = false
   /** Calls of `ready()` and `close()` under way, and add-ons with something to do. */
   waits = 0
@@ -88,7 +97,12 @@ export class Rooms {
     this.settings = settings
     this.payloadLimits = payloadLimits(settings.maxPayloadBytes, settings.maxQueuedBytes)
     this.book = new TaskBook(settings.defaults)
-    this.world = makeWorld({ settings, definitionOf: (task, cell) => this.#definitionOf(task, cell) })
+    this.world = makeWorld({
+      settings,
+      definitionOf: (task, cell) => this.#definitionOf(task, cell),
+      held: (task, ms) => this.log.heldMainThread(task, ms),
+      unwatched: (error) => this.log.unwatched(error),
+    })
     const world = this.world
     const idOf = (job: JobRecord): string => this.table.idOf(job)
     this.log = new LogBook(settings.logger, idOf, {
@@ -97,7 +111,8 @@ export class Rooms {
     })
     this.emitter = new Emitter(world, (event, error) => this.log.listenerThrew(event, error))
     this.announce = new Announcements(this.emitter, world.clock, this.log, idOf)
-    this.table = new JobTable(new JobIds(world.idKey))
+    this.#ids = new JobIds(world.idKey)
+    this.table = new JobTable(this.#ids)
     this.history = new History(settings.keep, world.clock, (job) => this.table.remove(job))
     this.admission = new Admission(settings.maxQueued, settings.maxQueuedBytes)
     this.journal = new Journal(this.announce, world.clock)
@@ -117,6 +132,7 @@ export class Rooms {
     })
     this.dispatcher = new Dispatcher(this.#makeLanes(), {
       world,
+      maxRssBytes: settings.maxRssBytes,
       agenda: this.agenda,
       queue: this.queue,
       journal: this.journal,
@@ -145,7 +161,6 @@ export class Rooms {
       book: this.book,
       renew: (job: JobRecord, now: number) => this.acceptance.renew(job, now),
     }
-    this.operations = new Operations(rooms)
     this.acceptance = new Acceptance({
       ...rooms,
       nextSeq: () => this.drafts.nextSeq(),
@@ -156,6 +171,8 @@ export class Rooms {
       abort: (job, reason) =>
         this.operations.cancel(job, reason instanceof Error ? serializeError(reason).message : undefined),
     })
+    this.flows = this.#makeFlows()
+    this.operations = new Operations({ ...rooms, flows: this.flows })
     this.#view = { idOf, clock: world.clock, startError: (job) => this.#startErrorOf(job) }
   }
 
@@ -209,6 +226,7 @@ export class Rooms {
     this.admission.release(job.payload, job.endedAt)
     const { details } = job
     const follower = details?.dedupe === undefined ? undefined : this.dedupe.settled(job, job.endedAt)
+    if (details !== undefined) details.scope = undefined
     const waiters = details?.waiters
     this.history.keep(job)
     if (waiters !== undefined && details !== undefined) {
@@ -216,7 +234,93 @@ export class Rooms {
       for (const waiter of waiters) waiter.settled()
     }
     if (follower !== undefined) this.acceptance.releaseFollower(follower, job.endedAt)
+    if (details?.step !== undefined) this.flows.settled(job)
     this.mayRest()
+  }
+
+  /** The handle that `flow`, `chain` and `batch` answer. */
+  flowHandle(flow: FlowRecord): FlowHandle {
+    return new FlowHandle(flow, this.#flowPort)
+  }
+
+  readonly #flowPort = {
+    handle: (job: JobRecord): Job => this.handle(job),
+    idOf: (job: JobRecord): string => this.table.idOf(job),
+    cancel: (flow: FlowRecord, reason: unknown): boolean => this.cancelFlow(flow, reason),
+    snapshot: (flow: FlowRecord) => snapshotOf(flow, this.world.clock, this.#flowPort.idOf),
+    alarm: (delayMs: number, run: () => void) => this.agenda.alarm(this.world.clock.now() + delayMs, run),
+  }
+
+  /** @returns false when it has settled @throws OptionError for a reason that is no text */
+  cancelFlow(flow: FlowRecord, reason: unknown): boolean {
+    return this.flows.cancel(flow, cancelError(reason, 'The flow was cancelled.'))
+  }
+
+  #makeFlows(): FlowBook {
+    const { world, settings, drafts, journal, announce } = this
+    const book = new FlowBook(
+      {
+        clock: world.clock,
+        acceptance: this.acceptance,
+        drafts,
+        journal,
+        // Numbered as jobs are, so that no job and no other flow has its id.
+        newId: () => this.#ids.of(drafts.nextSeq(), 0),
+        taskOf: (task) => this.book.find(task),
+        course: {
+          clock: world.clock,
+          nextTurn: (task) => world.nextTurn(task),
+          alarm: (at, run) => this.agenda.alarm(at, run),
+          cancel: (job, error) => void this.operations.cancelWith(job, error),
+          expire: (job, error) => this.operations.expireWith(job, error),
+          get wantsProgress() {
+            return announce.wantsFlowProgress
+          },
+          progressed: (flow) => announce.flowProgressed(flow.id, flow.facts.kind, flow.counts),
+          settled: (flow) => this.#flowSettled(flow),
+          moved: () => this.mayRest(),
+        },
+      },
+      settings.keep,
+      settings.maxQueuedBytes,
+    )
+    return book
+  }
+
+  #flowSettled(flow: FlowRecord): void {
+    const { id, facts, counts, state, settledAt, verdict, failure } = flow
+    if (state === 'held' || state === 'running') return
+    const durationMs = settledAt - facts.acceptedAt
+    const { step } = failure ?? {}
+    const failed = step === undefined ? undefined : { ref: step.ref, task: step.task }
+    this.announce.flowSettled(id, facts.kind, counts, { state, durationMs, ...failed }, verdict?.error)
+    this.mayRest()
+  }
+
+  /**
+   * Takes back lost jobs, and the flows of those that were steps. All or nothing.
+   * @throws OptionError, UnknownTaskError, PayloadError, QueueFullError
+   */
+  restore(snapshots: readonly unknown[]): JobRecord[] {
+    const { clock } = this.world
+    const read = snapshots.map((snapshot) => {
+      const facts = restoreJob(snapshot, (name) => this.book.find(name), this.payloadLimits, clock)
+      return { facts, place: readPlace((snapshot as Partial<JobSnapshot>).flow) }
+    })
+    this.flows.refuseKnown(read.flatMap(({ place }) => place ?? []))
+    const jobs = this.acceptance.readmit(
+      read.map(({ facts }) => facts),
+      clock.now(),
+      (made) =>
+        this.flows.rebuild(
+          made.flatMap((job, index) => {
+            const place = read[index]?.place
+            return place === undefined ? [] : [{ job, place }]
+          }),
+        ),
+    )
+    this.flows.resume(jobs)
+    return jobs
   }
 
   /** Calls `rested` when no job is blocked, ready or running. */
@@ -336,10 +440,18 @@ export class Rooms {
   }
 
   #definitionOf(task: string, cell: number): TaskDefinition | undefined {
-    const inline = this.table.at(cell)?.details?.inline
-    if (inline === undefined) return this.book.definitionOf(task)
-    // Only the closure matters here; it was deferred as `(context) => result`.
-    return { name: task, options: {}, run: (_payload, context) => inline(context as never) }
+    const details = this.table.at(cell)?.details
+    const { inline, scope } = details ?? {}
+    const definition =
+      inline === undefined
+        ? this.book.definitionOf(task)
+        : // Only the closure matters here; it was deferred as `(context) => result`.
+          { name: task, options: {}, run: (_: unknown, context: unknown) => inline(context as never) }
+    if (definition === undefined || scope === undefined) return definition
+    return {
+      ...definition,
+      run: (payload, context) => scope.runInAsyncScope(() => definition.run(payload, context)),
+    }
   }
 
   #startErrorOf(job: JobRecord): SerializedError | undefined {
@@ -362,7 +474,10 @@ export class Rooms {
         this.announce.progress(job, value)
       },
       log: (job, message) => this.log.fromHandler(job, message),
-      defer: (job, message, thread) => this.#deferChild(job, message, thread),
+      defer: (job, message, thread) =>
+        message.kind === 'defer'
+          ? this.#deferChild(job, message, thread)
+          : this.#deferFlow(job, message, thread),
       pauseLimit: (job, name, delayMs) => {
         if (!this.limits.pauseShared(name, delayMs)) this.log.unknownLimit(job, name)
       },
@@ -375,6 +490,10 @@ export class Rooms {
         this.emitter.emit('thread:exited', { lane, thread: number, reason, exitCode, at: clock.wall() })
         this.mayRest()
       },
+      printed: (thread, job, message) => this.log.printed(thread, job, message),
+      leaked: (thread, message) => this.log.leaked(thread, message),
+      memoryExceeded: (rssBytes, maxRssBytes, thread) =>
+        this.log.memoryExceeded(rssBytes, maxRssBytes, thread?.number),
       startFailed: (lane, error) => this.log.startFailed(lane, error),
     }
   }
@@ -398,6 +517,33 @@ export class Rooms {
     }
   }
 
+  /** A handler defers a flow, of the same request. */
+  #deferFlow(parent: JobRecord, { call, plan }: DeferFlowMessage, { port }: LaneThread): void {
+    try {
+      if (this.closing?.acceptsChildren === false) throw new ClosedError()
+      const opened: FlowPlan = {
+        ...plan,
+        steps: plan.steps.map(withPayload),
+        callback: plan.callback === undefined ? undefined : withPayload(plan.callback),
+      }
+      const flow = this.flows.accept(opened, parent.details?.request, false)
+      this.keepAlive()
+      const { id } = flow
+      if (plan.kind === 'batch') port.post({ kind: 'deferred', call, id })
+      else port.post({ kind: 'deferred', call, id, jobs: this.#idsOf(flow) })
+    } catch (error) {
+      port.post({ kind: 'deferred', call, error: serializeError(this.refused(`(${plan.kind})`, error)) })
+    }
+  }
+
+  /** Ids of the jobs of a flow by ref. */
+  #idsOf({ steps }: FlowRecord): Record<string, string> {
+    const ids = steps.flatMap(({ ref, job }) =>
+      job === undefined ? [] : [[ref, this.table.idOf(job)] as const],
+    )
+    return Object.fromEntries(ids)
+  }
+
   /** Everything unsettled is lost: listed in the state it has, then settled as cancelled. */
   abandonJobs(): JobSnapshot[] {
     const error: SerializedError = {
@@ -408,6 +554,7 @@ export class Rooms {
     const left = [...this.table.values()].filter((job) => !isSettled(job.state)).sort((a, b) => a.seq - b.seq)
     const lost = left.map((job) => this.snapshot(job, 'portable'))
     const now = this.world.clock.now()
+    this.flows.close()
     for (const job of left) {
       if (isSettled(job.state)) continue
       // A thread may have taken a job that was sent ahead and not said so yet: it stands in no queue.
@@ -431,8 +578,15 @@ export class Rooms {
       groups: lanes.cpu.ready.groupCount + lanes.io.ready.groupCount + lanes.main.ready.groupCount,
       limits: this.limits.size,
       dedupe: this.dedupe.size,
+      flows: this.flows.size,
+      flowResultBytes: this.flows.resultBytes,
       queuedBytes: this.admission.bytes,
       idlers: this.#idlers.length,
     }
   }
+}
+
+/** The payload as a handler's thread encoded it, opened: it is looked at once more, as any other job's. */
+function withPayload(step: PlannedStep): PlannedStep {
+  return { ...step, payload: decodePayload(step.payload as EncodedPayload) } // encoded by thread-host.ts
 }

@@ -6,9 +6,10 @@ import type { LaneSettings } from './dispatch/lane-room.js'
 import { OptionError } from './errors.js'
 import type { HistorySettings } from './events/history.js'
 import type { Lane } from './job/snapshot.js'
+import type { MainLanePace } from './main-lane/main-lane.js'
 import type { LimitRule } from './job/task-record.js'
 import { durationMs, integer, key, orDefault, ownOptions, show, type Duration } from './options.js'
-import { readDefaults, readRate } from './task/task-policy.js'
+import { readDefaults, readRate, timeoutMs } from './task/task-policy.js'
 import type { TaskOptions } from './task/task-options.js'
 import { taskModuleUrls } from './threads/task-modules.js'
 import type { ThreadSettings } from './threads/thread.js'
@@ -29,6 +30,11 @@ export interface ThreadOptions {
   nice?: number
   /** Memory bounds of each thread, as Node's `Worker` takes them. Default: Node's own. */
   resourceLimits?: ResourceLimits
+  /**
+   * Memory of the whole process (RSS, bytes) above which the thread that holds most is replaced and its job failed: what
+   * `resourceLimits` do not cover, such as Buffers. Default: 80 % of what the system or its container has.
+   */
+  maxRssBytes?: number
   /** Node flags for the threads, on top of those of the process that make sense there. */
   execArgv?: readonly string[]
   /** A bundled thread entry of your own that imports 'sidework/thread'. Default: the package's. */
@@ -40,8 +46,12 @@ export interface SchedulerOptions {
   /** The modules that define tasks; every thread imports them. './tasks.js' finds './tasks.ts'. */
   tasks?: URL | string | readonly (URL | string)[]
   threads?: number | ThreadOptions
-  /** The main lane: jobs at once (default 8), ms of work per turn of the event loop (default '5ms'). */
-  main?: { concurrency?: number; budget?: Duration }
+  /**
+   * The main lane: jobs at once (default 8), work per turn of the event loop (default '5ms'), and how long other work of a
+   * turn may take before nothing starts (default '20ms'; one job a second starts nevertheless). A handler that holds the main
+   * thread for `blockedAfter` (default '1s', `false` for never) is told while it does, on stderr, and afterwards in the log.
+   */
+  main?: { concurrency?: number; budget?: Duration; maxDelay?: Duration; blockedAfter?: Duration | false }
   /** Most unsettled jobs. Default 100,000. */
   maxQueued?: number
   /** Most bytes of payload in unsettled jobs. Default 256 MiB. */
@@ -66,7 +76,10 @@ export interface Settings {
   /** Whether threads have modules to import. */
   readonly hasTaskModules: boolean
   readonly lanes: Readonly<Record<Lane, LaneSettings>>
-  readonly mainBudgetMs: number
+  readonly mainPace: MainLanePace
+  /** Ms after which a main-lane handler that holds the main thread is told; Infinity for never. */
+  readonly blockedAfterMs: number
+  readonly maxRssBytes: number
   readonly maxQueued: number
   readonly maxQueuedBytes: number
   readonly maxPayloadBytes: number
@@ -99,6 +112,7 @@ const known = {
     'idleTimeout',
     'nice',
     'resourceLimits',
+    'maxRssBytes',
     'execArgv',
     'entry',
   ]),
@@ -108,7 +122,7 @@ const known = {
     'codeRangeSizeMb',
     'stackSizeMb',
   ]),
-  main: new Set(['concurrency', 'budget']),
+  main: new Set(['concurrency', 'budget', 'maxDelay', 'blockedAfter']),
   keep: new Set(['completed', 'failed', 'bytes', 'for']),
 } as const
 
@@ -130,9 +144,14 @@ export function readSettings(options: unknown): Settings {
       execArgv: readExecArgv(threads['execArgv']),
       entry: readEntry(threads['entry']),
     },
+    maxRssBytes: integer('threads.maxRssBytes', orDefault(threads['maxRssBytes'], systemShare()), 1),
+    blockedAfterMs: timeoutMs('main.blockedAfter', orDefault(main['blockedAfter'], '1s')),
     hasTaskModules: tasks.length > 0,
     lanes: readLanes(threads, main),
-    mainBudgetMs: durationMs('main.budget', orDefault(main['budget'], '5ms')),
+    mainPace: {
+      budgetMs: durationMs('main.budget', orDefault(main['budget'], '5ms')),
+      maxDelayMs: durationMs('main.maxDelay', orDefault(main['maxDelay'], '20ms')),
+    },
     maxQueued: integer('maxQueued', orDefault(own['maxQueued'], 100_000), 1, mostQueued),
     maxQueuedBytes: integer('maxQueuedBytes', orDefault(own['maxQueuedBytes'], 256 * 2 ** 20), 1),
     maxPayloadBytes: integer('maxPayloadBytes', orDefault(own['maxPayloadBytes'], 256 * 2 ** 10), 1, 2 ** 29),
@@ -142,6 +161,12 @@ export function readSettings(options: unknown): Settings {
     defaults: readDefaults(own['defaults']),
     logger: readLogger(own['logger']),
   }
+}
+
+/** 80 % of the memory there is. A container without a limit reports none, or more than the system has. */
+function systemShare(): number {
+  const limit = process.constrainedMemory()
+  return Math.floor(0.8 * (limit > 0 ? Math.min(limit, os.totalmem()) : os.totalmem()))
 }
 
 function readThreads(threads: unknown): Record<string, unknown> {

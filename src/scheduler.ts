@@ -28,13 +28,24 @@ import {
 } from './options.js'
 import { realWorld, type WorldNeeds } from './real-world.js'
 import { inlineTaskName, taskNameOf } from './defer/task-book.js'
-import { restoreJob } from './defer/restore.js'
+import type { Batch, Flow } from './flows/flow-handle.js'
+import { overviewOf, type FlowOverview } from './flows/flow-snapshot.js'
 import { Rooms } from './rooms.js'
 import { readSettings, type SchedulerOptions, type Settings } from './scheduler-options.js'
 import { takeStats, type Stats } from './stats.js'
 import type { TaskContext } from './task/context.js'
 import type { DeferOptions } from './task/defer-options.js'
 import type { Task } from './task/define-task.js'
+import type {
+  AnyTask,
+  BatchOptions,
+  ChainStepSpec,
+  FlowOptions,
+  FlowStepSpec,
+  PayloadOf,
+  ResultOf,
+} from './task/flow-options.js'
+import { planBatch, planChain, planFlow, type FlowPlan } from './task/flow-plan.js'
 import { deferChannel, traceDefer, traceDeferMany } from './task/trace-channels.js'
 import { isSchedulerThread } from './task/registry.js'
 import { whenReady } from './ready.js'
@@ -152,6 +163,68 @@ export class Scheduler {
     }
   }
 
+  /**
+   * Hands over jobs that come after one another: all or none. A step waits, `blocked`, for those its `after` names.
+   * @throws OptionError, also for unknown refs and steps that wait for each other, naming their path; what `defer` throws
+   * @example
+   * scheduler.flow({
+   *   encode: { task: encodeVideo, payload: { file } },
+   *   notify: { task: notifyUser, payload: { userId }, after: ['encode'] },
+   * }, { deadline: '1h' })
+   */
+  flow<T extends Record<string, AnyTask>>(
+    steps: { [Ref in keyof T]: FlowStepSpec<T[Ref], keyof T & string> },
+    options?: FlowOptions,
+  ): Flow<{ readonly [Ref in keyof T]: ResultOf<T[Ref]> }> {
+    return this.#newFlow('flow', () => planFlow(steps, options)) as never // as its steps say
+  }
+
+  /** Hands over jobs that run one after another. @throws like `flow` */
+  chain<const T extends readonly AnyTask[]>(
+    steps: { readonly [Position in keyof T]: ChainStepSpec<T[Position]> },
+    options?: FlowOptions,
+  ): Flow {
+    return this.#newFlow('chain', () => planChain(steps, options)) // refs are known at run time only
+  }
+
+  /** Hands over one task for many payloads, and perhaps a job after them all. @throws like `flow` */
+  batch<T extends AnyTask, C extends AnyTask = AnyTask>(
+    task: T,
+    payloads: readonly PayloadOf<T>[],
+    options?: BatchOptions<C>,
+  ): Batch<ResultOf<T>> {
+    return this.#newFlow('batch', () => planBatch(task, payloads, options)) as never // as the task says
+  }
+
+  /** @internal `flow`, `chain` or `batch` for a request in flight. */
+  flowWithRequest(
+    request: RequestContext | undefined,
+    isHeld: boolean,
+    kind: FlowPlan['kind'],
+    args: readonly unknown[],
+  ): Flow {
+    const [first, second, third] = args
+    const plan = (): FlowPlan => {
+      if (kind === 'batch') return planBatch(first, second, third)
+      return kind === 'flow' ? planFlow(first, second) : planChain(first, second)
+    }
+    if (this.#rooms.closing?.acceptsChildren === false)
+      throw this.#rooms.refused(`(${kind})`, new ClosedError())
+    return this.#acceptFlow(kind, plan, request, isHeld)
+  }
+
+  /** @internal A flow as it is now, without its steps; undefined for an unknown id or one that is kept no longer. */
+  flowOverview(id: string): FlowOverview | undefined {
+    const flow = this.#rooms.flows.find(id)
+    return flow === undefined ? undefined : overviewOf(flow, this.#rooms.world.clock)
+  }
+
+  /** @internal The first step's job, for whoever has to decide about the whole flow. */
+  firstOfFlow(id: string): JobSnapshot | undefined {
+    const job = this.#rooms.flows.find(id)?.steps.find((step) => step.job !== undefined)?.job
+    return job === undefined ? undefined : this.#rooms.snapshot(job, 'plain')
+  }
+
   /** @internal A job that waits for its response: see `releaseHeld` and `discardHeld`. */
   hold(request: RequestContext | undefined, task: unknown, payload?: unknown, options?: unknown): Job {
     if (this.#rooms.closing?.acceptsChildren === false) throw this.#rooms.refused(task, new ClosedError())
@@ -175,6 +248,8 @@ export class Scheduler {
     for (const id of ids) {
       const job = this.#rooms.operations.find(id)
       if (job?.state === 'held') this.#rooms.acceptance.release(job)
+      const flow = job === undefined ? this.#rooms.flows.find(id) : undefined
+      if (flow !== undefined) this.#rooms.flows.release(flow)
     }
   }
 
@@ -183,6 +258,8 @@ export class Scheduler {
     for (const id of ids) {
       const job = this.#rooms.operations.find(id)
       if (job?.state === 'held') this.#rooms.operations.cancel(job, reason)
+      const flow = job === undefined ? this.#rooms.flows.find(id) : undefined
+      if (flow?.isHeld === true) this.#rooms.cancelFlow(flow, reason)
     }
   }
 
@@ -197,10 +274,12 @@ export class Scheduler {
     return this.#rooms.operations.list(filter).map((job) => this.#rooms.snapshot(job, 'plain'))
   }
 
-  /** Cancels a job, whatever its state. @returns false when it is settled or unknown */
+  /** Cancels a job, whatever its state, or a flow with all its steps. @returns false when it is settled or unknown */
   cancel(id: string, reason?: string): boolean {
     const job = this.#rooms.operations.find(id)
-    return job !== undefined && this.#rooms.operations.cancel(job, reason)
+    if (job !== undefined) return this.#rooms.operations.cancel(job, reason)
+    const flow = this.#rooms.flows.find(id)
+    return flow !== undefined && this.#rooms.cancelFlow(flow, reason)
   }
 
   /** Cancels every unsettled job (of a task). @returns how many */
@@ -211,7 +290,8 @@ export class Scheduler {
   /**
    * Begins a new generation of a failed, cancelled or expired job: attempts start again, its history is kept. It joins
    * its ordering key's line at the end. @returns false when there is nothing to retry, or when another job stands for
-   * its dedupe key now
+   * its dedupe key now. A step's descendants that its flow cancelled begin theirs with it; a step after one that keeps it
+   * from running, or of a flow that is kept no longer, is not retried
    * @throws QueueFullError, ClosedError
    */
   retry(id: string): boolean {
@@ -388,15 +468,9 @@ export class Scheduler {
     if (this.#rooms.closing !== undefined) throw new ClosedError()
     if (!Array.isArray(jobs))
       throw new OptionError(`restore got ${show(jobs)}. Give the \`lost\` list of a CloseReport.`)
-    const { clock } = this.#rooms.world
     const closures = jobs.filter(isInline)
     const held = jobs.filter(isHeld)
-    const read = jobs
-      .filter((snapshot) => !isInline(snapshot) && !isHeld(snapshot))
-      .map((snapshot: unknown) =>
-        restoreJob(snapshot, (name) => this.#rooms.book.find(name), this.#rooms.payloadLimits, clock),
-      )
-    const accepted = this.#rooms.acceptance.readmit(read, clock.now())
+    const accepted = this.#rooms.restore(jobs.filter((snapshot) => !isInline(snapshot) && !isHeld(snapshot)))
     this.#rooms.log.leftOut(closures, 'deferred closures cannot be restored: they were left out')
     this.#rooms.log.leftOut(
       held,
@@ -416,9 +490,12 @@ export class Scheduler {
     return this.#rooms.closing !== undefined
   }
 
-  /** @internal Whether payload and result of this job must not leave the process; true for an unknown id. */
+  /** @internal Whether payload and result of this job, or of a step of this flow, must not leave the process; true for an unknown id. */
   isSensitive(id: string): boolean {
-    return this.#rooms.operations.find(id)?.task.policy.sensitive ?? true
+    const job = this.#rooms.operations.find(id)
+    if (job !== undefined) return job.task.policy.sensitive
+    const flow = this.#rooms.flows.find(id)
+    return flow?.steps.some((step) => step.job?.task.policy.sensitive !== false) ?? true
   }
 
   /** @internal The job with its payload and result, also of a sensitive task. */
@@ -460,6 +537,26 @@ export class Scheduler {
     }
   }
 
+  #newFlow(kind: FlowPlan['kind'], plan: () => FlowPlan): Flow {
+    if (this.#rooms.closing !== undefined) throw this.#rooms.refused(`(${kind})`, new ClosedError())
+    return this.#acceptFlow(kind, plan, undefined, false)
+  }
+
+  #acceptFlow(
+    kind: FlowPlan['kind'],
+    plan: () => FlowPlan,
+    request: RequestContext | undefined,
+    isHeld: boolean,
+  ): Flow {
+    try {
+      const flow = this.#rooms.flows.accept(plan(), request, isHeld)
+      this.#rooms.keepAlive()
+      return this.#rooms.flowHandle(flow) as Flow // one class for all kinds
+    } catch (error) {
+      throw this.#rooms.refused(`(${kind})`, error)
+    }
+  }
+
   #draft(request: RequestContext | undefined, task: unknown, payload: unknown, options: unknown): JobRecord {
     return typeof task === 'function'
       ? this.#rooms.drafts.draftInline(this.#rooms.book.inline, task as InlineHandler, payload, request)
@@ -474,12 +571,13 @@ export class Scheduler {
 
   #closingPort(finished: () => void): ConstructorParameters<typeof Closing>[0] {
     const { counts } = this.#rooms.journal
+    const { flows } = this.#rooms
     return {
       clock: this.#rooms.world.clock,
       agenda: this.#rooms.agenda,
       dispatcher: this.#rooms.dispatcher,
       get busyJobs() {
-        return counts.ready + counts.running
+        return counts.ready + counts.running + flows.pending
       },
       get runningJobs() {
         return counts.running

@@ -64,6 +64,8 @@ export interface World {
   keepAlive(active: boolean): void
   /** Starts a thread of the lane. @throws when it cannot be started */
   startThread(lane: Lane, listener: ThreadListener): ThreadPort
+  /** What the whole process holds in memory. Absent where threads have none of it. */
+  readonly rssBytes?: () => number
   /** Lets go of timers. */
   close(): void
 }

@@ -87,12 +87,15 @@ describe('the table of events', () => {
     const declared = source('events/event-types.ts')
     const jobFields = fieldsOf(/export interface JobEvent \{([^}]*)\}/.exec(declared)?.[1] ?? '')
     expect(jobFields).toEqual(['id', 'task', 'attempt', 'at'])
+    const flowFields = fieldsOf(/export interface FlowEvent \{([^}]*)\}/.exec(declared)?.[1] ?? '')
+    expect(flowFields).toEqual(['id', 'kind', 'total', 'completed', 'failed', 'at'])
     for (const [name, fields] of tableRows(readme, 'event')) {
       const event = (quoted(name) ?? '').replaceAll(':', '\\:')
       const [, type = ''] =
         new RegExp(`^  '?${event}'?: ([^{;\\n]*(?:\\{[^}]*\\})?)`, 'm').exec(declared) ?? []
       const own = fieldsOf(/\{([^}]*)\}/.exec(type)?.[1] ?? '')
-      const expected = type.startsWith('JobEvent') ? [...jobFields, ...own] : own
+      const of = type.startsWith('JobEvent') ? jobFields : type.startsWith('FlowEvent') ? flowFields : []
+      const expected = [...of, ...own]
       expect((quoted(fields) ?? '').split(', ').sort(), name).toEqual(expected.sort())
     }
   })
@@ -158,7 +161,9 @@ describe('the map of the house', () => {
   const listed = tableRows(map, 'file').map(([name]) => quoted(name) ?? '')
 
   it('has a line for every file, add-ons as a whole', () => {
-    const files = sources.map(({ file }) => file.replace(/^(express|metrics|opentelemetry)\/.*/, '$1/'))
+    const files = sources.map(({ file }) =>
+      file.replace(/^(cron|express|metrics|opentelemetry|testing)\/.*/, '$1/'),
+    )
     expect([...listed].sort()).toEqual([...new Set(files)].sort())
   })
 

@@ -82,6 +82,7 @@ const schedulerOptions: Readonly<Record<string, Rule>> = {
   'threads.minIdle': integerFrom(0, 256),
   'threads.idleTimeout': duration,
   'threads.nice': integerFrom(0, 19),
+  'threads.maxRssBytes': integerFrom(1),
   'threads.entry': {
     good: [new URL('file:///entry.js')],
     bad: ['./entry.js', 1, null],
@@ -92,6 +93,8 @@ const schedulerOptions: Readonly<Record<string, Rule>> = {
   main: anObject,
   'main.concurrency': integerFrom(1, 10_000),
   'main.budget': duration,
+  'main.maxDelay': duration,
+  'main.blockedAfter': orFalse(duration),
   maxQueued: integerFrom(1, 8_000_000),
   maxQueuedBytes: integerFrom(1),
   maxPayloadBytes: integerFrom(1, 2 ** 29),

@@ -12,7 +12,13 @@ import { describe, expect, it } from 'vitest'
 import { Project, packageRoot } from './fixtures/loader/project.js'
 import { codeBlocks, type CodeBlock } from './fixtures/markdown.js'
 
-const documents = ['README.md', 'src/README.md', 'src/metrics/README.md', 'src/opentelemetry/README.md']
+const documents = [
+  'README.md',
+  'src/README.md',
+  'src/cron/README.md',
+  'src/metrics/README.md',
+  'src/opentelemetry/README.md',
+]
 const blocks = documents.flatMap((name) => codeBlocks(name, readFileSync(join(packageRoot, name), 'utf8')))
 const inLanguage = (language: string): CodeBlock[] => blocks.filter((block) => block.language === language)
 
@@ -22,6 +28,7 @@ import type { Express } from 'express'
 import type { Server } from 'node:http'
 import type * as fs from 'node:fs'
 import type * as core from 'sidework'
+import type * as recurring from 'sidework/cron'
 import type * as web from 'sidework/express'
 declare global {
   const scheduler: core.Scheduler
@@ -31,6 +38,7 @@ declare global {
   const links: { self: string; events: string }
   const { createScheduler, defineTask, formatStats, PermanentError, RetryLater, Snooze }: typeof core
   const { closeOnSignal, jobsRouter, sidework }: typeof web
+  const { createCron }: typeof recurring
   const { existsSync, readFileSync, rmSync, writeFileSync }: typeof fs
 }
 `

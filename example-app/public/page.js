@@ -1,6 +1,7 @@
 /** The forms, the switch, the inbox and the photos of the front page. */
 import { addJob, element, recallJobs } from './jobs.js'
 import { isSettled } from './follow.js'
+import { drawSchedules, titleOf } from './schedules.js'
 
 const $ = (selector) => document.querySelector(selector)
 
@@ -208,6 +209,20 @@ function sizeItem(url, description, width) {
   return item
 }
 
+// Recurring jobs
+
+async function showSchedules() {
+  const { ok, body } = await request('/schedules')
+  if (ok) drawSchedules(body, runNow)
+}
+
+async function runNow(name) {
+  const { ok, body, ms } = await post(`/schedules/${encodeURIComponent(name)}/run`, {})
+  if (!ok) return say($('#recurring-answer'), 'bad', messages(body))
+  const job = { id: body.job, kind: 'recurring', title: titleOf(name), detail: 'run now', answeredMs: ms }
+  addJob(job, onChangeOf(job))
+}
+
 // What a job's change means for the rest of the page
 
 function onChangeOf(job) {
@@ -219,6 +234,7 @@ function onChangeOf(job) {
 
 function refresh() {
   showInbox()
+  showSchedules()
   askMailServer()
 }
 

@@ -97,15 +97,14 @@ export class Firing {
   }
 
   #defer(schedule: Schedule, context: ScheduleContext, reason: FireReason): Job {
-    let hasSettled = false
+    const run: { job: Job | undefined; hasSettled: boolean } = { job: undefined, hasSettled: false }
     const settled = (): void => {
-      hasSettled = true
-      if (job !== undefined) this.#settled(schedule, job)
+      run.hasSettled = true
+      if (run.job !== undefined) this.#settled(schedule, run.job)
     }
-    let job: Job | undefined = undefined
-    job = this.#port.deferPrepared(schedule.facts.prepared, context, settled)
+    const job = (run.job = this.#port.deferPrepared(schedule.facts.prepared, context, settled))
     // A duplicate may have settled long ago.
-    if (!hasSettled) (schedule.jobs ??= new Set()).add(job)
+    if (!run.hasSettled) (schedule.jobs ??= new Set()).add(job)
     const { events, clock } = this.#port
     if (events.wants['schedule:fired']) {
       events.emit('schedule:fired', { ...context, id: job.id, task: job.task, reason, at: clock.wall() })

@@ -131,11 +131,11 @@ export class ScheduleBook {
   #askAndSweep(): void {
     if (this.#leader === undefined || !this.#isAnythingDue()) return this.#sweep('leader')
     this.#isUnderWay = true
-    const { clock, alarm, logger } = this.#port
+    const { clock, logger } = this.#port
     askLeader(
       this.#leader,
       {
-        alarm: (delayMs, run) => alarm(clock.now() + delayMs, run),
+        alarm: (delayMs, run) => this.#port.alarm(clock.now() + delayMs, run),
         failed: (error) => logger?.error({ err: error }, 'the leader hook of cron failed; runs are skipped'),
       },
       (leadership) => this.#sweep(leadership),

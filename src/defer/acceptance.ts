@@ -63,6 +63,17 @@ export class Acceptance {
 
   /** All of them, or none. @throws OptionError, QueueFullError */
   acceptAll(jobs: readonly Job[]): (Job | Duplicate)[] {
+    const { admission } = this.#rooms
+    this.admitAll(jobs)
+    return jobs.map((job) => {
+      // There is room for all: each is counted again by itself, since a duplicate takes none.
+      admission.withdraw(job.payload)
+      return this.accept(job)
+    })
+  }
+
+  /** Counts jobs in that will be entered, all of them or none. @throws OptionError, QueueFullError */
+  admitAll(jobs: readonly Job[]): void {
     const ids = new Set<string>()
     for (const job of jobs) {
       this.#checkId(job)
@@ -70,14 +81,16 @@ export class Acceptance {
       if (id !== undefined && ids.has(id)) throw taken(id)
       if (id !== undefined) ids.add(id)
     }
-    const { admission } = this.#rooms
     const bytes = jobs.reduce((sum, job) => sum + encodedSizeBytes(job.payload), 0)
-    admission.admit(jobs.length, bytes)
-    return jobs.map((job) => {
-      // There is room for all: each is counted again by itself, since a duplicate takes none.
-      admission.withdraw(job.payload)
-      return this.accept(job)
-    })
+    this.#rooms.admission.admit(jobs.length, bytes)
+  }
+
+  /** Stores a step of a flow, which was counted in; one that waits is let go later. */
+  enter(job: Job, waits: 'held' | 'blocked' | undefined): void {
+    if (waits === undefined) return this.#store(job, job.acceptedAt)
+    job.state = waits
+    this.#enter(job)
+    this.#listen(job)
   }
 
   /** The job waits for `release` or `discard`. It counts from here on. @throws like `accept` */
@@ -91,7 +104,11 @@ export class Acceptance {
 
   /** A held job goes on: its delay, its line and its expiry begin here. Never refused. */
   release(job: Job): void {
-    if (job.state !== 'held') return
+    if (job.state === 'held') this.letGo(job)
+  }
+
+  /** A job that was held, or a step that waited for others, goes on. */
+  letGo(job: Job): void {
     const now = this.#rooms.clock.now()
     const { details } = job
     const delayMs = details?.wanted?.delayMs
@@ -101,8 +118,12 @@ export class Acceptance {
     this.#armExpiry(job, now)
   }
 
-  /** Jobs that another scheduler accepted and lost. All or nothing. @throws OptionError, QueueFullError */
-  readmit(restored: readonly RestoredJob[], now: number): Job[] {
+  /**
+   * Jobs that another scheduler accepted and lost. All or nothing.
+   * @param made told before they are stored: steps get their flows back
+   * @throws OptionError, QueueFullError
+   */
+  readmit(restored: readonly RestoredJob[], now: number, made: (jobs: readonly Job[]) => void): Job[] {
     const { admission, table, dedupe } = this.#rooms
     const ids = new Set<string>()
     for (const { id } of restored) {
@@ -112,6 +133,7 @@ export class Acceptance {
     const bytes = restored.reduce((sum, { payload }) => sum + encodedSizeBytes(payload), 0)
     admission.admit(restored.length, bytes)
     const jobs = restored.map((facts) => ({ ...facts, job: facts.make(this.#rooms.nextSeq()) }))
+    made(jobs.map(({ job }) => job))
     // A line is joined in the order of its jobs' due times, but nothing goes before a head that is being retried.
     const standing = jobs.filter(({ lineRank }) => lineRank !== undefined)
     standing.sort((a, b) => (a.lineRank ?? 0) - (b.lineRank ?? 0) || a.runAt - b.runAt)
@@ -121,7 +143,10 @@ export class Acceptance {
       // Held jobs of one key can all be lost: one stands for the key, one follows, the others run as they are.
       if (found?.follower !== undefined) job.more().dedupe = undefined
       if (found !== undefined && found.follower === undefined) this.#storeFollower(job, id)
-      else {
+      else if (job.details?.step?.isWaiting === true) {
+        job.state = 'blocked'
+        this.#enter(job, id)
+      } else {
         dedupe.claim(job)
         this.#store(job, now, id)
       }

@@ -49,11 +49,12 @@ export function restoreJob(
   const isAttemptCharged = attempt > 0 && repeatsAttempt(given, attempt, errors)
   const expiresInMs =
     given.expiresAt === undefined ? undefined : instant('expiresAt', given.expiresAt) - clock.wall()
+  const isWaiting = given.flow?.remains?.isWaiting === true // for steps before it, not in a line
   const waitMs = Math.ceil(instant('runAt', given.runAt) - clock.wall())
   return {
     id,
     payload,
-    lineRank: orderingKey === undefined ? undefined : lineRank(given.state, attempt),
+    lineRank: orderingKey === undefined || isWaiting ? undefined : lineRank(given.state, attempt),
     runAt: given.runAt,
     make(seq) {
       const now = clock.now()

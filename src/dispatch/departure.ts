@@ -22,12 +22,14 @@ export interface Casualty {
 export function blame(thread: LaneThread, exit: ThreadExit): Casualty[] {
   const executions = thread.places.values()
   const begun = begunCount(thread, executions)
-  const culprit = thread.stopReason === undefined ? findCulprit(thread, executions, begun) : undefined
+  const { stopReason } = thread
+  const isItsFault = stopReason === undefined || stopReason === 'memory'
+  const culprit = isItsFault ? findCulprit(thread, executions, begun) : undefined
   const isUnexplained = begun > 1 && culprit === undefined && mayBeAmongThem(thread)
   return executions.flatMap((execution, index) => {
     const { job } = execution
     if (job === undefined) return []
-    const outcome = index < begun ? endOf(execution, execution === culprit, exit) : undefined
+    const outcome = index < begun ? endOf(execution, execution === culprit, thread, exit) : undefined
     if (isUnexplained && outcome !== undefined) job.more().runsAlone = true
     return [{ job, isValid: execution.isValid, isStarted: execution.phase !== 'prefetched', outcome }]
   })
@@ -35,7 +37,9 @@ export function blame(thread: LaneThread, exit: ThreadExit): Casualty[] {
 
 /** Whether one of them could have ended the thread, or have held it. Otherwise they may share one again. */
 function mayBeAmongThem({ stopReason, culprit }: LaneThread): boolean {
-  return stopReason === 'stuck' || (stopReason === undefined && culprit === undefined)
+  return (
+    stopReason === 'stuck' || stopReason === 'memory' || (stopReason === undefined && culprit === undefined)
+  )
 }
 
 /** Executions that had begun: on a cpu thread those taken, and the one that was given the place. */
@@ -59,14 +63,19 @@ function findCulprit(
   return begun === 1 ? executions[0] : undefined
 }
 
-function endOf(execution: Execution, isCulprit: boolean, exit: ThreadExit): Outcome {
+function endOf(execution: Execution, isCulprit: boolean, thread: LaneThread, exit: ThreadExit): Outcome {
   if (!isCulprit || execution.phase === 'stopping') return { kind: 'interrupted' }
-  return { kind: 'lost-thread', error: exitError(exit) }
+  return { kind: 'lost-thread', error: exitError(thread, exit) }
 }
 
-function exitError({ exitCode, error }: ThreadExit): ReturnType<typeof serializeError> {
+function exitError(
+  { stopReason }: LaneThread,
+  { exitCode, error }: ThreadExit,
+): ReturnType<typeof serializeError> {
   return serializeError(
-    isOutOfMemory(error) ? new OutOfMemoryError(error) : new ThreadExitedError(exitCode, error),
+    stopReason === 'memory' || isOutOfMemory(error)
+      ? new OutOfMemoryError(error)
+      : new ThreadExitedError(exitCode, error),
   )
 }
 

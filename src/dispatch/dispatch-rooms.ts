@@ -6,7 +6,13 @@ import type { Lane } from '../job/snapshot.js'
 import type { Agenda } from '../queue/agenda.js'
 import type { Queue } from '../queue/queue.js'
 import type { Settler } from '../settle/settler.js'
-import type { DeferMessage, LogMessage } from '../threads/protocol.js'
+import type {
+  ConsoleMessage,
+  DeferFlowMessage,
+  DeferMessage,
+  LeakMessage,
+  LogMessage,
+} from '../threads/protocol.js'
 import type { World } from '../world.js'
 import type { LaneThread } from './lane-thread.js'
 
@@ -14,16 +20,24 @@ import type { LaneThread } from './lane-thread.js'
 export interface DispatchListener {
   progress(job: Job, value: EncodedPayload): void
   log(job: Job, message: LogMessage): void
-  defer(job: Job, message: DeferMessage, thread: LaneThread): void
+  defer(job: Job, message: DeferMessage | DeferFlowMessage, thread: LaneThread): void
   pauseLimit(job: Job, name: string, delayMs: number): void
   threadStarted(thread: LaneThread): void
   threadExited(thread: LaneThread, reason: string, exitCode: number): void
+  /** Something was printed, by this job if it is known. */
+  printed(thread: LaneThread, job: Job | undefined, message: ConsoleMessage): void
+  /** A task leaves too much open: its thread is replaced. */
+  leaked(thread: LaneThread, message: LeakMessage): void
+  /** The process holds more memory than it may. */
+  memoryExceeded(rssBytes: number, maxRssBytes: number, thread: LaneThread | undefined): void
   startFailed(lane: Lane, error: unknown): void
 }
 
 /** The rooms and ports a dispatcher works with. */
 export interface DispatchRooms {
   readonly world: World
+  /** Above this the thread that holds most is replaced. */
+  readonly maxRssBytes: number
   readonly agenda: Agenda
   readonly queue: Queue
   readonly journal: Journal

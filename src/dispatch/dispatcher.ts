@@ -18,6 +18,7 @@ import { blame } from './departure.js'
 import type { DispatchRooms } from './dispatch-rooms.js'
 import type { LaneRoom } from './lane-room.js'
 import type { LaneThread } from './lane-thread.js'
+import { MemoryWatch } from './memory-watch.js'
 import { Overdue } from './overdue.js'
 import { Batch } from './pack.js'
 import { windowSize } from './places.js'
@@ -49,9 +50,11 @@ export class Dispatcher {
     this.recall = new Recall(rooms, this.#crew, dispatch)
     this.staffing = new Staffing(rooms, this.#crew, {
       dispatch,
+      opened: () => memory.watch(),
       received: (thread, message) => reports.received(thread, message),
       exited: (thread, exit) => this.#exited(thread, exit),
     })
+    const memory = new MemoryWatch(rooms, this.#crew, dispatch)
     this.overdue = new Overdue(rooms, this.#crew, this.recall, this.staffing, dispatch)
     const reports = new Reports(rooms, this.#crew, this.overdue, this.staffing, dispatch)
   }

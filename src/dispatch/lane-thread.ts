@@ -17,7 +17,8 @@ import { Slots, Window } from './places.js'
 export type ThreadPhase = 'starting' | 'open' | 'retiring' | 'leaving' | 'stopping'
 
 /** Why a thread was stopped on purpose. */
-export type StopReason = 'idle' | 'closing' | 'timeout' | 'retired' | 'start-failed' | 'stuck' | 'lost'
+export type StopReason =
+  'idle' | 'closing' | 'timeout' | 'retired' | 'start-failed' | 'stuck' | 'memory' | 'lost'
 
 /** One thread as the dispatcher sees it. */
 export class LaneThread {
@@ -39,6 +40,8 @@ export class LaneThread {
   culprit: number | undefined = undefined
   /** It was asked whether its loop turns, and has until then to answer. */
   answersBy: number | undefined = undefined
+  /** What it said it holds, and when. */
+  memory = { bytes: 0, at: -1 }
   /** When its last message came. */
   heardAt = 0
   /** Its oldest token when the dispatcher last looked whether it moves. */

@@ -191,7 +191,7 @@ export class Overdue {
       case 'cpu':
         return this.#terminate(thread, 'timeout')
       case 'io':
-        return this.#retire(thread, execution, job, now)
+        return this.#retireOrTerminate(thread, execution, job, now)
       case 'main':
         return this.#abandon(thread, execution)
     }
@@ -209,21 +209,30 @@ export class Overdue {
   }
 
   /** A replacement is asked for at once, however long the thread takes to exit. */
+  /** The thread gets no new jobs, and ends when those it has have ended; a new one takes over. */
+  retire(thread: LaneThread): void {
+    if (thread.phase !== 'open') return
+    const room = this.#crew.lanes[thread.lane]
+    thread.phase = 'retiring'
+    this.#recall.from(thread)
+    if (thread.isIdle) this.#crew.release(thread, 'retired')
+    if (room.ready.size > 0) this.#staffing.callIn(room)
+  }
+
   #terminate(thread: LaneThread, reason: StopReason): void {
     this.#crew.terminate(thread, reason)
     this.#dispatch(this.#crew.lanes[thread.lane])
   }
 
   /** While the thread's loop answers, its neighbours may end; no new jobs come, and a new thread takes over. */
-  #retire(thread: LaneThread, execution: Execution, job: Job, now: number): void {
+  #retireOrTerminate(thread: LaneThread, execution: Execution, job: Job, now: number): void {
     const isAnswering = thread.heardAt >= execution.stoppedAt
     const wasRetired = execution.deadlineAt - execution.stoppedAt > job.task.policy.killAfterMs
     if (wasRetired || !thread.hasRunning || !isAnswering) {
       return this.#terminate(thread, 'timeout')
     }
-    thread.phase = 'retiring'
     execution.deadlineAt = now + retiredForMs
-    this.#staffing.callIn(this.#crew.lanes.io)
+    this.retire(thread)
   }
 }
 

@@ -17,6 +17,7 @@ export class Batch {
   #lastTask: object | undefined
   #lastIndex = 0
   #first = 0
+  #priorities: number[] | undefined
   #extras: RunExtra[] | undefined
 
   /** @param isConsecutive whether tokens count up by one, as they do on cpu threads */
@@ -35,6 +36,7 @@ export class Batch {
     this.#tokens?.push(execution.token)
     this.#seqs.push(job.seq)
     this.#cells.push(job.slot)
+    if (job.task.policy.lane === 'main') (this.#priorities ??= []).push(job.priority)
     if (job.task !== this.#lastTask) this.#changeTask(job, at)
     this.#which?.push(this.#lastIndex)
     const { payload } = job
@@ -52,6 +54,7 @@ export class Batch {
       cells: this.#cells,
       payloads: this.#payloads.join(','),
       ...(this.#tokens === undefined ? undefined : { tokens: this.#tokens }),
+      ...(this.#priorities === undefined ? undefined : { priorities: this.#priorities }),
       ...(this.#which === undefined ? undefined : { which: this.#which }),
       ...(this.#extras === undefined ? undefined : { extras: this.#extras }),
     }
@@ -68,6 +71,7 @@ export class Batch {
 
   #addExtra(at: number, job: Job): void {
     const { payload, details } = job
+    const handed = details?.step?.flow.handedTo(details.step)
     const isRunning = job.state === 'running' // its attempt is charged already
     const extra: RunExtra = {
       at,
@@ -77,6 +81,7 @@ export class Batch {
       ...(payload === undefined ? { isVoid: true } : undefined),
       ...(typeof payload === 'object' ? { bytes: payload } : undefined),
       ...(details?.request === undefined ? undefined : { request: details.request }),
+      ...(handed === undefined ? undefined : { handed }),
       ...(details?.schedule === undefined ? undefined : { schedule: details.schedule }),
     }
     ;(this.#extras ??= []).push(extra)
@@ -89,6 +94,7 @@ function hasOwnFacts(details: JobDetails | undefined): boolean {
     details.request !== undefined ||
     details.schedule !== undefined ||
     details.ownId !== undefined ||
-    details.policy?.maxAttempts !== undefined
+    details.policy?.maxAttempts !== undefined ||
+    details.step?.isHanded === true
   )
 }

@@ -2,6 +2,7 @@
 import { giveBackLimits, type Job } from '../job/job.js'
 import type { Outcome } from '../job/outcome.js'
 import type {
+  DeferFlowMessage,
   DeferMessage,
   Ending,
   EndedMessage,
@@ -60,12 +61,19 @@ export class Reports {
         thread.culprit = message.token
         return
       case 'pong':
+        thread.memory = { bytes: message.memoryBytes, at: now }
         return this.#overdue.answered(thread, now)
+      case 'console':
+        return this.#rooms.listener.printed(thread, thread.places.find(message.token)?.job, message)
+      case 'leak':
+        this.#rooms.listener.leaked(thread, message)
+        return this.#overdue.retire(thread)
       case 'progress':
         this.#heard(thread, message.token, now)
         return this.#told(thread, message)
       case 'log':
       case 'defer':
+      case 'defer-flow':
       case 'pause-limit':
         return this.#told(thread, message)
     }
@@ -77,7 +85,10 @@ export class Reports {
     if (execution !== undefined) execution.heardAt = now
   }
 
-  #told(thread: LaneThread, message: ProgressMessage | LogMessage | DeferMessage | PauseLimitMessage): void {
+  #told(
+    thread: LaneThread,
+    message: ProgressMessage | LogMessage | DeferMessage | DeferFlowMessage | PauseLimitMessage,
+  ): void {
     const execution = thread.places.find(message.token)
     const job = execution?.job
     if (execution === undefined || job === undefined || !execution.isValid) {
@@ -90,6 +101,7 @@ export class Reports {
       case 'log':
         return this.#rooms.listener.log(job, message)
       case 'defer':
+      case 'defer-flow':
         return this.#rooms.listener.defer(job, message, thread)
       case 'pause-limit':
         return this.#rooms.listener.pauseLimit(job, message.name, message.delayMs)

@@ -18,6 +18,8 @@ const longestPauseMs = 30_000
 /** Whom threads talk to, and who uses their places. */
 export interface StaffingPort {
   dispatch(room: LaneRoom): void
+  /** A thread is of use. */
+  opened(): void
   received(thread: LaneThread, message: FromThread): void
   exited(thread: LaneThread, exit: ThreadExit): void
 }
@@ -78,6 +80,7 @@ export class Staffing {
     room.startError = undefined
     room.hasOpened = true
     this.#rooms.listener.threadStarted(thread)
+    this.#port.opened()
     for (const { opened } of room.starters.splice(0)) opened()
     this.#port.dispatch(room)
     if (thread.isIdle) this.idled(thread, this.#rooms.world.clock.now())

@@ -1,5 +1,7 @@
 /** Tells the outside what the journal wrote: events for who listens, log lines for who reads. Payloads never. */
+import type { BatchCounts, FlowKind } from '../job/flow-step.js'
 import type { Job } from '../job/job.js'
+import type { SettledState } from '../job/lifecycle.js'
 import type { Announcer } from '../job/journal.js'
 import type { Progress } from '../job/snapshot.js'
 import type { SerializedError } from '../job/serialized-error.js'
@@ -83,6 +85,31 @@ export class Announcements implements Announcer {
   expired(job: Job): void {
     if (this.#emitter.wants.expired) this.#emitter.emit('expired', this.#event(job))
     this.#log.aboutJob('warn', job, 'job expired before an attempt could start')
+  }
+
+  get wantsFlowProgress(): boolean {
+    return this.#emitter.wants['flow:progress']
+  }
+
+  flowProgressed(id: string, kind: FlowKind, counts: BatchCounts): void {
+    this.#emitter.emit('flow:progress', { id, kind, ...counts, at: this.#clock.wall() })
+  }
+
+  /** @param error why it ended before its steps had, if it did */
+  flowSettled(
+    id: string,
+    kind: FlowKind,
+    counts: BatchCounts,
+    end: { state: SettledState; durationMs: number; ref?: string; task?: string },
+    error: SerializedError | undefined,
+  ): void {
+    const { state, durationMs } = end
+    if (this.#emitter.wants['flow:settled'])
+      this.#emitter.emit('flow:settled', { id, kind, ...counts, state, durationMs, at: this.#clock.wall() })
+    if (state !== 'completed')
+      this.#log.logger?.warn({ flow: id, kind, ...counts, ...end, reason: error?.message }, `flow ${state}`)
+    else if (this.#isDebug)
+      this.#log.logger?.debug({ flow: id, kind, ...counts, durationMs }, 'flow completed')
   }
 
   #event(job: Job): JobEvent {

@@ -1,4 +1,6 @@
 import type { SerializedError } from '../job/serialized-error.js'
+import type { FlowKind } from '../job/flow-step.js'
+import type { SettledState } from '../job/lifecycle.js'
 import type { Lane, Progress } from '../job/snapshot.js'
 
 /** What every event about a job carries. */
@@ -7,6 +9,18 @@ export interface JobEvent {
   readonly task: string
   /** The attempt that runs or ran last; 0 before the first. */
   readonly attempt: number
+  /** Ms since the epoch. */
+  readonly at: number
+}
+
+/** What every event about a flow carries. */
+export interface FlowEvent {
+  readonly id: string
+  readonly kind: FlowKind
+  /** Steps in all, those that completed, and those that failed, were cancelled or expired. */
+  readonly total: number
+  readonly completed: number
+  readonly failed: number
   /** Ms since the epoch. */
   readonly at: number
 }
@@ -68,6 +82,10 @@ export interface SchedulerEvents {
     readonly exitCode?: number
     readonly at: number
   }
+  /** Told at most ten times a second per flow. Of a batch: its jobs, without the callback. */
+  'flow:progress': FlowEvent
+  /** Every step has settled. `state`: how the flow ended; `durationMs`: since it was accepted. */
+  'flow:settled': FlowEvent & { readonly state: SettledState; readonly durationMs: number }
   closing: { readonly at: number }
   closed: { readonly at: number; readonly lost: number }
 }
@@ -96,6 +114,8 @@ const names: Readonly<Record<EventName, true>> = {
   'schedule:skipped': true,
   'thread:started': true,
   'thread:exited': true,
+  'flow:progress': true,
+  'flow:settled': true,
   closing: true,
   closed: true,
 }

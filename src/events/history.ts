@@ -57,7 +57,8 @@ export class History {
   keep(job: Job): void {
     const cache = this.#cacheOf(job)
     const most = mostBytesOf(job)
-    if (cache === undefined || (most > cache.maxSize && sizeOf(job) > cache.maxSize)) return this.#dropped(job)
+    if (cache === undefined || (most > cache.maxSize && sizeOf(job) > cache.maxSize))
+      return this.#dropped(job)
     if (cache === this.#others) return this.#enter(cache, job)
     this.#recent.push(job)
     this.#recentBytes += most

@@ -17,6 +17,12 @@ export interface HandlerLine {
   readonly message?: string
 }
 
+/** What names a thread in a log line. */
+export interface ThreadName {
+  readonly lane: Lane
+  readonly number: number
+}
+
 /** A report names this many lost jobs. */
 const shownIds = 20
 const withheld = '(withheld: the task is sensitive)'
@@ -124,6 +130,47 @@ export class LogBook {
     const isQuiet = quietReasons.has(reason)
     if (!isQuiet && !this.#allows('thread exited', lane)) return
     this.logger?.[isQuiet ? 'debug' : 'warn']({ lane, thread, reason, exitCode }, 'thread exited')
+  }
+
+  /** A line that a handler, or something it left behind, printed. */
+  printed(
+    thread: ThreadName,
+    job: Job | undefined,
+    line: { level: HandlerLine['level']; text: string },
+  ): void {
+    if (this.logger?.isLevelEnabled(line.level) !== true) return
+    const { lane, number } = thread
+    this.logger[line.level]({ lane, thread: number, ...(job && this.fields(job)) }, line.text)
+  }
+
+  leaked(
+    { lane, number }: ThreadName,
+    what: { task: string; count: number; resources: readonly string[] },
+  ): void {
+    const { task, count, resources } = what
+    this.logger?.warn(
+      { lane, thread: number, task, count, resources },
+      'a task leaves timers, sockets or the like open: its thread is replaced',
+    )
+  }
+
+  /** @param thread the one that is replaced; undefined when none of them holds much of it */
+  memoryExceeded(rssBytes: number, maxRssBytes: number, thread: number | undefined): void {
+    this.logger?.warn(
+      { rssBytes, maxRssBytes, ...(thread === undefined ? undefined : { thread }) },
+      thread === undefined
+        ? 'the process holds more than threads.maxRssBytes, but no thread holds much of it'
+        : 'the process holds more than threads.maxRssBytes: the thread that holds most is replaced',
+    )
+  }
+
+  /** A handler of lane main held the main thread for so many ms. */
+  heldMainThread(task: string, ms: number): void {
+    this.logger?.warn({ task, blockedMs: Math.round(ms) }, 'a task of lane main blocked the main thread')
+  }
+
+  unwatched(error: unknown): void {
+    this.logger?.debug({ err: error }, 'no thread watches whether tasks of lane main block the main thread')
   }
 
   startFailed(lane: Lane, error: unknown): void {

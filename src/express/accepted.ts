@@ -4,11 +4,17 @@ import { OptionError } from '../errors.js'
 import { show } from '../options.js'
 import type { Job } from '../scheduler.js'
 import { answerJson } from './answer.js'
-import { jobStatus, statusJson } from './job-status.js'
+import type { FlowSnapshot } from '../flows/flow-snapshot.js'
+import type { JobSnapshot } from '../job/snapshot.js'
+import { flowStatus, type FlowStatus } from './flow-status.js'
+import { jobStatus, statusJson, type JobStatus } from './job-status.js'
 import { preferredWaitS, settlesWithin } from './prefer-wait.js'
 
-/** What `res.accepted` needs of a job; with `result` and `snapshot`, a client may wait for its end. */
-export type AcceptedJob = Pick<Job, 'id' | 'state'> & Partial<Pick<Job, 'result' | 'snapshot'>>
+/** What `res.accepted` needs of a job or flow; with `result` and `snapshot`, a client may wait for its end. */
+export type AcceptedJob = Pick<Job, 'id' | 'state'> & {
+  result?: Job['result']
+  snapshot?(): JobSnapshot | FlowSnapshot
+}
 
 /** What a body of your own may not name: `id`, `state` and `links` are the job's. */
 export interface JobFields {
@@ -66,7 +72,7 @@ export function answerAccepted(
   if (waitS === undefined || !canBeAwaited(job)) return answerNow(res, place, job, extra)
   void settlesWithin(job, waitS).then((hasSettled) => {
     if (res.destroyed || res.headersSent) return
-    if (hasSettled) answerSettled(res, place, job, extra, waitS)
+    if (hasSettled) void answerSettled(res, place, job, extra, waitS)
     else answerNow(res, place, job, extra)
   })
 }
@@ -79,16 +85,17 @@ function answerNow(res: ServerResponse, { jobsPath }: AcceptedPlace, job: Accept
   answerJson(res, 202, json, { Location: links.self, 'Retry-After': '1', 'Cache-Control': 'no-store' })
 }
 
-function answerSettled(
+async function answerSettled(
   res: ServerResponse,
   place: AcceptedPlace,
   job: AwaitableJob,
   extra: object,
   waitS: number,
-): void {
+): Promise<void> {
   const links = linksOf(place.jobsPath, job.id)
   const isShown = !place.isSensitive(job.id)
-  const own = { ...jobStatus(job.snapshot(), { result: isShown, errorMessage: isShown }), links }
+  const own = { ...(await statusOf(job, isShown)), links }
+  if (res.destroyed || res.headersSent) return
   answerJson(res, 200, statusJson({ ...own, ...extra, ...own }), {
     Location: links.self,
     'Preference-Applied': `wait=${waitS}`,
@@ -96,12 +103,21 @@ function answerSettled(
   })
 }
 
+/** @param isShown whether result and message of an error may leave the process */
+async function statusOf(job: AwaitableJob, isShown: boolean): Promise<JobStatus | FlowStatus> {
+  const snapshot = job.snapshot()
+  if (!('steps' in snapshot)) return jobStatus(snapshot, { result: isShown, errorMessage: isShown })
+  const status = flowStatus(snapshot, { errorMessage: isShown })
+  if (!isShown || snapshot.state !== 'completed') return status
+  return { ...status, result: await job.result().catch(() => undefined) } // one that was dropped is not shown
+}
+
 function linksOf(jobsPath: string, id: string): { self: string; events: string } {
   const self = `${jobsPath}/${encodeURIComponent(id)}`
   return { self, events: `${self}/events` }
 }
 
-type AwaitableJob = AcceptedJob & Pick<Job, 'result' | 'snapshot'>
+type AwaitableJob = Required<AcceptedJob>
 
 function canBeAwaited(job: AcceptedJob): job is AwaitableJob {
   return typeof job.result === 'function' && typeof job.snapshot === 'function'

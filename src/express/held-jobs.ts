@@ -27,7 +27,7 @@ export function readMoment(on: unknown): DeferMoment {
 
 type End = 'succeeded' | 'failed' | 'aborted'
 
-/** The held jobs of one request. */
+/** The held jobs and flows of one request. */
 export class HeldJobs {
   readonly #response: ServerResponse
   readonly #port: DeferPort
@@ -40,7 +40,7 @@ export class HeldJobs {
   }
 
   /** Holds the job until its moment; one whose moment is past is decided at once. */
-  add(job: Job, on: DeferMoment): void {
+  add(job: Pick<Job, 'id'>, on: DeferMoment): void {
     this.#jobs.push({ id: job.id, on })
     const end = this.#end()
     if (end !== undefined) this.#decide(end)

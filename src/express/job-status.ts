@@ -49,7 +49,7 @@ export function jobStatus(job: JobSnapshot, shown: Shown): JobStatus {
 }
 
 /** The status as JSON on one line, with `Uint8Array` leaves as base64. */
-export function statusJson(status: JobStatus): string {
+export function statusJson(status: object): string {
   return JSON.stringify(status, function (this: Record<string, unknown>, name, value: unknown) {
     const original = this[name] // before a Buffer's toJSON
     return original instanceof Uint8Array ? base64(original) : value

@@ -5,10 +5,11 @@
  */
 import type { ServerResponse } from 'node:http'
 import { every } from '../clock.js'
-import type { JobEvent } from '../events/event-types.js'
+import type { FlowEvent, JobEvent, SchedulerEvents } from '../events/event-types.js'
 import { isSettled } from '../index.js'
 import type { Scheduler } from '../scheduler.js'
 import { dataLimitBytes, EventStream, type Frame } from './event-stream.js'
+import type { FlowStatus } from './flow-status.js'
 import { statusJson, type JobStatus } from './job-status.js'
 import type { DeferPort } from './port.js'
 
@@ -27,6 +28,9 @@ const jobEvents = [
 ] as const
 type JobEventName = (typeof jobEvents)[number]
 
+/** The status of a job or a flow. */
+export type Status = JobStatus | FlowStatus
+
 /** Most streams at a time. */
 export interface StreamCaps {
   readonly perJob: number
@@ -36,7 +40,7 @@ export interface StreamCaps {
 interface FollowedJob {
   readonly streams: Set<EventStream>
   /** What its streams were told last. */
-  last: JobStatus
+  last: Status
 }
 
 /** The streams of schedulers that are being left, see `endStreams`. */
@@ -52,7 +56,7 @@ export function endStreams(scheduler: Scheduler): void {
 /** The streams of one router. */
 export class JobStreams {
   readonly #scheduler: Scheduler & DeferPort
-  readonly #statusOf: (id: string) => JobStatus | undefined
+  readonly #statusOf: (id: string) => Status | undefined
   readonly #caps: StreamCaps
   readonly #jobs = new Map<string, FollowedJob>()
   #count = 0
@@ -61,7 +65,7 @@ export class JobStreams {
 
   constructor(
     scheduler: Scheduler & DeferPort,
-    statusOf: (id: string) => JobStatus | undefined,
+    statusOf: (id: string) => Status | undefined,
     caps: StreamCaps = { perJob: 100, inAll: 1000 },
   ) {
     this.#scheduler = scheduler
@@ -75,7 +79,7 @@ export class JobStreams {
   }
 
   /** Tells the status and, unless it is final, everything that follows, until one of the three sides ends. */
-  open(res: ServerResponse, status: JobStatus): void {
+  open(res: ServerResponse, status: Status): void {
     const stream = new EventStream(res)
     this.#add(stream, status)
     res.on('close', () => this.#remove(stream, status.id))
@@ -89,7 +93,7 @@ export class JobStreams {
       for (const stream of streams) stream.close(closedFrame(last))
   }
 
-  #add(stream: EventStream, status: JobStatus): void {
+  #add(stream: EventStream, status: Status): void {
     const job = this.#jobs.get(status.id) ?? { streams: new Set(), last: status }
     job.streams.add(stream)
     job.last = status
@@ -110,27 +114,39 @@ export class JobStreams {
 
   #start(): () => void {
     const scheduler = this.#scheduler
-    const listeners = jobEvents.map((name) => [name, (event: JobEvent) => this.#tell(name, event)] as const)
+    const listeners = jobEvents.map((name) => {
+      const listener = (event: JobEvent): void =>
+        this.#tell(event, name === 'progress', (last) => lastWords(name, event, last))
+      return [name, listener] as const
+    })
+    const flowProgressed = (event: FlowEvent): void => this.#tell(event, true, () => undefined)
+    const flowSettled = (event: SchedulerEvents['flow:settled']): void =>
+      this.#tell(event, false, (last) => ({ ...last, state: event.state, settledAt: event.at }))
     const endAll = () => this.endAll()
     for (const [name, listener] of listeners) scheduler.on(name, listener)
-    scheduler.on('closing', endAll)
+    scheduler.on('flow:progress', flowProgressed).on('flow:settled', flowSettled).on('closing', endAll)
     const stopBeating = every(heartbeatMs, () => this.#beat())
     const rooms = roomsOf.get(scheduler) ?? new Set()
     roomsOf.set(scheduler, rooms.add(this))
     return () => {
       for (const [name, listener] of listeners) scheduler.off(name, listener)
-      scheduler.off('closing', endAll)
+      scheduler.off('flow:progress', flowProgressed).off('flow:settled', flowSettled).off('closing', endAll)
       stopBeating()
       rooms.delete(this)
     }
   }
 
-  #tell(name: JobEventName, event: JobEvent): void {
+  /** @param lastWords what the event itself says, when the scheduler keeps its job no longer */
+  #tell(
+    event: { readonly id: string; readonly at: number },
+    maySayProgress: boolean,
+    lastWords: (last: Status) => Status | undefined,
+  ): void {
     const job = this.#jobs.get(event.id)
     if (job === undefined) return
-    const status = this.#statusOf(event.id) ?? lastWords(name, event, job.last)
+    const status = this.#statusOf(event.id) ?? lastWords(job.last)
     if (status === undefined) return
-    const isProgress = name === 'progress' && status.state === job.last.state
+    const isProgress = maySayProgress && status.state === job.last.state
     job.last = status
     const frame = { ...stateFrame(status, event.at), ...(isProgress && { event: 'progress' as const }) }
     for (const stream of job.streams) stream.send(frame)
@@ -147,23 +163,24 @@ export class JobStreams {
 }
 
 /** The end of a job that the scheduler no longer keeps, from the event that told it. */
-function lastWords(name: JobEventName, event: JobEvent, last: JobStatus): JobStatus | undefined {
+function lastWords(name: JobEventName, event: JobEvent, last: Status): Status | undefined {
   if (name !== 'completed' && name !== 'failed' && name !== 'cancelled' && name !== 'expired')
     return undefined
-  return { ...last, state: name, attempt: event.attempt, settledAt: event.at }
+  const ended = { state: name, attempt: event.attempt, settledAt: event.at }
+  return { ...last, ...ended }
 }
 
-function stateFrame(status: JobStatus, at?: number): Frame {
+function stateFrame(status: Status, at?: number): Frame {
   const latestAt = status.settledAt ?? at ?? status.startedAt ?? status.acceptedAt
   return { event: 'state', data: boundedJson(status), at: latestAt, last: isSettled(status.state) }
 }
 
-function closedFrame(status: JobStatus): Frame {
+function closedFrame(status: Status): Frame {
   return { ...stateFrame(status), event: 'closed', last: true }
 }
 
 /** A result, then a progress value, that would not fit into a frame is left to `GET /:id`. */
-function boundedJson(status: JobStatus): string {
+function boundedJson(status: Status): string {
   const whole = statusJson(status)
   if (Buffer.byteLength(whole) <= dataLimitBytes) return whole
   const withoutResult = statusJson({ ...status, result: undefined })

@@ -8,8 +8,9 @@ import type { Scheduler } from '../scheduler.js'
 import { answerJson, answerProblem, endpointHeaders } from './answer.js'
 import { isCrossSite } from './cross-site.js'
 import { answerStreamHead } from './event-stream.js'
-import { JobStreams } from './job-streams.js'
-import { jobStatus, statusJson, type JobStatus } from './job-status.js'
+import { flowStatus } from './flow-status.js'
+import { JobStreams, type Status } from './job-streams.js'
+import { jobStatus, statusJson } from './job-status.js'
 import { matchJobPath, type JobPath } from './job-path.js'
 import type { ConnectHandler } from './middleware.js'
 import { withPort, type DeferPort } from './port.js'
@@ -21,7 +22,7 @@ export type AuthorizedRequest = IncomingMessage & Express.Request
 export interface JobsRouterOptions {
   /**
    * Whether this request may read or cancel this job: only `true` lets it pass. Without it everybody who knows an id
-   * may read, and nobody may cancel. Whoever may not gets the same 404 as for an unknown id. What it throws goes to
+   * may read, and nobody may cancel. For a flow it is asked about the job of its first step. Whoever may not gets the same 404 as for an unknown id. What it throws goes to
    * `next(error)`.
    */
   authorize?(
@@ -94,30 +95,36 @@ class JobsRouter {
 
   /** The id, if there is such a job and the request may have it. */
   async #authorizedId(visit: Visit, action: 'read' | 'cancel'): Promise<string | undefined> {
-    const job = visit.id === undefined ? undefined : this.#scheduler.job(visit.id)
-    if (job === undefined || this.#authorize === undefined) return job?.id
+    const { id } = visit
+    if (id === undefined) return undefined
+    const job = this.#scheduler.job(id) ?? this.#scheduler.firstOfFlow(id)
+    if (this.#authorize === undefined) return id
+    if (job === undefined) return undefined
     // Inside a framework the request is its own; under plain node:http `Express.Request` declares what middleware added.
     const isAllowed: unknown = await this.#authorize(visit.req as AuthorizedRequest, job, action)
-    return isAllowed === true ? job.id : undefined
+    return isAllowed === true ? id : undefined
   }
 
-  #statusOf(id: string): JobStatus | undefined {
+  #statusOf(id: string): Status | undefined {
     const job = this.#scheduler.job(id)
+    const flow = job === undefined ? this.#scheduler.flowOverview(id) : undefined
+    if (flow !== undefined)
+      return flowStatus(flow, { errorMessage: flow.error === undefined || !this.#scheduler.isSensitive(id) })
     if (job === undefined) return undefined
     const isSensitive = this.#scheduler.isSensitive(id)
     return jobStatus(job, { result: this.#exposesResult && !isSensitive, errorMessage: !isSensitive })
   }
 
   /** 200 with the status of the cancelled job; 409 when it had ended in another way. */
-  #cancel(res: ServerResponse, before: JobStatus): void {
+  #cancel(res: ServerResponse, before: Status): void {
     const isCancelled = this.#scheduler.cancel(before.id, 'Cancelled by an HTTP request.')
     const after = this.#statusOf(before.id) ?? before
-    const status: JobStatus = isCancelled ? { ...after, state: 'cancelled' } : after
+    const status: Status = isCancelled ? { ...after, state: 'cancelled' as const } : after
     if (status.state === 'cancelled') return answerJson(res, 200, statusJson(status), endpointHeaders)
     answerProblem(res, 409, 'Conflict', `The job can no longer be cancelled: it is ${status.state}.`)
   }
 
-  #follow({ req, res }: Visit, status: JobStatus): void {
+  #follow({ req, res }: Visit, status: Status): void {
     if (hasSeenEnd(req, status)) return answerSeen(res)
     if (req.method === 'HEAD') {
       answerStreamHead(res)
@@ -134,7 +141,7 @@ class JobsRouter {
  * Whether a reconnecting browser has got the last event: its id is the moment of settling. (Strictly increasing ids may
  * run ahead of the clock by a few ms.) Any other `Last-Event-ID` is ignored: a stream begins with the current state.
  */
-function hasSeenEnd(req: IncomingMessage, { state, settledAt }: JobStatus): boolean {
+function hasSeenEnd(req: IncomingMessage, { state, settledAt }: Status): boolean {
   const header = req.headers['last-event-id']
   if (
     !isSettled(state) ||

@@ -4,6 +4,17 @@ import { ownOptions } from '../options.js'
 import type { InlineHandler, Job, Scheduler } from '../scheduler.js'
 import type { DeferOptions } from '../task/defer-options.js'
 import type { Task } from '../task/define-task.js'
+import type {
+  AnyTask,
+  BatchOptions,
+  ChainStepSpec,
+  FlowOptions,
+  FlowStepSpec,
+  PayloadOf,
+  ResultOf,
+} from '../task/flow-options.js'
+import type { Batch, Flow } from '../flows/flow-handle.js'
+import type { FlowKind } from '../job/flow-step.js'
 import { answerAccepted, readJobsPath, type Accepted, type AcceptedPlace } from './accepted.js'
 import { HeldJobs, readMoment, type DeferMoment } from './held-jobs.js'
 import { withPort, type DeferArguments, type DeferPort } from './port.js'
@@ -26,7 +37,23 @@ export interface RequestDefer {
   <R>(fn: InlineHandler<R>, options?: RequestDeferOptions): Job<Awaited<R>>
   <R>(task: Task<undefined, R>): Job<R>
   <I, R>(task: Task<I, R>, payload: NoInfer<I>, options?: RequestDeferOptions): Job<R>
-  /** Discards every job of this request that is still held. @returns how many */
+  /** `scheduler.flow` for this request. With `on`, the whole flow is held, and released or discarded together. */
+  flow<T extends Record<string, AnyTask>>(
+    steps: { [Ref in keyof T]: FlowStepSpec<T[Ref], keyof T & string> },
+    options?: FlowOptions & { on?: DeferMoment },
+  ): Flow<{ readonly [Ref in keyof T]: ResultOf<T[Ref]> }>
+  /** `scheduler.chain` for this request, likewise. */
+  chain<const T extends readonly AnyTask[]>(
+    steps: { readonly [Position in keyof T]: ChainStepSpec<T[Position]> },
+    options?: FlowOptions & { on?: DeferMoment },
+  ): Flow
+  /** `scheduler.batch` for this request, likewise. */
+  batch<T extends AnyTask, C extends AnyTask = AnyTask>(
+    task: T,
+    payloads: readonly PayloadOf<T>[],
+    options?: BatchOptions<C> & { on?: DeferMoment },
+  ): Batch<ResultOf<T>>
+  /** Discards every job and flow of this request that is still held. @returns how many */
   discard(): number
 }
 
@@ -95,7 +122,22 @@ function deferOf(req: IncomingMessage, res: ServerResponse, port: Scheduler & De
     held.add(job, moment)
     return job
   }
-  return Object.assign(defer, { discard: () => held?.discard() ?? 0 })
+  const flow = (kind: FlowKind, args: readonly unknown[]): never => {
+    const [moment, plain] = takeFlowMoment(kind, args)
+    if (isLate) return (port[kind] as (...args: readonly unknown[]) => never)(...plain) // refuses, and tells
+    const accepted = port.flowWithRequest(requestContext(req), moment !== 'now', kind, plain)
+    if (moment !== 'now') {
+      held ??= new HeldJobs(res, port)
+      held.add(accepted, moment)
+    }
+    return accepted as never // typed by its steps, see RequestDefer
+  }
+  return Object.assign(defer, {
+    flow: (...args: unknown[]) => flow('flow', args),
+    chain: (...args: unknown[]) => flow('chain', args),
+    batch: (...args: unknown[]) => flow('batch', args),
+    discard: () => held?.discard() ?? 0,
+  })
 }
 
 /** Parts `on` from the other options, which the scheduler reads. */
@@ -106,4 +148,16 @@ function takeMoment(args: DeferArguments): readonly [DeferMoment, DeferArguments
   const { on, ...others } = options as RequestDeferOptions
   const plain = at === 1 ? [args[0], others] : [args[0], args[1], others]
   return [readMoment(on), plain as unknown as DeferArguments] // the arguments as they were, less `on`
+}
+
+/** The same for a flow, whose options are its last argument. */
+function takeFlowMoment(
+  kind: FlowKind,
+  args: readonly unknown[],
+): readonly [DeferMoment, readonly unknown[]] {
+  const at = kind === 'batch' ? 2 : 1
+  const options = args[at]
+  if (typeof options !== 'object' || options === null || !Object.hasOwn(options, 'on')) return ['now', args]
+  const { on, ...others } = options as { on?: unknown }
+  return [readMoment(on), [...args.slice(0, at), others]]
 }

@@ -3,7 +3,10 @@
  * `@internal` there. Nothing here is exported from the package.
  */
 import { OptionError } from '../errors.js'
-import type { RequestContext } from '../job/snapshot.js'
+import type { Flow } from '../flows/flow-handle.js'
+import type { FlowOverview } from '../flows/flow-snapshot.js'
+import type { FlowKind } from '../job/flow-step.js'
+import type { JobSnapshot, RequestContext } from '../job/snapshot.js'
 import { show } from '../options.js'
 import type { InlineHandler, Job, Scheduler } from '../scheduler.js'
 import type { DeferOptions } from '../task/defer-options.js'
@@ -24,9 +27,20 @@ export interface DeferPort {
   deferWithRequest(request: RequestContext | undefined, ...args: DeferArguments): Job
   /** Like `deferWithRequest`, but the job waits, counted, until it is released or discarded. */
   hold(request: RequestContext | undefined, ...args: DeferArguments): Job
-  /** Lets held jobs go on, all together; others are left as they are. Never refused. */
+  /** `flow`, `chain` or `batch` with those arguments, for a request in flight; held as a whole if so wanted. */
+  flowWithRequest(
+    request: RequestContext | undefined,
+    isHeld: boolean,
+    kind: FlowKind,
+    args: readonly unknown[],
+  ): Flow
+  /** A flow as it is now, without its steps; undefined for an unknown id or one that is kept no longer. */
+  flowOverview(id: string): FlowOverview | undefined
+  /** The first step of a flow. */
+  firstOfFlow(id: string): JobSnapshot | undefined
+  /** Lets held jobs and flows go on, all together; others are left as they are. Never refused. */
   releaseHeld(ids: readonly string[]): void
-  /** Cancels held jobs; others are left as they are. */
+  /** Cancels held jobs and flows; others are left as they are. */
   discardHeld(ids: readonly string[], reason: string): void
   /** Whether `close()` has been called. */
   readonly isClosing: boolean

@@ -1,9 +1,11 @@
+import type { AsyncResource } from 'node:async_hooks'
 import type { JobState } from './lifecycle.js'
 import type { EncodedPayload } from './payload.js'
 import type { SerializedError } from './serialized-error.js'
 import type { BackoffPolicy } from './backoff-policy.js'
 import type { AttemptError, Progress, RequestContext, ScheduleContext } from './snapshot.js'
 import type { TaskRecord } from './task-record.js'
+import type { FlowStep } from './flow-step.js'
 
 /**
  * One job, as the core keeps it. A small record of one shape, because a million may wait; what most jobs never need is
@@ -100,6 +102,8 @@ export class JobDetails {
   /** Of a recurring job. */
   schedule: ScheduleContext | undefined = undefined
   waiters: Waiter[] | undefined = undefined
+  /** Its part in a flow. */
+  step: FlowStep | undefined = undefined
   /** Stops listening to the caller's `signal`. */
   unlisten: (() => void) | undefined = undefined
   /** An execution without a token that has not really ended yet: no new attempt, and its key is not given on. */
@@ -115,6 +119,8 @@ export class JobDetails {
   isAttemptCharged = false
   /** Its thread crashed and nobody could be blamed: it runs with a thread to itself until there is a verdict on it. */
   runsAlone = false
+  /** The asynchronous context of the defer; main lane only, while unsettled. */
+  scope: AsyncResource | undefined = undefined
   /** A deferred closure; main lane only. */
   inline: ((context: never) => unknown) | undefined = undefined
 }

@@ -66,6 +66,12 @@ export function encodedSizeBytes(encoded: EncodedPayload): number {
   return typeof encoded === 'string' ? Buffer.byteLength(encoded) : encoded.sizeBytes
 }
 
+/** UTF-8 bytes of the JSON alone. */
+export function encodedJsonBytes(encoded: EncodedPayload): number {
+  if (encoded === undefined) return 0
+  return Buffer.byteLength(typeof encoded === 'string' ? encoded : encoded.json)
+}
+
 /**
  * A fresh value, for one attempt: nothing in it is shared with another attempt. A leaf that was a `Buffer` or another
  * subclass comes out as a plain `Uint8Array`: `Buffer.from(leaf.buffer)` gives the methods of `Buffer` back.

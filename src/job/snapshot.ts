@@ -1,3 +1,4 @@
+import type { FlowPlace } from './flow-step.js'
 import type { JobState } from './lifecycle.js'
 import type { SerializedError } from './serialized-error.js'
 
@@ -63,6 +64,8 @@ export interface JobSnapshot {
   /** 1, and one more after each `retry(id)`. */
   readonly generation: number
   readonly request?: RequestContext
+  /** Which step of which flow it is. */
+  readonly flow?: FlowPlace
   /** Of a recurring job. */
   readonly schedule?: ScheduleContext
 }

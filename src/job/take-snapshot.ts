@@ -44,6 +44,7 @@ export function takeSnapshot(job: Job, view: SnapshotView, form: SnapshotForm): 
     ...(job.endedAt < 0 ? undefined : { settledAt: view.clock.wallAt(job.endedAt) }),
     generation: details?.generation ?? 1,
     ...(details?.request === undefined ? undefined : { request: details.request }),
+    ...(details?.step === undefined ? undefined : { flow: details.step.flow.placeOf(details.step, form) }),
     ...(details?.schedule === undefined ? undefined : { schedule: details.schedule }),
   })
 }

@@ -1,6 +1,11 @@
 /**
  * The lane on the main thread. To the dispatcher it is a thread like any other: it gets batches and reports how
- * executions ended. It works at most `budgetMs` per turn of the event loop, so requests are answered between slices.
+ * executions ended. Requests come first: per turn of the event loop it works for at most a budget, and it starts nothing
+ * while turns take long.
+ *
+ *      next turn ─▶ [ most urgent: a handler that yielded, else a job that waits ] ─▶ … budget spent ─▶ next turn
+ *
+ * A handler that yielded goes on before jobs of its priority that have not started, and after more urgent ones.
  */
 import { JobIds } from '../job/job-ids.js'
 import type { TaskDefinition } from '../task/define-task.js'
@@ -8,6 +13,7 @@ import type { Attempt } from '../threads/attempt.js'
 import type { AbortMessage, Ending, FromThread, RunMessage, ToThread } from '../threads/protocol.js'
 import { ThreadHost } from '../threads/thread-host.js'
 import { OpenBatch } from '../threads/unpack.js'
+import type { BlockageWatch } from './blockage.js'
 import type { ThreadListener, ThreadPort } from '../world.js'
 
 /** What the main lane needs of the scheduler it lives in. */
@@ -19,32 +25,71 @@ export interface MainLanePorts {
   /** Runs in a later turn of the loop, after pending I/O. */
   readonly nextTurn: (task: () => void) => void
   readonly soon: (task: () => void) => void
+  /** Runs when everything that promises have to do at this moment is done. */
+  readonly afterMicrotasks: (task: () => void) => void
   /** Precise ms. */
   readonly now: () => number
   readonly after: (delayMs: number, task: () => void) => () => void
+  /** Notices handlers that hold the main thread. */
+  readonly blockage?: Pick<BlockageWatch, 'begin' | 'letGo' | 'close'>
+}
+
+/** How much of the main thread the lane takes. */
+export interface MainLanePace {
+  /** Ms of work per turn of the event loop. */
+  readonly budgetMs: number
+  /** Ms that other work of a turn may take; above it nothing starts. */
+  readonly maxDelayMs: number
+}
+
+/** However busy the main thread is, a job that waits starts after this long. */
+const longestWaitMs = 1_000
+
+/** Something to be done, in the order of `priority`. */
+interface Urgent {
+  readonly priority: number
+}
+
+interface Waiting extends Urgent {
+  readonly batch: OpenBatch
+  readonly index: number
+}
+
+interface Yielded extends Urgent {
+  readonly task: string
+  goOn(): void
 }
 
 export class MainLane implements ThreadPort {
   readonly shared = undefined
   readonly #ports: MainLanePorts
-  readonly #budgetMs: number
+  readonly #pace: MainLanePace
   readonly #listener: ThreadListener
   readonly #host: ThreadHost
-  readonly #attempts = new Map<number, Attempt>()
-  /** Handlers that yielded: they go on before anything new starts. */
-  #resumes: (() => void)[] = []
-  #waiting: { batch: OpenBatch; index: number }[] = []
+  readonly #attempts = new Map<number, { attempt: Attempt; priority: number }>()
+  /** Jobs whose handlers have not started; most urgent first. */
+  #waiting: Waiting[] = []
+  /** Handlers that yielded, to go on in the next turn; most urgent first. */
+  #yielded: Yielded[] = []
+  /** Those that go on in this turn. */
+  #goingOn: Yielded[] = []
+  #turnStartedAt = 0
+  #askedForTurnAt = 0
+  /** Other work did not hold this turn up. */
+  #isLoopFree = true
+  /** When a handler last started, or when there was something to start again. */
+  #startedAt = 0
   #tokens: number[] = []
   #endings: Ending[] = []
   #isPumping = false
   #isClosed = false
 
-  constructor(ports: MainLanePorts, budgetMs: number, listener: ThreadListener) {
+  constructor(ports: MainLanePorts, pace: MainLanePace, listener: ThreadListener) {
     this.#ports = ports
-    this.#budgetMs = budgetMs
+    this.#pace = pace
     this.#listener = listener
     this.#host = new ThreadHost((message) => this.#send(message), new JobIds(ports.idKey), {
-      yieldNow: () => this.#yieldNow(),
+      yieldNow: (token) => this.#yieldNow(token),
       after: ports.after,
       now: ports.now,
     })
@@ -74,56 +119,100 @@ export class MainLane implements ThreadPort {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#waiting = []
-    this.#ports.soon(() => this.#listener.exited({ exitCode: 0 }))
+    const gone = (): void => this.#ports.soon(() => this.#listener.exited({ exitCode: 0 }))
+    if (this.#ports.blockage === undefined) gone()
+    else this.#ports.blockage.close(gone)
   }
 
   /** A handler that has not started does not start any more. */
   #abort({ token, code, message }: AbortMessage): void {
     const waiting = this.#waiting.findIndex(({ batch, index }) => batch.tokenAt(index) === token)
-    if (waiting < 0) return this.#attempts.get(token)?.abort(code, message)
+    if (waiting < 0) return this.#attempts.get(token)?.attempt.abort(code, message)
     this.#waiting.splice(waiting, 1)
     this.#keep(token, { kind: 'interrupted' })
   }
 
-  #yieldNow(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#resumes.push(resolve)
+  #yieldNow(token: number): Promise<void> {
+    const { attempt, priority } = this.#attempts.get(token) ?? { attempt: undefined, priority: 0 } // has ended: goes on last
+    const task = attempt?.task ?? ''
+    return new Promise((goOn) => {
+      insert(this.#yielded, { priority, task, goOn })
       this.#wake()
     })
   }
 
   #receive(run: RunMessage): void {
     const batch = new OpenBatch(run)
-    for (let index = 0; index < batch.size; index++) this.#waiting.push({ batch, index })
+    if (this.#waiting.length === 0) this.#startedAt = this.#ports.now()
+    for (let index = 0; index < batch.size; index++) {
+      insert(this.#waiting, { batch, index, priority: batch.priorityAt(index) })
+    }
     this.#wake()
   }
 
   #wake(): void {
     if (this.#isPumping || this.#isClosed) return
     this.#isPumping = true
-    this.#ports.nextTurn(() => this.#pump())
+    this.#askedForTurnAt = this.#ports.now()
+    this.#ports.nextTurn(() => this.#takeTurn())
   }
 
-  /** One slice: what yielded goes on, then new jobs start, until the budget is spent. */
-  #pump(): void {
-    const start = this.#ports.now()
-    const resumes = this.#resumes
-    this.#resumes = []
-    for (const resume of resumes) resume()
-    while (this.#waiting.length > 0 && this.#ports.now() - start < this.#budgetMs) {
-      const next = this.#waiting.shift() // at most as many as the lane has places
-      if (next !== undefined) this.#start(next.batch, next.index)
+  #takeTurn(): void {
+    this.#turnStartedAt = this.#ports.now()
+    this.#isLoopFree = this.#turnStartedAt - this.#askedForTurnAt <= this.#pace.maxDelayMs
+    this.#goingOn = this.#yielded
+    this.#yielded = []
+    this.#work()
+  }
+
+  /** The most urgent thing, again and again until the budget is spent. */
+  #work(): void {
+    while (!this.#isClosed) {
+      const [goingOn] = this.#goingOn
+      const next = this.#mayStart() ? this.#waiting[0] : undefined
+      const isNextFirst = next !== undefined && (this.#isOwed || next.priority > (goingOn?.priority ?? -1))
+      if (isNextFirst) {
+        this.#waiting.shift()
+        this.#startedAt = this.#ports.now()
+        this.#start(next.batch, next.index)
+      } else if (goingOn !== undefined && !this.#isSpent) {
+        this.#goingOn.shift()
+        this.#ports.blockage?.begin(goingOn.task)
+        goingOn.goOn()
+        // What it does now counts too.
+        return this.#ports.afterMicrotasks(() => {
+          this.#ports.blockage?.letGo()
+          this.#work()
+        })
+      } else break
     }
+    for (const late of this.#goingOn.reverse()) insertFirst(this.#yielded, late)
+    this.#goingOn = []
     this.#isPumping = false
-    if (this.#waiting.length > 0 || this.#resumes.length > 0) this.#wake()
+    if (this.#waiting.length > 0 || this.#yielded.length > 0) this.#wake()
+  }
+
+  #mayStart(): boolean {
+    return this.#waiting.length > 0 && (this.#isOwed || (this.#isLoopFree && !this.#isSpent))
+  }
+
+  get #isSpent(): boolean {
+    return this.#ports.now() - this.#turnStartedAt >= this.#pace.budgetMs
+  }
+
+  /** Something has waited so long that it starts whatever else there is to do. */
+  get #isOwed(): boolean {
+    return this.#ports.now() - this.#startedAt >= longestWaitMs
   }
 
   #start(batch: OpenBatch, index: number): void {
     const attempt = batch.attemptAt(index, this.#host)
-    this.#attempts.set(attempt.token, attempt)
+    this.#attempts.set(attempt.token, { attempt, priority: batch.priorityAt(index) })
+    this.#ports.blockage?.begin(attempt.task)
     const ending = batch.execute(index, attempt, (task) =>
       this.#ports.definitionOf(task, batch.cellAt(index)),
     )
+    this.#ports.blockage?.letGo()
     if (ending instanceof Promise) void ending.then((late) => this.#keep(attempt.token, late))
     else this.#keep(attempt.token, ending)
   }
@@ -146,4 +235,17 @@ export class MainLane implements ThreadPort {
   #send(message: FromThread): void {
     if (!this.#isClosed) this.#listener.message(message)
   }
+}
+
+/** Behind those of its priority. */
+function insert<T extends Urgent>(list: T[], one: T): void {
+  let at = list.length
+  while (at > 0 && (list[at - 1]?.priority ?? 0) < one.priority) at--
+  list.splice(at, 0, one)
+}
+
+/** Before those of its priority. */
+function insertFirst<T extends Urgent>(list: T[], one: T): void {
+  const at = list.findIndex(({ priority }) => priority <= one.priority)
+  list.splice(at < 0 ? list.length : at, 0, one)
 }

@@ -89,12 +89,15 @@ async function answer(req: IncomingMessage, res: ServerResponse, registry: AnyRe
 
 function readRegistry(given: unknown): AnyRegistry {
   if (given === undefined) return new Registry()
-  // By shape: a program may have another copy of prom-client than this package finds.
-  const candidate = given as Partial<AnyRegistry> | null
-  if (typeof candidate?.registerMetric === 'function' && typeof candidate.metrics === 'function') {
-    return candidate as AnyRegistry // it has what is used of one
-  }
+  if (isRegistry(given)) return given
   throw new OptionError(`register is ${show(given)}. Give a prom-client Registry, or none.`)
+}
+
+/** By shape: a program may have another copy of prom-client than this package finds. */
+function isRegistry(given: unknown): given is AnyRegistry {
+  if (typeof given !== 'object' || given === null) return false
+  const { registerMetric, metrics } = given as Record<string, unknown>
+  return typeof registerMetric === 'function' && typeof metrics === 'function'
 }
 
 function refuseTwice(registry: AnyRegistry): void {

@@ -1,5 +1,15 @@
 import type { Duration } from '../options.js'
+import type { BatchCounts } from '../job/flow-step.js'
+import type { SerializedError } from '../job/serialized-error.js'
 import type { Progress, RequestContext, ScheduleContext } from '../job/snapshot.js'
+import type {
+  AnyTask,
+  BatchOptions,
+  ChainStepSpec,
+  FlowOptions,
+  FlowStepSpec,
+  PayloadOf,
+} from './flow-options.js'
 import type { DeferOptions } from './defer-options.js'
 import type { Task } from './define-task.js'
 import type { Backoff } from './task-options.js'
@@ -21,11 +31,42 @@ export interface DeferredChild {
   readonly deduplicated: boolean
 }
 
+/** What `context.defer.flow` and `chain` answer. */
+export interface DeferredFlow<Ref extends string = string> {
+  readonly id: string
+  /** Ids of its jobs by ref; of a batch none. */
+  readonly jobs: { readonly [R in Ref]: string }
+}
+
+/** How a step before this one ended. `refused`: why its result was dropped, though it completed. */
+export type StepResult =
+  | { readonly state: 'completed'; readonly result: unknown; readonly refused?: string }
+  | { readonly state: 'failed' | 'cancelled' | 'expired'; readonly error: SerializedError }
+
+/** By ref, the steps named in `after`; `batch` for the callback of a batch: how its jobs ended. */
+export type StepResults = Readonly<Record<string, StepResult>> & { readonly batch: BatchCounts }
+
 /** `context.defer`: a task with its payload, or a task's name. A signal cannot reach across threads. */
 export interface DeferChild {
   (task: Task<undefined>): Promise<DeferredChild>
   <I>(task: Task<I>, payload: NoInfer<I>, options?: ChildOptions): Promise<DeferredChild>
   (task: string, payload?: unknown, options?: ChildOptions): Promise<DeferredChild>
+  /** Like `scheduler.flow`: answers as soon as it is accepted, so that no place is held by waiting for its steps. */
+  flow<T extends Record<string, AnyTask>>(
+    steps: { [Ref in keyof T]: FlowStepSpec<T[Ref], keyof T & string> },
+    options?: FlowOptions,
+  ): Promise<DeferredFlow<keyof T & string>>
+  /** Like `scheduler.chain`. */
+  chain<T extends readonly AnyTask[]>(
+    steps: { [Position in keyof T]: ChainStepSpec<T[Position]> },
+    options?: FlowOptions,
+  ): Promise<DeferredFlow>
+  /** Like `scheduler.batch`: its callback is the continuation of the job that fans out. */
+  batch<T extends AnyTask, C extends AnyTask = AnyTask>(
+    task: T,
+    payloads: readonly PayloadOf<T>[],
+    options?: BatchOptions<C>,
+  ): Promise<Pick<DeferredFlow, 'id'>>
 }
 
 /** What a child's `defer` can say for itself: plain data, as functions cannot reach across threads. */
@@ -57,6 +98,15 @@ export interface TaskContext {
    * this one. An unknown name is logged as an error.
    */
   pauseLimit(name: string, delay: Duration): void
+  /** How the steps named in `after` ended, for a step of a flow; empty for any other job. */
+  readonly results: StepResults
+  /**
+   * The result of the step before this one that is of the task; with a ref, of that step.
+   * @throws OptionError when there is none, or several and no ref; JobError when it did not complete; ResultError when
+   *   its result was dropped
+   */
+  result<R>(task: Task<never, R>, ref?: string): R
+  result(task: string, ref?: string): unknown
   /** The HTTP request the job came from, as plain data. */
   readonly request: RequestContext | undefined
   /** Which run of which schedule this is, for a recurring job. */

@@ -4,10 +4,12 @@
  */
 import { TestError } from '../errors.js'
 import type { AttemptsAtWork } from './attempts-at-work.js'
-import { turn, type TestWorld } from './test-world.js'
+import { tick, turn, type TestWorld } from './test-world.js'
 
 /** More rounds than this at one instant is a loop without end. */
 const mostRounds = 50_000
+/** The event loop turns at least once for so many things that fall due: others live there too. */
+const turnEvery = 64
 
 /** What is done about attempts that say nothing for too long: an error, or time goes on without them. */
 type Stuck = 'refuse' | 'go on'
@@ -55,14 +57,25 @@ export class Driver {
   async #moveTo(end: number, stuck: Stuck): Promise<void> {
     this.#world.move()
     try {
-      await this.#rest(stuck)
-      while (this.#world.nextAt <= end) {
-        this.#world.fireNext()
-        await this.#rest(stuck)
+      await turn()
+      for (let before = -1; before !== this.#world.happened;) {
+        await this.#goThrough(end, stuck)
+        // Whoever heard of a result may have gone on to defer another job.
+        before = this.#world.happened
+        await turn()
       }
       this.#world.clock.goTo(end)
     } finally {
       this.#world.stand()
+    }
+  }
+
+  async #goThrough(end: number, stuck: Stuck): Promise<void> {
+    await this.#rest(stuck)
+    for (let fired = 1; this.#world.nextAt <= end; fired++) {
+      this.#world.fireNext()
+      await this.#rest(stuck)
+      if (fired % turnEvery === 0) await turn()
     }
   }
 
@@ -92,9 +105,12 @@ export class Driver {
       this.#countRound()
       const before = this.#world.happened
       this.#world.flush()
+      await tick()
+      if (this.#world.happened !== before) continue
+      const isAny = this.#work.isAny
+      if (!isAny && !this.#world.awaitsTurn) return
       await turn()
-      if (this.#world.happened !== before || this.#world.awaitsTurn) continue
-      if (!this.#work.isAny) return
+      if (this.#world.happened !== before || !isAny) continue
       if (await this.#work.wait()) continue
       if (stuck === 'refuse') throw this.#tooSilent()
       this.#work.giveUp()

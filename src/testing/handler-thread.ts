@@ -10,7 +10,7 @@ import type { ThreadListener, ThreadPort } from '../world.js'
 
 export function startHandlerThread(lane: Lane, ports: MainLanePorts, listener: ThreadListener): ThreadPort {
   // The budget is virtual time, of which handlers take none.
-  const runner = new MainLane(ports, 1, listener)
+  const runner = new MainLane(ports, { budgetMs: 1, maxDelayMs: Infinity }, listener)
   const thread: ThreadPort = {
     shared: undefined,
     drain: () => runner.drain(),

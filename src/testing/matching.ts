@@ -112,7 +112,7 @@ export function explain(
 function listed(jobs: readonly JobSnapshot[]): string[] {
   if (jobs.length === 0) return ['No job was deferred.']
   const lines = jobs.slice(0, mostShown).map(({ task, state, attempt, payload, error }) => {
-    const why = error === undefined ? '' : `  ${error.message.split('\n')[0]}`
+    const why = error === undefined || state === 'completed' ? '' : `  ${error.message.split('\n')[0]}`
     return `  ${task} ${state}, attempt ${attempt}  ${inBrief(payload)}${why}`
   })
   const more = jobs.length > mostShown ? [`  and ${jobs.length - mostShown} more`] : []

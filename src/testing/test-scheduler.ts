@@ -193,9 +193,11 @@ function connect({ options, world, work, failures }: Kit, { definitionOf }: Worl
     },
     nextTurn: (task: () => void) => world.nextTurn(task),
     soon: (task: () => void) => world.soon(task),
+    afterMicrotasks: (task: () => void) => world.soon(task),
     now: () => world.clock.precise(),
     after: (delayMs: number, task: () => void) => world.after(delayMs, task),
   }
+  world.isAnyoneWaiting = () => work.isAny
   world.startThread = (lane, listener) => {
     const isReal = options.hasRealThreads && lane !== 'main'
     return isReal

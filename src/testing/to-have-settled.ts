@@ -49,7 +49,8 @@ export function toHaveSettled(
     message: () => {
       const wrong = `${fitting.length} of ${settled.length} settled jobs of task '${name}' fit; expected ${howMany(this, times)}.`
       const near = fitting.length > 0 ? undefined : closest(this, settled, wanted)
-      const difference = near && ([{ ...wanted, error }, shown(near, { ...wanted, error })] as const)
+      const asked = { ...wanted, ...(error === undefined ? undefined : { error }) }
+      const difference = near && ([asked, shown(near, asked)] as const)
       return explain(this, 'toHaveSettled', name, wrong, scheduler.deferred(), difference)
     },
   }
@@ -58,6 +59,5 @@ export function toHaveSettled(
 /** The fields of a job that were asked for; of its error the message, which is what is compared. */
 function shown(job: JobSnapshot, wanted: object): object {
   const fields = { ...job, error: job.error?.message } as Record<string, unknown>
-  const names = Object.entries(wanted).flatMap(([name, value]) => (value === undefined ? [] : [name]))
-  return Object.fromEntries(names.map((name) => [name, fields[name]]))
+  return Object.fromEntries(Object.keys(wanted).map((name) => [name, fields[name]]))
 }

@@ -3,12 +3,15 @@
  * handler's end becomes data.
  */
 import { OptionError, SideworkError } from '../errors.js'
+import type { Handed } from '../job/flow-step.js'
 import { encodePayload, type EncodedPayload } from '../job/payload.js'
 import { progressLimits } from '../job/payload-limits.js'
 import type { Progress, RequestContext, ScheduleContext } from '../job/snapshot.js'
-import type { DeferredChild, TaskContext, TaskLog } from '../task/context.js'
+import type { DeferredChild, DeferredFlow, StepResults, TaskContext, TaskLog } from '../task/context.js'
+import { planBatch, planChain, planFlow, type FlowPlan } from '../task/flow-plan.js'
 import type { DeferOptions } from '../task/defer-options.js'
 import { durationMs, key, show } from '../options.js'
+import { openResults, resultOf } from './open-results.js'
 import type { LogMessage } from './protocol.js'
 
 /** What an attempt needs of the thread (or main lane) it runs in. */
@@ -24,6 +27,8 @@ export interface AttemptHost {
     payload: unknown,
     options: DeferOptions | undefined,
   ): Promise<DeferredChild>
+  /** The plan with its payloads as they are. */
+  deferFlow(token: number, plan: FlowPlan): Promise<DeferredFlow>
   yieldNow(token: number): Promise<void>
   pauseLimit(token: number, name: string, delayMs: number): void
   /** Runs `task` after `delayMs`; returns what calls it off. */
@@ -46,6 +51,8 @@ export class Attempt implements TaskContext {
   readonly schedule: ScheduleContext | undefined
   readonly token: number
   readonly #host: AttemptHost
+  readonly #handed: Handed | undefined
+  #results: StepResults | undefined
   readonly #seq: number
   readonly #cell: number
   #id: string | undefined
@@ -69,8 +76,10 @@ export class Attempt implements TaskContext {
     maxAttempts: number,
     request: RequestContext | undefined,
     schedule: ScheduleContext | undefined,
+    handed?: Handed,
   ) {
     this.#host = host
+    this.#handed = handed
     this.token = token
     this.#seq = seq
     this.#cell = cell
@@ -121,7 +130,7 @@ export class Attempt implements TaskContext {
   }
 
   get defer(): TaskContext['defer'] {
-    return (task: unknown, payload?: unknown, options?: DeferOptions) => {
+    const defer = (task: unknown, payload?: unknown, options?: DeferOptions): Promise<DeferredChild> => {
       // A function has a name too, which could be that of a task.
       const name: unknown = typeof task === 'object' ? (task as { name?: unknown } | null)?.name : task
       if (typeof name !== 'string') {
@@ -129,6 +138,22 @@ export class Attempt implements TaskContext {
       }
       return this.#host.defer(this.token, name, payload, options)
     }
+    const later = (plan: FlowPlan): Promise<never> => this.#host.deferFlow(this.token, plan) as Promise<never>
+    return Object.assign(defer, {
+      flow: (steps: unknown, options?: unknown) => later(planFlow(steps, options)),
+      chain: (steps: unknown, options?: unknown) => later(planChain(steps, options)),
+      batch: (task: unknown, payloads: unknown, options?: unknown) =>
+        later(planBatch(task, payloads, options)),
+    })
+  }
+
+  get results(): StepResults {
+    return (this.#results ??= openResults(this.#handed))
+  }
+
+  get result(): TaskContext['result'] {
+    return (task: { readonly name: string } | string, ref?: string) =>
+      resultOf(this.#handed, task, ref) as never // of the task that was asked for, hence of its type
   }
 
   /** Aborts the handler's signal. */

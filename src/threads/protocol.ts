@@ -12,16 +12,19 @@
  *          │── ping ──────────────────────────────────▶│  answers when its loop turns
  *          │ ◀──────────────────────────────── pong ───│
  *          │ ◀─────────────────────────────  culprit ──│  (on a shared thread) exits because of this execution
+ *          │ ◀────────────────────────  console, leak ─│
  *          │── deferred (answer to a defer) ──────────▶│
  *          │── close ─────────────────────────────────▶│  runs teardown(), then exits
  *
  * A token names one execution of one attempt of one job within its thread; it is never used twice there. Jobs of a
  * cpu batch have consecutive tokens, so a batch for a cpu thread carries only the first. Outcomes are data: no exception crosses.
  */
+import type { Handed } from '../job/flow-step.js'
 import type { Outcome } from '../job/outcome.js'
 import type { EncodedBytes, EncodedPayload } from '../job/payload.js'
 import type { SerializedError } from '../job/serialized-error.js'
 import type { RequestContext, ScheduleContext } from '../job/snapshot.js'
+import type { FlowPlan } from '../task/flow-plan.js'
 
 /** What only some jobs of a batch need beside payload and number. */
 export interface RunExtra {
@@ -36,6 +39,8 @@ export interface RunExtra {
   /** The job has no payload. */
   readonly isVoid?: boolean
   readonly request?: RequestContext
+  /** How the steps before it ended, for a step of a flow. */
+  readonly handed?: Handed
   readonly schedule?: ScheduleContext
 }
 
@@ -48,6 +53,8 @@ export interface RunMessage {
   readonly tokens?: readonly number[]
   /** Which generation of claims the batch belongs to (see claims.ts). */
   readonly generation: number
+  /** Their priorities, parallel to the jobs: only for the main lane. */
+  readonly priorities?: readonly number[]
   /** Names of the tasks in the batch, with the most attempts of each, and whether they are sensitive. */
   readonly tasks: readonly (readonly [name: string, maxAttempts: number, isSensitive: boolean])[]
   /** Which task each job is of; absent when all are of the first. */
@@ -74,6 +81,8 @@ export interface DeferredMessage {
   readonly call: number
   readonly id?: string
   readonly deduplicated?: boolean
+  /** Ids of a flow's jobs by ref; not of a batch. */
+  readonly jobs?: Readonly<Record<string, string>>
   readonly error?: SerializedError
 }
 
@@ -124,6 +133,26 @@ export interface DeferMessage {
   readonly carrier?: Readonly<Record<string, string>>
 }
 
+/** Something was printed in the thread. */
+export interface ConsoleMessage {
+  readonly kind: 'console'
+  readonly level: 'debug' | 'info' | 'warn' | 'error'
+  readonly text: string
+  /** The execution that printed it; 0 when it is not known. */
+  readonly token: number
+}
+
+/** A task leaves too much open in this thread. */
+export interface LeakMessage {
+  readonly kind: 'leak'
+  /** The task after whose jobs most was left. */
+  readonly task: string
+  /** How much more is open than after the start. */
+  readonly count: number
+  /** What kinds, as Node names them. */
+  readonly resources: readonly string[]
+}
+
 /** The thread's loop turns. */
 export interface PongMessage {
   readonly kind: 'pong'
@@ -140,15 +169,26 @@ export interface ReadyMessage {
   readonly hasTeardown?: boolean
 }
 
+/** A flow, chain or batch that a handler defers; the payloads of its steps are encoded. */
+export interface DeferFlowMessage {
+  readonly kind: 'defer-flow'
+  readonly token: number
+  readonly call: number
+  readonly plan: FlowPlan
+}
+
 export type FromThread =
   | number
   | EndedMessage
   | ProgressMessage
   | LogMessage
   | DeferMessage
+  | DeferFlowMessage
   | PauseLimitMessage
   | { readonly kind: 'heartbeat'; readonly token: number }
   | { readonly kind: 'culprit'; readonly token: number }
   | PongMessage
+  | ConsoleMessage
+  | LeakMessage
   | ReadyMessage
   | { readonly kind: 'start-failed'; readonly error: SerializedError }

@@ -65,8 +65,13 @@ export class SharedRunner {
     const attempt = batch.attemptAt(index, this.#port.host)
     this.#attempts.set(attempt.token, attempt)
     const ending = this.#context.run(attempt, () => batch.execute(index, attempt, this.#port.definitionOf))
-    if (ending instanceof Promise) void ending.then((late) => this.#keep(attempt.token, late))
-    else this.#keep(attempt.token, ending)
+    if (ending instanceof Promise) void ending.then((late) => this.#end(attempt, late))
+    else this.#end(attempt, ending)
+  }
+
+  #end(attempt: Attempt, ending: Ending): void {
+    this.#keep(attempt.token, ending)
+    if (this.#attempts.size === 0) this.#port.ended(attempt.task)
   }
 
   #keep(token: number, ending: Ending): void {

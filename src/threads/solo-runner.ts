@@ -17,6 +17,8 @@ export interface RunnerPort {
   readonly now: () => number
   readonly definitionOf: (task: string) => TaskDefinition | undefined
   readonly host: AttemptHost
+  /** A job of the task has ended, and no job is running. */
+  readonly ended: (task: string) => void
   /** Reads the messages that have arrived. */
   readonly readWaiting: () => void
 }
@@ -92,6 +94,7 @@ export class SoloRunner {
         ending = await ending
       }
       this.#keep(first + index, ending)
+      this.#port.ended(attempt.task)
       if (this.#port.now() - this.#reportedAt > reportEveryMs) this.report()
     }
   }

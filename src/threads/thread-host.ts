@@ -3,14 +3,16 @@ import { OptionError, SideworkError } from '../errors.js'
 import type { JobIds } from '../job/job-ids.js'
 import { encodePayload, type EncodedPayload } from '../job/payload.js'
 import { serializeError } from '../job/serialized-error.js'
-import type { DeferredChild } from '../task/context.js'
+import type { DeferredChild, DeferredFlow } from '../task/context.js'
 import type { DeferOptions } from '../task/defer-options.js'
+import type { FlowPlan, PlannedStep } from '../task/flow-plan.js'
+import { show } from '../options.js'
 import { deferChannel, traceDeferLater } from '../task/trace-channels.js'
 import type { AttemptHost } from './attempt.js'
 import type { DeferMessage, DeferredMessage, FromThread, LogMessage } from './protocol.js'
 
 interface Call {
-  resolve(child: DeferredChild): void
+  answered(message: DeferredMessage): void
   reject(error: unknown): void
 }
 
@@ -77,13 +79,7 @@ export class ThreadHost implements AttemptHost {
     payload: unknown,
     options: DeferOptions | undefined,
   ): Promise<DeferredChild> {
-    const { signal, ...plain } = options ?? {}
-    if (signal !== undefined || typeof plain.backoff === 'function') {
-      throw new OptionError(
-        'context.defer got a signal or a backoff function, which cannot reach across threads. ' +
-          'Give { type, delay } as backoff, or say it in the options of the task.',
-      )
-    }
+    const plain = plainOptions(options)
     const encoded = encodePayload(payload)
     const send = (carrier?: Readonly<Record<string, string>>): Promise<DeferredChild> =>
       this.#sendDefer({
@@ -99,10 +95,27 @@ export class ThreadHost implements AttemptHost {
 
   #sendDefer(message: Omit<DeferMessage, 'call'>): Promise<DeferredChild> {
     return new Promise((resolve, reject) => {
-      const call = ++this.#lastCall
-      this.#calls.set(call, { resolve, reject })
-      this.#send({ ...message, call })
+      const answered = ({ id = '', deduplicated = false }: DeferredMessage): void =>
+        resolve({ id, deduplicated })
+      this.#send({ ...message, call: this.#expect({ answered, reject }) })
     })
+  }
+
+  deferFlow(token: number, plan: FlowPlan): Promise<DeferredFlow> {
+    const sent = {
+      ...plan,
+      steps: plan.steps.map(sendable),
+      callback: plan.callback === undefined ? undefined : sendable(plan.callback),
+    }
+    return new Promise((resolve, reject) => {
+      const answered = ({ id = '', jobs = {} }: DeferredMessage): void => resolve({ id, jobs })
+      this.#send({ kind: 'defer-flow', token, call: this.#expect({ answered, reject }), plan: sent })
+    })
+  }
+
+  #expect(call: Call): number {
+    this.#calls.set(++this.#lastCall, call)
+    return this.#lastCall
   }
 
   /** The scheduler's answer to a defer. */
@@ -110,12 +123,34 @@ export class ThreadHost implements AttemptHost {
     const call = this.#calls.get(message.call)
     this.#calls.delete(message.call)
     if (message.error === undefined) {
-      call?.resolve({ id: message.id ?? '', deduplicated: message.deduplicated === true })
+      call?.answered(message)
     } else {
       const code = (message.error.code ?? 'ERR_SIDEWORK_OPTION') as SideworkError['code'] // the scheduler's own codes
       call?.reject(new SideworkError(code, message.error.message))
     }
   }
+}
+
+/** What can reach across threads. @throws OptionError for what cannot */
+function plainOptions(options: object | undefined): object {
+  const { signal, ...plain } = (options ?? {}) as DeferOptions
+  if (signal !== undefined || typeof plain.backoff === 'function') {
+    throw new OptionError(
+      'context.defer got a signal or a backoff function, which cannot reach across threads. ' +
+        'Give { type, delay } as backoff, or say it in the options of the task.',
+    )
+  }
+  return plain
+}
+
+/** A step with its task's name and its payload encoded. */
+function sendable(step: PlannedStep): PlannedStep {
+  const { task, options } = step
+  const name: unknown = typeof task === 'object' ? (task as { name?: unknown } | null)?.name : task
+  if (typeof name !== 'string')
+    throw new OptionError(`Step ${show(step.ref)} has ${show(task)} as task. Give a task or its name.`)
+  const plain = options === undefined ? undefined : (plainOptions(options) as PlannedStep['options'])
+  return { ...step, task: name, payload: encodePayload(step.payload), options: plain }
 }
 
 /** The fields as JSON, errors as data; never throws, whatever they hold. */

@@ -1,11 +1,13 @@
 /** The thread's half of protocol.ts. */
 import os from 'node:os'
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads'
-import { after, monotonicMs } from '../clock.js'
+import { after, every, monotonicMs } from '../clock.js'
 import { JobIds } from '../job/job-ids.js'
 import { serializeError } from '../job/serialized-error.js'
 import type { Lane } from '../job/snapshot.js'
 import { markThread, registeredTasks } from '../task/registry.js'
+import { ConsoleGate, tapConsole } from './console-tap.js'
+import { LeakWatch } from './leak-watch.js'
 import { importTaskModules, type TaskModule } from './loader.js'
 import type { LoaderHint } from './loader-hint.js'
 import { hasTeardown, setUp, tearDown } from './module-hooks.js'
@@ -32,6 +34,8 @@ export interface ThreadData {
 /** Imports the task modules, runs their `setup()`, and serves the scheduler until the thread is stopped. */
 export async function startThreadSide(data: ThreadData): Promise<void> {
   const send = (message: FromThread): void => data.port.postMessage(message)
+  let current = (): number | undefined => undefined
+  tapConsole(new ConsoleGate({ send, every, now: monotonicMs, token: () => current() }))
   markThread()
   lowerPriority(data.nice)
   data.port.ref()
@@ -44,12 +48,17 @@ export async function startThreadSide(data: ThreadData): Promise<void> {
     send({ kind: 'start-failed', error: serializeError(error) })
     return
   }
-  serve(data, modules, send)
+  const runner = serve(data, modules, send)
+  current = () => runner.current?.token
   const tasks = [...registeredTasks().keys()]
   send({ kind: 'ready', tasks, ...(hasTeardown(modules) ? { hasTeardown: true } : undefined) })
 }
 
-function serve(data: ThreadData, modules: readonly TaskModule[], send: (message: FromThread) => void): void {
+function serve(
+  data: ThreadData,
+  modules: readonly TaskModule[],
+  send: (message: FromThread) => void,
+): SoloRunner | SharedRunner {
   // What is finished is told first, so that the scheduler never hears of a job it believes to be waiting.
   const tell = (message: FromThread): void => {
     runner.report()
@@ -81,6 +90,7 @@ function serve(data: ThreadData, modules: readonly TaskModule[], send: (message:
     definitionOf: (task) => registeredTasks().get(task),
     host,
     readWaiting: () => readAll(data.port, read),
+    ended: (task) => leaks.ended(task),
   }
   const runner: SoloRunner | SharedRunner =
     data.lane === 'cpu' ? new SoloRunner(port, data.shared) : new SharedRunner(port)
@@ -92,6 +102,12 @@ function serve(data: ThreadData, modules: readonly TaskModule[], send: (message:
     }
   })
   data.port.on('message', read)
+  const leaks = new LeakWatch({
+    send,
+    now: monotonicMs,
+    openResources: () => process.getActiveResourcesInfo(),
+  })
+  return runner
 }
 
 function readAll(port: MessagePort, read: (message: ToThread) => void): void {

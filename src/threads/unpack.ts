@@ -31,6 +31,11 @@ export class OpenBatch {
     return this.run.cells[index] ?? 0
   }
 
+  /** Priority of the job at `index`; only told on the main lane. */
+  priorityAt(index: number): number {
+    return this.run.priorities?.[index] ?? 0
+  }
+
   /** The context of the job at `index`. */
   attemptAt(index: number, host: AttemptHost): Attempt {
     const [name, maxAttempts] = this.#taskAt(index)
@@ -46,6 +51,7 @@ export class OpenBatch {
       extra?.maxAttempts ?? maxAttempts,
       extra?.request,
       extra?.schedule,
+      extra?.handed,
     )
   }
 

@@ -60,7 +60,7 @@ describe('an expression is refused', () => {
     ['D8: 100 of the widest ranges', `${Array(90).fill('1-99/1').join(',')} * * * *`, '99 is not in 0–59'],
     ['D7: a day that never comes', '0 0 30W 2 *', 'Such a day never comes'],
     ['D7: a fifth Monday and a 1st', '0 0 1 * 1#5', 'Such a day never comes', { dayMatch: 'and' }],
-  ])('in less than 5 ms: %s', (_name, expression, why, options) => {
+  ])('in less than 5 ms: %s', (_name, expression, why, options?: object) => {
     const first = refusal(expression, options)
     expect(first).toMatchObject({ code: 'ERR_SIDEWORK_CRON_EXPRESSION', message: expect.stringContaining(why) })
     // The best of a few, as a neighbour may take the core.

@@ -122,3 +122,61 @@ it('C16: a job that is over before it is due to be retried expires at that momen
   sim.advance(100)
   expect(job.state).toBe('expired')
 })
+
+describe('C12: a chain whose middle fails', () => {
+  it('has its descendants cancelled once, and nothing of them runs', () => {
+    start()
+    sim.task('good')
+    sim.task('bad', failsForGood('no'))
+    const cancelled: string[] = []
+    sim.scheduler.on('cancelled', ({ id }) => cancelled.push(id))
+    const steps = ['good', 'bad', 'good', 'good', 'good'].map((task, n) => ({ task, ref: `${n}` }))
+    const chain = sim.scheduler.chain(steps)
+    sim.advance(100)
+    expect(cancelled).toEqual(['2', '3', '4'].map((ref) => chain.jobs[ref]?.id))
+    expect(sim.order).toEqual(['good', 'bad'])
+  })
+
+  it.each([
+    ['a circle', { a: { task: 't', after: ['b'] }, b: { task: 't', after: ['a'] } }, /a → b → a|b → a → b/],
+    ['an unknown step', { a: { task: 't', after: ['c'] } }, /'a' comes after 'c'/],
+  ])('%s is refused at the call, and nothing is stored', (_what, steps, message) => {
+    start()
+    sim.task('t')
+    expect(() => sim.scheduler.flow(steps as never)).toThrow(message)
+    expect(sim.scheduler.stats()).toMatchObject({ accepted: 0, queuedBytes: 0 })
+  })
+})
+
+describe('C13: the callback of a batch is accepted once', () => {
+  it.each([0, 1, 50_000])('for %i jobs', (count) => {
+    start({ scheduler: { maxQueued: count + 2, threads: { cpu: 2 } } })
+    sim.task('t')
+    sim.task('callback')
+    const accepted: string[] = []
+    sim.scheduler.on('accepted', ({ id, task }) => task === 'callback' && accepted.push(id))
+    const batch = sim.scheduler.batch('t', Array(count).fill(0), { callback: { task: 'callback' } })
+    sim.advance(1000)
+    expect(accepted).toEqual([batch.callback?.id])
+    expect(sim.order.filter((task) => task === 'callback')).toHaveLength(1)
+    expect(batch.state).toBe('completed')
+  })
+
+  it('when the last job and its thread crash together', () => {
+    start()
+    sim.task(
+      't',
+      ({ payload, attempt }: Run) => (payload === 2 && attempt === 1 ? { crashes: { exitCode: 1 } } : {}),
+      {
+        backoff: { type: 'fixed', delay: 10 },
+      },
+    )
+    sim.task('callback')
+    const batch = sim.scheduler.batch('t', [0, 1, 2], { callback: { task: 'callback' } })
+    sim.advance(5)
+    expect([batch.jobs[2]?.state, batch.callback?.state]).toEqual(['retrying', 'blocked'])
+    sim.advance(100)
+    expect(sim.order.filter((task) => task === 'callback')).toHaveLength(1)
+    expect(batch.snapshot().progress).toMatchObject({ total: 3, completed: 3 })
+  })
+})

@@ -74,6 +74,26 @@ describe('a visitor of the example', () => {
     expect(await page.text()).not.toMatch(/<script(?![^>]*\bsrc=)|\son\w+=/)
   })
 
+  test('sees the recurring jobs with their next runs, and runs both now', async () => {
+    interface Schedules {
+      readonly schedules: { readonly name: string; readonly nextRuns: number[] }[]
+      readonly report?: { readonly day: string }
+    }
+    const before = await json<Schedules>(fetch(`${example.url}/schedules`))
+    expect(before.schedules.map(({ name, nextRuns }) => [name, nextRuns.length])).toEqual([
+      ['nightly-report', 3],
+      ['expired-log-ins', 3],
+    ])
+    expect(before.report).toBeUndefined()
+    for (const { name } of before.schedules) {
+      const response = await post(`${example.url}/schedules/${name}/run`, {})
+      expect(response.status).toBe(202)
+      await untilState(example.url, (await json<{ job: string }>(response)).job, 'completed')
+    }
+    const after = await json<Schedules>(fetch(`${example.url}/schedules`))
+    expect(after.report?.day).toMatch(/^\d{4}-\d{2}-\d{2}$/)
+  })
+
   test('signs up, gets a mail, and is verified by its link', async () => {
     const response = await post(`${example.url}/signup`, signUpOf('asha@example.com'))
     expect(response.status).toBe(202)

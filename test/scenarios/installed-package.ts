@@ -11,6 +11,8 @@ const run = promisify(execFile)
 export const root = fileURLToPath(new URL('../..', import.meta.url))
 
 export interface Installed {
+  /** Where it is installed; projects are folders in it. */
+  readonly folder: string
   /** What `npm pack` made. */
   readonly tarball: string
   /** Paths in the tarball, without the leading 'package/'. */
@@ -37,6 +39,7 @@ export async function installPackage(): Promise<Installed> {
   await npm('install', '--prefer-offline', '--no-audit', '--no-fund', tarball)
   const listed = await run('tar', ['tzf', tarball])
   return {
+    folder,
     tarball,
     files: listed.stdout
       .trim()

@@ -118,7 +118,7 @@ describe('the tarball', () => {
     ]
     expect(needed.filter((file) => !files.includes(file))).toEqual([])
     expect(files.filter((file) => !/^(dist|src)\/|^[A-Z]+(\.md)?$|^package\.json$/.test(file))).toEqual([])
-    expect(files.filter((file) => /test|spec|bench|fixture/i.test(file))).toEqual([])
+    expect(files.filter((file) => /\.(test|spec)\.|(^|\/)(test|bench|fixtures)\//.test(file))).toEqual([])
   })
 
   it('has no complaint from publint', async () => {

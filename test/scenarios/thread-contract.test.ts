@@ -1,4 +1,5 @@
 /** Real threads, as built, keep the contract. */
+import { idKeyBytes } from '../../src/job/job-ids.js'
 import type { ThreadSettings } from '../../src/threads/thread.js'
 import type { ThreadListener } from '../../src/world.js'
 import { threadContract, type ThreadRig } from '../dispatch/thread-contract.js'
@@ -8,6 +9,7 @@ const built = new URL('../../dist/threads/thread.js', import.meta.url).href
 const { startThread } = (await import(/* @vite-ignore */ built)) as {
   startThread: (
     lane: string,
+    idKey: Uint8Array,
     settings: ThreadSettings,
     listener: ThreadListener,
   ) => ReturnType<ThreadRig['start']>
@@ -38,7 +40,7 @@ threadContract('real', () => {
   const start =
     (module: string): ThreadRig['start'] =>
     (lane, listener) =>
-      startThread(lane, settings(module), looking(listener))
+      startThread(lane, new Uint8Array(idKeyBytes), settings(module), looking(listener))
   return {
     start: start('contract'),
     startBroken: start('broken'),

@@ -348,6 +348,7 @@ function readRun(message: RunMessage, index: number, thread: FakeThread): Run {
     payload: extra?.isVoid === true ? undefined : payload,
     attempt: extra?.attempt ?? 1,
     maxAttempts: extra?.maxAttempts ?? maxAttempts,
+    handed: extra?.handed,
   }
 }
 

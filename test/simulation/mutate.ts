@@ -1,13 +1,20 @@
-/** `npm run mutants`: patches one line of a copy of the sources at a time and lets the schedules find it. */
+/**
+ * `npm run mutants`: patches one line of a copy of the sources at a time and lets the schedules find it; with `--flows`,
+ * a line about flows, and the schedules of flows.
+ */
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { flowMutants } from './flow-mutants.js'
 import { mutants, type Mutant } from './mutants.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const seeds = 10_000
+const isAboutFlows = process.argv.includes('--flows')
+const runner = `test/simulation/${isAboutFlows ? 'flow-run' : 'run'}.ts`
+const all = isAboutFlows ? flowMutants : mutants
+const seeds = isAboutFlows ? 2000 : 10_000
 const longestMs = 150_000
 const option = (name: string): string | undefined => {
   const index = process.argv.indexOf(`--${name}`)
@@ -33,7 +40,7 @@ function hunt(folder: string, mutant: Mutant): string | undefined {
   )
   try {
     const env = { ...process.env, SIM_BRIEF: '1' }
-    const args = ['--import', 'tsx', 'test/simulation/run.ts', '--seeds', String(seeds)]
+    const args = ['--import', 'tsx', runner, '--seeds', String(seeds)]
     const { stdout, status, error } = spawnSync(process.execPath, args, {
       cwd: folder,
       env,
@@ -50,7 +57,7 @@ function hunt(folder: string, mutant: Mutant): string | undefined {
 
 const folder = copySources()
 const from = Number(option('from') ?? 0)
-const chosen = mutants.slice(from, Number(option('to') ?? mutants.length))
+const chosen = all.slice(from, Number(option('to') ?? all.length))
 let survivors = 0
 for (const mutant of chosen) {
   const caught = hunt(folder, mutant)

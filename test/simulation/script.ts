@@ -1,4 +1,5 @@
 /** What scripted handlers and threads do. */
+import type { Handed } from '../../src/job/flow-step.js'
 import type { SerializedError } from '../../src/job/serialized-error.js'
 import type { Ending, FromThread } from '../../src/threads/protocol.js'
 import type { ThreadExit } from '../../src/world.js'
@@ -13,6 +14,8 @@ export interface Run {
   readonly payload: unknown
   readonly attempt: number
   readonly maxAttempts: number
+  /** What a step of a flow is told of the steps before it. */
+  readonly handed: Handed | undefined
 }
 
 /** What one execution does. An empty one returns at once, without a result. */

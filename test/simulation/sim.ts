@@ -78,11 +78,21 @@ export class Sim {
         if (lane !== 'main' || options.main !== 'real') return this.#startThread(lane, listener)
         const after = (ms: number, task: () => void) => this.world.plan('main', ms, task)
         const soon = (task: () => void) => this.world.soon(task)
+        // Handlers' promises are real, so what they do comes with the real microtasks.
+        const afterMicrotasks = (task: () => void) => void setImmediate(() => this.world.soon(task))
         const nextTurn = (task: () => void) => this.world.nextTurn(task)
         const { definitionOf } = needs
         return new MainLane(
-          { definitionOf, idKey: this.world.idKey, soon, nextTurn, after, now: () => this.now },
-          settings.mainBudgetMs,
+          {
+            definitionOf,
+            idKey: this.world.idKey,
+            soon,
+            afterMicrotasks,
+            nextTurn,
+            after,
+            now: () => this.now,
+          },
+          settings.mainPace,
           listener,
         )
       }

@@ -8,7 +8,8 @@ type Told = readonly [moment: string, message: Record<string, unknown>]
 /** Everything the channel tells until the test ends, each message as it was at that moment. */
 function listen<M extends object>(name: string, onStart: (message: M) => void = () => undefined): Told[] {
   const told: Told[] = []
-  const note = (moment: string) => (message: M) => void told.push([moment, { ...message }])
+  const note = (moment: string) => (message: M) =>
+    void told.push([moment, Object.fromEntries(Object.entries(message))])
   const subscribers = {
     start: (message: M) => {
       note('start')(message)
@@ -96,7 +97,7 @@ describe('the channel sidework:attempt', () => {
   it('tells how each attempt ended, at once or when its promise has settled', async () => {
     const scheduler = makeScheduler()
     const told = listen<AttemptTrace>('sidework:attempt')
-    const ways = [
+    const ways: (() => unknown)[] = [
       () => 1,
       async () => 1,
       () => {

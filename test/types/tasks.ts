@@ -17,7 +17,9 @@ const choice = defineTask('types.choice', ({ size }: { size: 'small' | 'large' }
 
 export function defer(scheduler: Scheduler, request: Express.Request) {
   // That the scheduler's own fits here shows that both take and answer the same.
-  const both: RequestDefer[] = [request.defer, Object.assign(scheduler.defer, { discard: () => 0 })]
+  const { flow, chain, batch } = request.defer
+  const extra = { flow, chain, batch, discard: () => 0 }
+  const both: RequestDefer[] = [request.defer, Object.assign(scheduler.defer, extra)]
   for (const defer of both) {
     const resized = defer(resize, { file: 'a' }, { priority: 'high', delay: '5m' })
     exactly<Job<{ width: number }>>()(resized)

@@ -1,0 +1,175 @@
+/** The handles that `flow`, `chain` and `batch` answer. */
+import type { Job } from '../defer/job-handle.js'
+import { JobError, ResultError, ResultTimeoutError, type JobErrorCode } from '../errors.js'
+import type { BatchCounts, FlowStep } from '../job/flow-step.js'
+import type { Disarmable, Job as JobRecord } from '../job/job.js'
+import { decodePayload } from '../job/payload.js'
+import type { SerializedError } from '../job/serialized-error.js'
+import { durationMs, ownOptions, type Duration } from '../options.js'
+import type { Flow as FlowRecord, FlowState } from './flow.js'
+import { inOrderGiven, type FlowSnapshot } from './flow-snapshot.js'
+
+/** A flow or chain. Not thenable: awaiting it does not wait for its steps. */
+export interface Flow<out R = Readonly<Record<string, unknown>>> {
+  /** 26 URL-safe characters with 132 random bits. */
+  readonly id: string
+  /** 'running' until every step has settled; then 'completed' when all completed, else how the first that did not ended. */
+  readonly state: FlowState
+  /** The steps by ref. */
+  readonly jobs: { readonly [Ref in keyof R]: Job<R[Ref]> }
+  /**
+   * The results of all steps by ref, when all have completed.
+   * @param options `timeout`: give up waiting after this long; the flow goes on
+   * @throws (rejects) JobError of the step because of which it did not, once all have settled; ResultError,
+   *   ResultTimeoutError
+   */
+  result(options?: { timeout?: Duration }): Promise<R>
+  /** Cancels every step that has not settled. @returns false when all had */
+  cancel(reason?: string): boolean
+  snapshot(): FlowSnapshot
+}
+
+/** A batch: one task over many payloads. */
+export interface Batch<out R = unknown> extends Omit<Flow, 'jobs' | 'result'> {
+  /** In the order of the payloads. */
+  readonly jobs: readonly Job<R>[]
+  readonly callback: Job | undefined
+  /**
+   * How its jobs ended, once they and the callback have settled: also when some failed, unless `onFailure` is 'cancel'.
+   * @param options `timeout`: give up waiting after this long; the batch goes on
+   * @throws (rejects) JobError when it was cancelled or its deadline passed; ResultTimeoutError
+   */
+  result(options?: { timeout?: Duration }): Promise<BatchCounts>
+}
+
+/** What handles need of their scheduler. */
+export interface FlowHandlePort {
+  handle(job: JobRecord): Job
+  idOf(job: JobRecord): string
+  cancel(flow: FlowRecord, reason: unknown): boolean
+  snapshot(flow: FlowRecord): FlowSnapshot
+  alarm(delayMs: number, run: () => void): Disarmable
+}
+
+const resultOptions: ReadonlySet<string> = new Set(['timeout'])
+
+/** One class for all kinds; their types say what each answers. */
+export class FlowHandle {
+  readonly #flow: FlowRecord
+  readonly #port: FlowHandlePort
+  #jobs: unknown
+
+  constructor(flow: FlowRecord, port: FlowHandlePort) {
+    this.#flow = flow
+    this.#port = port
+  }
+
+  get id(): string {
+    return this.#flow.id
+  }
+
+  get state(): FlowState {
+    return this.#flow.state
+  }
+
+  get jobs(): unknown {
+    return (this.#jobs ??= this.#makeJobs())
+  }
+
+  get callback(): Job | undefined {
+    const job = this.#flow.callback?.job
+    return job === undefined ? undefined : this.#port.handle(job)
+  }
+
+  cancel(reason?: string): boolean {
+    return this.#port.cancel(this.#flow, reason)
+  }
+
+  snapshot(): FlowSnapshot {
+    return this.#port.snapshot(this.#flow)
+  }
+
+  result(options?: { timeout?: Duration }): Promise<unknown> {
+    const { timeout } = ownOptions('result', options, resultOptions)
+    const timeoutMs = timeout === undefined ? undefined : durationMs('timeout', timeout)
+    const flow = this.#flow
+    return new Promise((resolve, reject) => {
+      const tell = (): void => {
+        try {
+          resolve(this.#outcome())
+        } catch (error) {
+          reject(error)
+        }
+      }
+      if (flow.isSettled) return tell()
+      const waiter = { settled: tell }
+      flow.waiters.push(waiter)
+      if (timeoutMs === undefined) return
+      const alarm = this.#port.alarm(timeoutMs, () => {
+        flow.waiters = flow.waiters.filter((other) => other !== waiter)
+        reject(
+          new ResultTimeoutError(
+            `Flow ${flow.id} is ${flow.state} after ${timeoutMs} ms of waiting; it goes on.`,
+          ),
+        )
+      })
+      waiter.settled = () => {
+        alarm.disarm()
+        tell()
+      }
+    })
+  }
+
+  #makeJobs(): unknown {
+    const { facts, callback } = this.#flow
+    const jobs = inOrderGiven(this.#flow.steps).flatMap((step): [string, Job][] =>
+      step.job === undefined || step === callback ? [] : [[step.ref, this.#port.handle(step.job)]],
+    )
+    return Object.freeze(facts.kind === 'batch' ? jobs.map(([, job]) => job) : Object.fromEntries(jobs))
+  }
+
+  /** @throws what `result()` rejects with */
+  #outcome(): unknown {
+    const { id, verdict, failure, facts, counts, isTolerant, steps } = this.#flow
+    if (verdict !== undefined)
+      throw flowError(verdict.state, `Flow ${id} ${verdict.state}`, id, verdict.error)
+    // A batch that goes on tells its counts, whatever became of its callback; unless the scheduler closed.
+    if (failure !== undefined && !(isTolerant && failure.error.code !== closedCode))
+      throw this.#failed(failure)
+    if (facts.kind === 'batch') return counts
+    return Object.fromEntries(steps.map((step) => [step.ref, resultOf(step)]))
+  }
+
+  #failed({ step, state, error }: NonNullable<FlowRecord['failure']>): JobError {
+    const { id } = this.#flow
+    if (step === undefined) return flowError(state, `Flow ${id} ${state}`, id, error)
+    const job = step.job === undefined ? id : this.#port.idOf(step.job)
+    return flowError(
+      state,
+      `Flow ${id} ${state}: step '${step.ref}' (job ${job} of task '${step.task}')`,
+      job,
+      error,
+    )
+  }
+}
+
+/** @throws ResultError when it was dropped */
+function resultOf({ ref, end }: FlowStep): unknown {
+  if (end?.state !== 'completed') return undefined
+  if (end.refused !== undefined)
+    throw new ResultError(`Step '${ref}' completed, but its result was dropped: ${end.refused}`)
+  return decodePayload(end.result)
+}
+
+const closedCode = 'ERR_SIDEWORK_CLOSED'
+
+const codes: Record<'failed' | 'cancelled' | 'expired', JobErrorCode> = {
+  failed: 'ERR_SIDEWORK_FAILED',
+  cancelled: 'ERR_SIDEWORK_CANCELLED',
+  expired: 'ERR_SIDEWORK_EXPIRED',
+}
+
+function flowError(state: keyof typeof codes, what: string, job: string, cause: SerializedError): JobError {
+  const code = cause.code === closedCode ? closedCode : codes[state]
+  return new JobError(code, `${what}: ${cause.message}`, job, cause)
+}

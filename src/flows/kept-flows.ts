@@ -1,0 +1,62 @@
+/** Flows that have settled, kept for a while as settled jobs are: bounded by count, bytes and age. */
+import { LRUCache } from 'lru-cache'
+import { noSteps } from '../job/flow-step.js'
+import type { Clock } from '../world.js'
+import { ForgottenFlow, type Flow } from './flow.js'
+
+/** The `keep` option of the scheduler. */
+export interface KeepSettings {
+  readonly completed: number
+  readonly failed: number
+  readonly bytes: number
+  readonly forMs: number
+}
+
+/** What one step takes, its job included, roughly. */
+const stepBytes = 600
+
+export class KeptFlows {
+  readonly #cache: LRUCache<string, Flow> | undefined
+  readonly #clock: Clock
+
+  constructor(settings: KeepSettings, clock: Clock) {
+    this.#clock = clock
+    const max = settings.completed + settings.failed
+    if (max === 0) return
+    this.#cache = new LRUCache<string, Flow>({
+      max,
+      maxSize: Math.max(1, Math.floor(settings.bytes / 2)),
+      ttl: settings.forMs,
+      ttlResolution: 0,
+      // Above 0, which would mean "no age".
+      perf: { now: () => this.#clock.now() + 1 },
+      dispose: (flow, _id, reason) => {
+        if (reason !== 'delete') forget(flow)
+      },
+    })
+  }
+
+  keep(flow: Flow): void {
+    const size = stepBytes * (1 + flow.steps.length) + flow.resultBytes
+    if (this.#cache === undefined || size > this.#cache.maxSize) forget(flow)
+    else this.#cache.set(flow.id, flow, { size })
+  }
+
+  find(id: string): Flow | undefined {
+    return this.#cache?.get(id)
+  }
+
+  /** Gives a flow up to its steps' next generation. */
+  take(flow: Flow): void {
+    this.#cache?.delete(flow.id)
+  }
+}
+
+/** A job that is kept longer than its flow must not keep the whole flow with it. */
+function forget(flow: Flow): void {
+  const stub = new ForgottenFlow(flow.id)
+  for (const step of flow.steps) {
+    step.flow = stub
+    step.after = step.next = noSteps
+  }
+}

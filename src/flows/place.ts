@@ -1,0 +1,52 @@
+/** A step's place in its flow, for snapshots; in a CloseReport's with all that `restore` needs to go on with the flow. */
+import type { FlowPlace, FlowRemains, FlowStep, RemainingEnd } from '../job/flow-step.js'
+import { isSettled } from '../job/lifecycle.js'
+import { toPortable } from '../job/portable.js'
+import type { SnapshotForm } from '../job/take-snapshot.js'
+import type { Flow } from './flow.js'
+
+/** @param form 'portable' for what `restore` reads; the others name flow and step */
+export function placeOf(flow: Flow, step: FlowStep, form: SnapshotForm): FlowPlace {
+  const { id } = flow
+  const { ref } = step
+  if (form !== 'portable') return Object.freeze({ id, ref })
+  return Object.freeze({ id, ref, remains: remainsOf(flow, step) })
+}
+
+function remainsOf(flow: Flow, step: FlowStep): FlowRemains {
+  const { kind, onFailure, deadlineMs } = flow.facts
+  return Object.freeze({
+    kind,
+    onFailure,
+    ...flow.counts,
+    ...(deadlineMs === undefined ? undefined : { deadlineMs }),
+    ...(flow.deadlineWallAt === undefined ? undefined : { deadlineAt: flow.deadlineWallAt }),
+    after: step.after.map(({ ref }) => ref),
+    ends: step.after.filter((before) => tells(step, before)).flatMap(endOf),
+    position: step.position,
+    isWaiting: step.isWaiting,
+    isCallback: step === flow.callback,
+  })
+}
+
+/** Whether the end of `before` is told here: a result that many steps wait for must not be written down for each. */
+function tells(step: FlowStep, before: FlowStep): boolean {
+  const { toldBy } = before
+  if (toldBy?.job === undefined || isSettled(toldBy.job.state)) before.toldBy = step
+  return before.toldBy === step
+}
+
+function endOf({ ref, task, end }: FlowStep): RemainingEnd[] {
+  if (end === undefined) return []
+  if (end.state !== 'completed') return [{ ref, task, state: end.state, error: end.error }]
+  const { state, result, refused } = end
+  return [
+    {
+      ref,
+      task,
+      state,
+      ...(result === undefined ? undefined : { result: toPortable(result) }),
+      ...(refused === undefined ? undefined : { refused }),
+    },
+  ]
+}

@@ -1,0 +1,103 @@
+/**
+ * Flows from the snapshots of their unsettled steps. Each remembers how the steps before it ended; one that neither
+ * settled nor was restored counts as cancelled, so that nobody waits for it.
+ */
+import { FlowStep, follow, type FlowPlace, type FlowRemains, type StepEnd } from '../job/flow-step.js'
+import type { Job } from '../job/job.js'
+import type { Clock } from '../world.js'
+import { Flow } from './flow.js'
+
+/** What a snapshot said about its step. */
+export interface StepRemains extends FlowPlace {
+  readonly remains: FlowRemains
+  /** How steps before it ended, and their tasks, by ref. */
+  readonly ends: ReadonlyMap<string, { readonly task: string; readonly end: StepEnd }>
+}
+
+/** A restored job that is a step. */
+export interface StoredStep {
+  readonly job: Job
+  readonly place: StepRemains
+}
+
+/** Makes the flows and gives the jobs their steps. */
+export function rebuild(stored: readonly StoredStep[], clock: Clock): Flow[] {
+  const groups = new Map<string, StoredStep[]>()
+  for (const one of stored) {
+    const { id } = one.place
+    const group = groups.get(id)
+    if (group === undefined) groups.set(id, [one])
+    else group.push(one)
+  }
+  return [...groups].map(([id, members]) => rebuildFlow(id, members, clock))
+}
+
+function rebuildFlow(id: string, members: StoredStep[], clock: Clock): Flow {
+  members.sort((a, b) => a.place.remains.position - b.place.remains.position)
+  const [first] = members
+  if (first === undefined) throw new RangeError('a flow without steps')
+  const { kind, onFailure, deadlineMs, total, completed, failed } = first.place.remains
+  const request = first.job.details?.request
+  const flow = new Flow({ id, kind, onFailure, deadlineMs, acceptedAt: clock.now(), request })
+  const steps = new Map<string, FlowStep>()
+  for (const { job, place } of members) {
+    const step = new FlowStep(flow, place.ref, job.task.name, job)
+    job.more().step = step
+    if (place.remains.isCallback) {
+      flow.endWith(step)
+      step.isWaiting = place.remains.isWaiting
+    } else {
+      steps.set(place.ref, step)
+      flow.add(step)
+    }
+  }
+  const ends = new Map(members.flatMap(({ place }) => [...place.ends]))
+  for (const member of members) joinUp(flow, steps, member, ends)
+  flow.unsettled = flow.steps.length
+  flow.total = total
+  flow.completed = completed
+  const lost = flow.unsettled - (flow.callback === undefined ? 0 : 1)
+  flow.failed = Math.max(failed, total - completed - lost) // who is missing failed
+  const { deadlineAt = deadlineMs === undefined ? undefined : clock.wall() + deadlineMs } =
+    first.place.remains
+  if (deadlineAt !== undefined)
+    flow.deadlineAt = clock.now() + Math.max(0, Math.ceil(deadlineAt - clock.wall()))
+  return flow
+}
+
+/** Ties a step to those before it; who is not there is made from what was said of its end. */
+function joinUp(
+  flow: Flow,
+  steps: Map<string, FlowStep>,
+  { job, place }: StoredStep,
+  ends: StepRemains['ends'],
+): void {
+  const step = job.details?.step
+  const { after, isWaiting } = place.remains
+  if (step === undefined || after.length === 0) return
+  step.isWaiting = isWaiting
+  step.isHanded = true
+  step.after = after.map((ref) => {
+    const told = ends.get(ref)
+    const there = steps.get(ref)
+    if (there !== undefined) {
+      there.end ??= told?.end // of the generation before, while it is being retried
+      return there
+    }
+    const before = new FlowStep(flow, ref, told?.task ?? '', undefined)
+    before.end = told?.end ?? { state: 'cancelled', error: notRestored }
+    steps.set(ref, before)
+    return before
+  })
+  for (const before of step.after) {
+    if (before.job === undefined) continue
+    follow(before, step)
+    if (isWaiting) step.waitsFor++
+  }
+}
+
+const notRestored = Object.freeze({
+  name: 'JobError',
+  message: 'The step was not among the restored jobs of its flow.',
+  code: 'ERR_SIDEWORK_CANCELLED',
+})

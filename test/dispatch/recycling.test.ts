@@ -1,0 +1,103 @@
+import { describe, expect, it } from 'vitest'
+import { neverEnds } from '../simulation/script.js'
+import { makeSim, type Sim, type SimOptions } from '../simulation/sim.js'
+
+const leak = { kind: 'leak', task: 'leaky', count: 32, resources: ['Timeout'] } as const
+const warnings = (sim: Sim) => sim.logged.filter(({ level }) => level === 'warn')
+
+describe('a thread in which a task leaves timers open', () => {
+  it.each(['cpu', 'io'] as const)('finishes its job (%s), and a new one takes over', (lane) => {
+    const sim = makeSim()
+    const task = sim.task('t', { takesMs: 100 }, { lane })
+    const [first, second] = [sim.scheduler.defer(task), sim.scheduler.defer(task, undefined, { delay: 50 })]
+    sim.advance(10)
+    sim.thread(1).say(leak)
+    sim.advance(200)
+    expect([first.state, second.state]).toEqual(['completed', 'completed'])
+    expect(sim.began.map(({ thread }) => thread)).toEqual([1, 2])
+    expect(sim.thread(1).isGone).toBe(true)
+    expect(warnings(sim)[0]?.fields).toMatchObject({ task: 'leaky', count: 32, thread: 1 })
+    expect(sim.watch.names(first.id)).toEqual(['accepted', 'started', 'completed'])
+  })
+
+  it('ends at once when it has nothing to do', () => {
+    const sim = makeSim()
+    sim.scheduler.defer(sim.task('t'))
+    sim.advance(10)
+    sim.thread(1).say(leak)
+    sim.advance(1)
+    expect(sim.thread(1).isGone).toBe(true)
+  })
+})
+
+describe('a process that holds more memory than threads.maxRssBytes', () => {
+  const bound = 1000
+  function simWith(options: SimOptions, rss: (sim: Sim) => number): Sim {
+    const sim = makeSim({ ...options, scheduler: { threads: { cpu: 2, io: 1, maxRssBytes: bound } } })
+    Object.assign(sim.world, { rssBytes: () => rss(sim) })
+    return sim
+  }
+  const untilGone = (number: number) => (sim: Sim) =>
+    sim.threads.find((thread) => thread.number === number)?.isGone === false ? 2000 : 500
+
+  it('B14: replaces the thread that holds most, and its job has run out of memory', () => {
+    const sim = simWith({ threads: (number) => ({ memoryBytes: number === 2 ? 900 : 300 }) }, untilGone(2))
+    const task = sim.task('t', { takesMs: 4000 }, { attempts: 1 })
+    const jobs = [sim.scheduler.defer(task), sim.scheduler.defer(task)]
+    sim.advance(5000)
+    expect(jobs.map(({ state }) => state).sort()).toEqual(['completed', 'failed'])
+    const failed = jobs.find(({ state }) => state === 'failed')?.snapshot()
+    expect(failed?.error).toMatchObject({ name: 'OutOfMemoryError', code: 'ERR_SIDEWORK_OUT_OF_MEMORY' })
+    expect(sim.thread(2).isGone).toBe(true)
+    expect(warnings(sim).some(({ fields }) => fields['rssBytes'] === 2000)).toBe(true)
+  })
+
+  it('takes a thread that does not answer for the one, when the others hold little', () => {
+    const sim = simWith({}, untilGone(1))
+    const spins = sim.scheduler.defer(sim.task('t', { takesMs: Infinity, spins: true }, { attempts: 1 }))
+    sim.advance(2000)
+    expect(spins.snapshot().error?.code).toBe('ERR_SIDEWORK_OUT_OF_MEMORY')
+  })
+
+  it('charges nobody of several on a shared thread: they run alone next', () => {
+    const sim = simWith({ threads: (number) => ({ memoryBytes: number === 1 ? 900 : 0 }) }, untilGone(1))
+    const task = sim.task('t', { takesMs: 1500 }, { lane: 'io', attempts: 1 })
+    const jobs = [1, 2].map(() => sim.scheduler.defer(task))
+    sim.advance(10_000)
+    expect(jobs.map((job) => [job.state, job.snapshot().attempt])).toEqual([['completed', 1], ['completed', 1]]) // prettier-ignore
+    expect(sim.began.slice(2).map(({ at }) => at)).toEqual([1250, 2750])
+  })
+
+  it('replaces an idle thread without harm to anybody', () => {
+    const sim = simWith({ threads: () => ({ memoryBytes: 900 }) }, untilGone(1))
+    const job = sim.scheduler.defer(sim.task('t'))
+    sim.advance(2000)
+    expect(job.state).toBe('completed')
+    expect(sim.thread(1).isGone).toBe(true)
+  })
+
+  it('stops nobody when no thread holds much of it', () => {
+    const sim = simWith({ threads: () => ({ memoryBytes: 10 }) }, () => 2000)
+    const job = sim.scheduler.defer(sim.task('t', neverEnds, { timeout: false }))
+    sim.advance(20_000)
+    expect(job.state).toBe('running')
+    expect(warnings(sim).length).toBeGreaterThan(0)
+  })
+})
+
+it('what a thread prints is logged, with the job that printed it', () => {
+  const sim = makeSim()
+  const job = sim.scheduler.defer(sim.task('t', { takesMs: 10 }))
+  sim.advance(5)
+  sim.thread(1).say({ kind: 'console', level: 'info', text: 'hello', token: 1 })
+  sim.thread(1).say({ kind: 'console', level: 'error', text: 'from nobody', token: 0 })
+  sim.advance(1)
+  expect(sim.logged.filter(({ message }) => /hello|nobody/.test(message))).toEqual([
+    {
+      level: 'info',
+      message: 'hello',
+      fields: { lane: 'cpu', thread: 1, job: job.id, task: 't', attempt: 1 },
+    },
+    { level: 'error', message: 'from nobody', fields: { lane: 'cpu', thread: 1 } },
+  ])
+})

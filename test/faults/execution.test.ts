@@ -1,0 +1,202 @@
+/** Rows about execution, against real threads. Rows that are not here stand beside what they are about. */
+import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
+import { afterEach, describe, expect, it } from 'vitest'
+import type { Scheduler, SchedulerOptions } from 'sidework'
+import '../fixtures/tasks/faulty.mjs'
+import { end, next, withThreads } from '../scenarios/with-threads.js'
+
+const tasks = new URL('../fixtures/tasks/faulty.mjs', import.meta.url)
+/** Thread deaths and cancels of the stress tests: 1000 in full. */
+const stress = Number(process.env['STRESS'] ?? 200)
+const unhandled: unknown[] = []
+process.on('unhandledRejection', (reason) => unhandled.push(reason))
+
+let scheduler: Scheduler
+
+function start(options: SchedulerOptions = {}): Scheduler {
+  scheduler = withThreads({ tasks, ...options })
+  return scheduler
+}
+
+afterEach(async () => {
+  expect(await scheduler.defer('canary', 'alive').result({ timeout: 1000 })).toBe('alive')
+  expect(unhandled.splice(0)).toEqual([])
+})
+
+/** A logger that keeps its lines. */
+function keeping() {
+  const lines: { level: string; fields: Record<string, unknown>; text: string }[] = []
+  const at = (level: string) => (fields: Record<string, unknown>, text: string) =>
+    void lines.push({ level, fields, text })
+  const logger: object = {
+    debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'),
+    isLevelEnabled: () => true, child: () => logger,
+  } // prettier-ignore
+  return { lines, logger: logger as NonNullable<SchedulerOptions['logger']> }
+}
+
+it.each([
+  ['large-text', 200 * 2 ** 20],
+  ['large-bytes', 65 * 2 ** 20],
+])(
+  'B7: a result that is too large (%s) is dropped in the thread; the job is completed',
+  async (task, size) => {
+    start()
+    await scheduler.ready()
+    const held = (): number => process.memoryUsage().external + process.memoryUsage().heapUsed
+    const before = held()
+    const job = scheduler.defer(task, size)
+    expect(await end(job)).toEqual(['ERR_SIDEWORK_RESULT', undefined])
+    expect(job.snapshot()).toMatchObject({ state: 'completed', attempt: 1 })
+    expect((held() - before) / 2 ** 20).toBeLessThan(20)
+  },
+)
+
+it('B14: buffers beyond threads.maxRssBytes end their thread; the memory comes back within 5 s', async () => {
+  const maxRssBytes = process.memoryUsage.rss() + 200 * 2 ** 20
+  start({ threads: { cpu: 1, maxRssBytes } })
+  const job = scheduler.defer('buffers', 500)
+  const exited = next(scheduler, 'thread:exited')
+  expect(await end(job)).toEqual(['ERR_SIDEWORK_FAILED', 'ERR_SIDEWORK_OUT_OF_MEMORY'])
+  expect(await exited).toMatchObject({ reason: 'memory' })
+  const at = performance.now()
+  while (process.memoryUsage.rss() > maxRssBytes && performance.now() - at < 5000) {
+    await end(scheduler.defer('canary'))
+  }
+  expect(process.memoryUsage.rss()).toBeLessThan(maxRssBytes)
+})
+
+it('B15: a stack overflow is a failed attempt', async () => {
+  start()
+  const job = scheduler.defer('recursion')
+  await end(job)
+  expect(job.snapshot()).toMatchObject({ state: 'failed', error: { name: 'RangeError' } })
+})
+
+it.each(['leaves-timer', 'leaves-timer-io'])(
+  'B17: 1,000 jobs that leave a timer open (%s) do not fill their thread, and the log names the task',
+  async (task) => {
+    const { lines, logger } = keeping()
+    start({ logger })
+    let exits = 0
+    scheduler.on('thread:exited', ({ reason }) => void (exits += Number(reason === 'retired')))
+    for (let n = 0; n < 1000; n++) await scheduler.defer(task).result()
+    await scheduler.idle()
+    expect(scheduler.stats()).toMatchObject({ completed: 1000, failed: 0 })
+    expect(exits).toBeGreaterThanOrEqual(1)
+    const warned = lines.filter(({ text }) => text.includes('leaves timers'))
+    expect(warned.length).toBeGreaterThanOrEqual(exits)
+    expect(new Set(warned.map(({ fields }) => fields['task']))).toEqual(new Set([task]))
+    expect(Math.max(...warned.map(({ fields }) => Number(fields['count'])))).toBeLessThan(200)
+  },
+)
+
+it('B18: 100 MB of console output are bounded, and the main loop stays free', async () => {
+  const { lines, logger } = keeping()
+  start({ logger })
+  await scheduler.ready()
+  const delay = monitorEventLoopDelay({ resolution: 5 })
+  delay.enable()
+  const begin = performance.now()
+  await end(scheduler.defer('shouts', 100_000))
+  const seconds = (performance.now() - begin) / 1000
+  delay.disable()
+  expect(delay.percentile(99) / 1e6).toBeLessThan(50)
+  const printed = lines.filter(({ text }) => text.startsWith('xxx'))
+  expect(printed.length).toBeGreaterThanOrEqual(100)
+  expect(printed.length).toBeLessThanOrEqual(100 * (Math.ceil(seconds) + 1))
+})
+
+it('what a thread prints reaches the logger with its level and its job', async () => {
+  const { lines, logger } = keeping()
+  start({ logger })
+  const job = scheduler.defer('prints')
+  await end(job)
+  const printed = lines.filter(({ fields }) => 'thread' in fields && fields['job'] === job.id)
+  expect(printed.map(({ level, text }) => [level, text])).toEqual([
+    ['debug', 'a detail'],
+    ['info', 'hello world'],
+    ['warn', 'careful'],
+    ['error', 'oh no'],
+    ['info', 'raw'],
+  ])
+})
+
+it('B22: a flood of progress is coalesced to 10 a second; what is no ratio throws; after the end it is ignored', async () => {
+  start()
+  const values: unknown[] = []
+  scheduler.on('progress', ({ value }) => void values.push(value))
+  const begin = performance.now()
+  expect(await end(scheduler.defer('flood'))).toBe(5)
+  const seconds = (performance.now() - begin) / 1000
+  expect(values.length).toBeLessThanOrEqual(10 * seconds + 2)
+  expect(values.at(-1)).toBe(1)
+})
+
+it.runIf(process.platform === 'linux')('threads run at the niceness that threads.nice says', async () => {
+  start({ threads: { cpu: 1, nice: 7 } })
+  expect(await end(scheduler.defer('niceness'))).toBe(7)
+})
+
+describe('under load', () => {
+  /** How often each job settled, and the most attempts one had. */
+  function watch() {
+    const settled = new Map<string, number>()
+    let attempts = 0
+    for (const name of ['completed', 'failed', 'cancelled'] as const) {
+      scheduler.on(name, ({ id, attempt }) => {
+        settled.set(id, (settled.get(id) ?? 0) + 1)
+        attempts = Math.max(attempts, attempt)
+      })
+    }
+    return { settled, mostAttempts: () => attempts }
+  }
+  const resources = (): string[] =>
+    process.getActiveResourcesInfo().filter((name) => /MessagePort|Worker|Timeout/.test(name))
+
+  it(`B25: ${stress} cancels at random moments: each job settles exactly once, and nothing is left`, async () => {
+    const before = resources().length
+    start({ threads: { cpu: 2, io: 1 } })
+    await scheduler.ready()
+    const { settled, mostAttempts } = watch()
+    const timers: NodeJS.Timeout[] = []
+    const names = ['cpu-naps', 'io-naps', 'cpu-stubborn']
+    const jobs = Array.from({ length: stress }, (_, n) => {
+      const job = scheduler.defer(names[n % names.length] ?? '', Math.random() * 8)
+      timers.push(setTimeout(() => job.cancel(), Math.random() * stress * 2))
+      return job
+    })
+    await Promise.all(jobs.map(end))
+    await scheduler.idle()
+    for (const timer of timers) clearTimeout(timer)
+    expect(settled.size).toBe(stress)
+    expect([...settled.values()].every((count) => count === 1)).toBe(true)
+    expect(mostAttempts()).toBeLessThanOrEqual(5)
+    await end(scheduler.defer('canary', 'before closing'))
+    const last = scheduler
+    await last.close()
+    expect(last.stats().threads).toBe(0)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(resources().length).toBeLessThanOrEqual(before + 1) // vitest's own timer for this test may have come
+    start()
+  })
+
+  it(`I26: ${stress} thread deaths at random moments: each job settles exactly once, as if it were alone`, async () => {
+    start({ threads: { cpu: 2, io: 1 } })
+    await scheduler.ready()
+    const { settled, mostAttempts } = watch()
+    let deaths = 0
+    scheduler.on('thread:exited', ({ reason }) => void (deaths += Number(reason === 'crashed')))
+    const jobs = Array.from({ length: stress }, (_, n) => [
+      scheduler.defer(n % 2 === 0 ? 'cpu-dies' : 'io-dies'),
+      scheduler.defer(n % 2 === 0 ? 'cpu-naps' : 'io-naps', Math.random() * 3),
+    ]).flat()
+    await Promise.all(jobs.map(end))
+    await scheduler.idle()
+    expect(deaths).toBeGreaterThanOrEqual(stress / 2)
+    expect(settled.size).toBe(jobs.length)
+    expect([...settled.values()].every((count) => count === 1)).toBe(true)
+    expect(mostAttempts()).toBe(2)
+    expect(scheduler.stats()).toMatchObject({ completed: jobs.length, failed: 0 })
+  }, 120_000)
+})

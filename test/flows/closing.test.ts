@@ -1,0 +1,170 @@
+import { expect, it } from 'vitest'
+import type { JobSnapshot } from '../../src/index.js'
+import { failsWith, neverEnds, returns } from '../simulation/script.js'
+import { makeSim, type Sim } from '../simulation/sim.js'
+
+/** As if the report had been written to a file and read by the next process. */
+const travelled = (lost: readonly JobSnapshot[]): JobSnapshot[] =>
+  JSON.parse(JSON.stringify(lost)) as JobSnapshot[]
+
+function restored(lost: readonly JobSnapshot[], prepare: (sim: Sim) => void): Sim {
+  const sim = makeSim({ seed: 2 })
+  prepare(sim)
+  sim.scheduler.restore(travelled(lost))
+  return sim
+}
+
+it('restore() goes on with a flow where it was, with the results there were', async () => {
+  const before = makeSim()
+  before.task('a', returns({ big: new Array(100).fill('x') }))
+  before.task('b', neverEnds, { killAfter: 1 })
+  before.task('c')
+  const flow = before.scheduler.flow({
+    a: { task: 'a' },
+    b1: { task: 'b', after: ['a'] },
+    b2: { task: 'b', after: ['a'], options: { delay: 100 } },
+    c: { task: 'c', after: ['a', 'b1', 'b2'] },
+    d: { task: 'c', after: ['c'] },
+  })
+  before.advance(10)
+  const { lost } = await before.close({ timeout: 0 }, 1000)
+  expect(lost.map(({ flow: place }) => place?.ref)).toEqual(['b1', 'b2', 'c', 'd'])
+  const told = lost.filter(({ flow: place }) => (place?.remains?.ends.length ?? 0) > 0)
+  expect(told, 'a result is told once, whoever comes after it').toHaveLength(1)
+
+  const handed: unknown[] = []
+  const settled: unknown[] = []
+  const after = makeSim({ seed: 2 })
+  after.task('b', returns('B'))
+  after.task('c', (run) => (handed.push(run.handed?.steps.map(({ ref, end }) => [ref, end.state])), {}))
+  after.scheduler.on('flow:settled', (event) => settled.push(event))
+  after.scheduler.restore(travelled(lost))
+  expect(after.scheduler.stats()).toMatchObject({ ready: 1, scheduled: 1, blocked: 2 })
+  expect(after.scheduler.flowOverview(flow.id)).toMatchObject({
+    state: 'running',
+    progress: { total: 5, completed: 1 },
+  })
+  after.advance(200)
+  expect(after.order).toEqual(['b', 'b', 'c', 'c'])
+  expect(handed).toEqual([[['a', 'completed'], ['b1', 'completed'], ['b2', 'completed']], [['c', 'completed']]]) // prettier-ignore
+  expect(settled).toMatchObject([
+    { id: flow.id, kind: 'flow', state: 'completed', total: 5, completed: 5, failed: 0 },
+  ])
+})
+
+it('restore() keeps the policy and the deadline of a flow', async () => {
+  const before = makeSim()
+  before.task('t', neverEnds, { killAfter: 1, attempts: 1 })
+  const flows = (['cancel', 'continue'] as const).map((onFailure) =>
+    before.scheduler.chain([{ task: 't' }, { task: 't', ref: 'second' }], { onFailure, deadline: 10_000 }),
+  )
+  before.advance(1)
+  const { lost } = await before.close({ timeout: 0 }, 1000)
+  const after = restored(lost, (sim) => sim.task('t', failsWith('no')))
+  after.advance(10)
+  const states = flows.map((flow) => after.scheduler.flowOverview(flow.id)?.state)
+  expect(states).toEqual(['failed', 'failed'])
+  expect(after.order).toHaveLength(3) // the second step of the one that goes on
+  const late = makeSim({ seed: 3, wall: before.world.clock.wall() + 20_000 })
+  late.task('t', neverEnds, { killAfter: 1 })
+  late.scheduler.restore(travelled(lost))
+  late.advance(10)
+  expect(flows.map((flow) => late.scheduler.flowOverview(flow.id)?.state)).toEqual(['expired', 'expired'])
+})
+
+it('restore() runs the callback of a batch once, with the counts of both processes', async () => {
+  const before = makeSim()
+  before.task('t', ({ payload }) => (payload === 0 ? failsWith('no') : payload === 1 ? {} : neverEnds), {
+    attempts: 1, killAfter: 1,
+  }) // prettier-ignore
+  before.task('done')
+  const batch = before.scheduler.batch('t', [0, 1, 2, 3], { callback: { task: 'done' } })
+  before.advance(10)
+  const { lost } = await before.close({ timeout: 0 }, 1000)
+  expect(lost).toHaveLength(3)
+  const counts: unknown[] = []
+  const after = restored(lost, (sim) => {
+    sim.task('t')
+    sim.task('done', (run) => (counts.push(run.handed?.batch), {}))
+  })
+  after.advance(10)
+  expect(counts).toEqual([{ total: 4, completed: 3, failed: 1 }])
+  expect(after.scheduler.flowOverview(batch.id)).toMatchObject({ state: 'completed' })
+})
+
+it('restore() of some steps takes those that are missing for cancelled: nobody waits for ever', async () => {
+  const before = makeSim()
+  before.task('t')
+  before.scheduler.pause()
+  const [strict, patient] = (['cancel', 'continue'] as const).map((onFailure) =>
+    before.scheduler.chain([{ task: 't' }, { task: 't', ref: 'second' }], { onFailure }),
+  )
+  const batch = before.scheduler.batch('t', [1, 2], { callback: { task: 't', payload: 'done' } })
+  const { lost } = await before.close({ timeout: 0 }, 1000)
+  const some = lost.filter(({ flow }) => flow?.ref !== 't' && flow?.ref !== '0')
+  const after = restored(some, (sim) => sim.task('t'))
+  after.advance(10)
+  const state = (id = '') => after.scheduler.flowOverview(id)?.state
+  expect([state(strict?.id), state(patient?.id), state(batch.id)]).toEqual([
+    'cancelled',
+    'failed',
+    'completed',
+  ])
+  expect(after.scheduler.flowOverview(batch.id)?.progress).toMatchObject({
+    total: 2,
+    completed: 1,
+    failed: 1,
+  })
+})
+
+it('restore() leaves a held flow out, as it does held jobs', async () => {
+  const before = makeSim()
+  before.task('t')
+  const flow = before.scheduler.flowWithRequest(undefined, true, 'chain', [[{ task: 't' }, { task: 't' }]])
+  const { lost } = await before.close({ timeout: 0 }, 1000)
+  expect(lost.map(({ state }) => state)).toEqual(['held', 'held'])
+  const after = makeSim({ seed: 2 })
+  after.task('t')
+  expect(after.scheduler.restore(travelled(lost))).toEqual([])
+  expect(after.scheduler.flowOverview(flow.id)).toBeUndefined()
+})
+
+it('restore() refuses steps of a flow that is there already', async () => {
+  const before = makeSim()
+  before.task('t')
+  before.scheduler.pause()
+  before.scheduler.chain([{ task: 't' }, { task: 't' }])
+  const { lost } = await before.close({ timeout: 0 }, 1000)
+  const after = makeSim({ seed: 2 })
+  after.task('t')
+  after.scheduler.restore(travelled(lost.slice(0, 1)))
+  expect(() => after.scheduler.restore(travelled(lost.slice(1)))).toThrow(
+    /A flow with id .* exists already. Restore all lost jobs of a flow in one call/,
+  )
+  after.advance(10)
+  expect(after.scheduler.stats()).toMatchObject({ completed: 1, accepted: 1 })
+})
+
+it('a restored step whose place in its flow is not what a report holds is refused', async () => {
+  const before = makeSim()
+  before.task('t')
+  before.scheduler.pause()
+  before.scheduler.chain([{ task: 't' }, { task: 't' }])
+  const { lost } = await before.close({ timeout: 0 }, 1000)
+  const sim = makeSim({ seed: 2 })
+  sim.task('t')
+  const place = lost[1]?.flow
+  for (const flow of [
+    0,
+    { id: 'x', ref: 'y', remains: 1 },
+    { ...place, id: '' },
+    { ...place, ref: 7 },
+    ...['kind', 'onFailure', 'total', 'after', 'ends', 'position'].map((field) => ({
+      ...place,
+      remains: { ...place?.remains, [field]: null },
+    })),
+  ])
+    // prettier-ignore
+    expect(() => sim.scheduler.restore([{ ...lost[1], flow } as never])).toThrow(/restore/)
+  expect(sim.scheduler.stats().accepted).toBe(0)
+})

@@ -1,0 +1,124 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { createScheduler } from '../../src/index.js'
+import type { TaskContext } from '../../src/task/context.js'
+import { makeSim, type Sim } from '../simulation/sim.js'
+
+const mainSim = (main: object = {}): Sim => makeSim({ main: 'real', scheduler: { main } })
+
+/** Other work holds every turn up by so many ms, until it is told to stop. */
+function keepBusy(sim: Sim, ms: number): () => void {
+  let isOver = false
+  const turn = (): void => {
+    if (isOver) return
+    sim.world.block(ms)
+    sim.world.nextTurn(turn)
+  }
+  sim.world.nextTurn(turn)
+  return () => (isOver = true)
+}
+
+describe('while turns of the event loop take longer than main.maxDelay', () => {
+  it('nothing starts, but one job a second; afterwards all do', async () => {
+    const sim = mainSim({ maxDelay: 20 })
+    const startedAt: number[] = []
+    const task = sim.mainTask('t', () => void startedAt.push(sim.now))
+    const stop = keepBusy(sim, 30)
+    for (let n = 0; n < 6; n++) sim.scheduler.defer(task)
+    sim.advance(3500)
+    expect(startedAt).toHaveLength(3)
+    for (const [index, at] of startedAt.entries()) expect(at - 1000 * (index + 1)).toBeLessThan(200)
+    stop()
+    await sim.flow(40)
+    expect(startedAt).toHaveLength(6)
+  })
+
+  it('a turn of just maxDelay is none', async () => {
+    const sim = mainSim({ maxDelay: 20 })
+    const startedAt: number[] = []
+    const stop = keepBusy(sim, 20)
+    sim.scheduler.defer(sim.mainTask('t', () => void startedAt.push(sim.now)))
+    sim.advance(100)
+    expect(startedAt).toHaveLength(1)
+    stop()
+  })
+})
+
+describe('a handler that yielded', () => {
+  it('goes on before jobs of its priority that have not started, and after more urgent ones', async () => {
+    const sim = mainSim()
+    const steps: string[] = []
+    const other = sim.mainTask('other', (name: string) => void steps.push(name))
+    const task = sim.mainTask('t', async (_: unknown, { yieldNow }: TaskContext) => {
+      steps.push('begins')
+      sim.scheduler.defer(other, 'equal')
+      sim.scheduler.defer(other, 'urgent', { priority: 'high' })
+      await yieldNow()
+      steps.push('goes on')
+    })
+    sim.scheduler.defer(task)
+    await sim.flow()
+    expect(steps).toEqual(['begins', 'urgent', 'goes on', 'equal'])
+  })
+
+  it('has what it does then counted against the budget of the turn', async () => {
+    const sim = mainSim({ budget: 5 })
+    const turns: number[] = []
+    let turn = 0
+    const task = sim.mainTask('t', async (_: unknown, { yieldNow }: TaskContext) => {
+      await yieldNow()
+      sim.world.block(3)
+      turns.push(turn)
+    })
+    const nextTurn = sim.world.nextTurn.bind(sim.world)
+    sim.world.nextTurn = (run) =>
+      nextTurn(() => {
+        turn++
+        run()
+      })
+    for (let n = 0; n < 6; n++) sim.scheduler.defer(task)
+    for (let round = 0; round < 10; round++) await sim.flow(10)
+    expect(turns).toHaveLength(6)
+    const perTurn = [...new Set(turns)].map((one) => turns.filter((other) => other === one).length)
+    expect(Math.max(...perTurn)).toBeLessThanOrEqual(2)
+  })
+
+  it('does not keep a less urgent job from starting for more than a second', async () => {
+    const sim = mainSim()
+    let startedAt = Infinity
+    const greedy = sim.mainTask('greedy', async (_: unknown, { yieldNow }: TaskContext) => {
+      for (let n = 0; n < 300; n++) {
+        sim.world.block(10)
+        await yieldNow()
+      }
+    })
+    sim.scheduler.defer(greedy, undefined, { priority: 9 })
+    await sim.flow()
+    sim.scheduler.defer(
+      sim.mainTask('low', () => void (startedAt = sim.now)),
+      undefined,
+      { priority: 0 },
+    )
+    const start = sim.now
+    for (let round = 0; round < 60; round++) await sim.flow(10)
+    expect(startedAt - start).toBeLessThanOrEqual(1100)
+  })
+})
+
+it('every attempt of a main-lane job has the AsyncLocalStorage context of its defer', async () => {
+  const scheduler = createScheduler({ logger: false, defaults: { backoff: { type: 'fixed', delay: 0 } } })
+  onTestFinished(() => void scheduler.close({ timeout: 0 }))
+  const context = new AsyncLocalStorage<string>()
+  const seen: unknown[] = []
+  const closure = async ({ attempt }: TaskContext): Promise<unknown> => {
+    seen.push(context.getStore())
+    await Promise.resolve()
+    if (attempt === 1) throw new Error('once more')
+    return context.getStore() ?? null
+  }
+  const job = context.run('a request', () => scheduler.defer(closure))
+  const other = context.run('another', () => scheduler.defer(closure))
+  expect(await Promise.all([job.result(), other.result()])).toEqual(['a request', 'another'])
+  expect(seen).toEqual(['a request', 'another', 'a request', 'another'])
+  expect(await scheduler.defer(closure).result()).toBeNull()
+})

@@ -1,0 +1,188 @@
+/** The test kit of the packed package in an empty folder, under each test runner. */
+import { execFile } from 'node:child_process'
+import { symlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { installPackage, root, type Installed } from './installed-package.js'
+
+let installed: Installed
+beforeAll(async () => {
+  installed = await installPackage()
+}, 60_000)
+afterAll(() => installed.remove())
+
+const tasks = `
+  import { defineTask } from 'sidework'
+  import { threadId } from 'node:worker_threads'
+  import { send } from './mailer.js'
+  export const mail = defineTask('mail', async ({ to }) => ({ sent: await send(to), threadId }), { lane: 'io' })
+`
+const mailer = `export const send = async (to) => 'really sent to ' + to`
+
+/** One life of a job, with the matchers. */
+const life = `
+  const scheduler = createTestScheduler({ now: '2026-03-08T00:00:00Z', strict: true })
+  scheduler.failNext(mail, new Error('busy'), 2)
+  scheduler.defer(mail, { to: 'asha' }, { priority: 'high' })
+  expect(scheduler).toHaveDeferred(mail, { to: 'asha' }, { priority: 'high', times: 1 })
+  expect(await scheduler.run()).toHaveLength(0)
+  await scheduler.advance('10m')
+  expect(scheduler).toHaveRetried(mail, { after: ['1m', '2m'], error: /busy/ })
+  expect(scheduler).toHaveSettled(mail, { state: 'completed', result: { sent: expect.stringContaining('asha'), threadId } })
+  expect(() => expect(scheduler).not.toHaveDeferred(mail)).toThrow('Deferred were:')
+  await expect(perform(mail, { to: new Date() })).rejects.toThrow('payload.to')
+  await scheduler.close()
+`
+
+interface Ran {
+  readonly code: number
+  readonly told: string
+}
+
+/** Runs node in a project, as from a shell. */
+function node(folder: string, args: readonly string[]): Promise<Ran> {
+  return new Promise((resolve) => {
+    const env = { PATH: process.env['PATH'], HOME: process.env['HOME'] }
+    const child = execFile(
+      process.execPath,
+      args,
+      { cwd: folder, env, timeout: 25_000 },
+      (_, stdout, stderr) => resolve({ code: child.exitCode ?? -1, told: stdout + stderr }),
+    )
+  })
+}
+
+/** A project whose runner is this repository's. */
+async function project(name: string, files: Record<string, string>, runner?: string): Promise<string> {
+  await installed.project(name, {
+    'package.json': '{ "type": "module" }',
+    'tasks.js': tasks,
+    'mailer.js': mailer,
+    ...files,
+  })
+  const folder = join(installed.folder, name)
+  if (runner !== undefined)
+    await symlink(join(root, 'node_modules', runner), join(installed.folder, 'node_modules', runner)).catch(
+      isThere,
+    )
+  return folder
+}
+
+function isThere(error: { code?: string }): void {
+  if (error.code !== 'EEXIST') throw error
+}
+
+it.each(['forks', 'threads'])('vitest, pool %s: matchers, module mocks and module resets', async (pool) => {
+  const folder = await project(
+    `vitest-${pool}`,
+    {
+      'kit.test.js': `
+        import { createTestScheduler, perform } from 'sidework/testing'
+        import 'sidework/testing/matchers'
+        import { threadId } from 'node:worker_threads'
+        import { expect, test, vi } from 'vitest'
+        import { mail } from './tasks.js'
+        vi.mock('./mailer.js', () => ({ send: async (to) => 'mocked for ' + to }))
+        test('a life', async () => { ${life} })
+        test('module mocks reach handlers, also after a reset', async () => {
+          const scheduler = createTestScheduler()
+          vi.resetModules()
+          const again = await import('./tasks.js')
+          expect(again.mail).not.toBe(mail)
+          scheduler.defer(again.mail, { to: 'asha' })
+          const [job] = await scheduler.run()
+          expect(job.result.sent).toBe('mocked for asha')
+          expect(scheduler).toHaveSettled(mail, 'completed')
+        })
+      `,
+    },
+    'vitest',
+  )
+  const vitest = join(root, 'node_modules/vitest/vitest.mjs')
+  const { code, told } = await node(folder, [vitest, 'run', '--root', folder, '--pool', pool])
+  expect(told).toMatch(/2 passed/)
+  expect(code).toBe(0)
+})
+
+it('jest: matchers and module mocks', async () => {
+  const folder = await project(
+    'jest',
+    {
+      'package.json':
+        '{ "type": "module", "jest": { "transform": {}, "haste": { "enableSymlinks": false } } }',
+      'kit.test.js': `
+        import { jest } from '@jest/globals'
+        import { threadId } from 'node:worker_threads'
+        import { createTestScheduler, perform } from 'sidework/testing'
+        import 'sidework/testing/matchers'
+        jest.unstable_mockModule('./mailer.js', () => ({ send: async (to) => 'mocked for ' + to }))
+        const { mail } = await import('./tasks.js')
+        test('a life', async () => { ${life} })
+        test('module mocks reach handlers', async () => {
+          const scheduler = createTestScheduler()
+          scheduler.defer(mail, { to: 'asha' })
+          expect((await scheduler.run())[0].result.sent).toBe('mocked for asha')
+        })
+      `,
+    },
+    undefined,
+  )
+  const jest = join(root, 'node_modules/jest/bin/jest.js')
+  const { code, told } = await node(folder, [
+    '--experimental-vm-modules',
+    jest,
+    '--rootDir',
+    folder,
+    '--watchman=false',
+  ])
+  expect(told).toMatch(/Tests: +2 passed, 2 total/)
+  expect(code).toBe(0)
+})
+
+it('node --test: without an expect', async () => {
+  const folder = await project('node-test', {
+    'kit.test.js': `
+      import assert from 'node:assert/strict'
+      import { test } from 'node:test'
+      import { threadId } from 'node:worker_threads'
+      import { createTestScheduler, perform } from 'sidework/testing'
+      import { mail } from './tasks.js'
+      test('a life', async (t) => {
+        const scheduler = createTestScheduler({ strict: true })
+        t.after(() => scheduler.close())
+        scheduler.failNext(mail)
+        scheduler.defer(mail, { to: 'asha' })
+        const [job] = await scheduler.advance('10m')
+        assert.deepEqual(job.result, { sent: 'really sent to asha', threadId })
+        assert.deepEqual(scheduler.deferred(mail).map(({ state, attempt }) => [state, attempt]), [['completed', 2]])
+        assert.equal((await perform(mail, { to: 'b' })).sent, 'really sent to b')
+      })
+      test('the matchers say that they need an expect', async () => {
+        await assert.rejects(import('sidework/testing/matchers'), /found no .expect. of vitest or jest/)
+      })
+    `,
+  })
+  const { code, told } = await node(folder, ['--test', 'kit.test.js'])
+  expect(told).toMatch(/^[#ℹ] pass 2$/m)
+  expect(code).toBe(0)
+})
+
+it('real threads in virtual time', async () => {
+  const folder = await project('threads', {
+    'main.js': `
+      import { createTestScheduler } from 'sidework/testing'
+      import { mail } from './tasks.js'
+      const scheduler = createTestScheduler({ threads: true, tasks: new URL('./tasks.js', import.meta.url) })
+      await scheduler.ready()
+      scheduler.defer(mail, { to: 'asha' })
+      scheduler.defer(mail, { to: 'late' }, { delay: '1d' })
+      const now = await scheduler.run()
+      const later = await scheduler.advance('1d')
+      console.log(JSON.stringify([...now, ...later].map(({ result: { sent, threadId } }) => [sent, threadId > 0])))
+      await scheduler.close()
+    `,
+  })
+  const { code, told } = await node(folder, ['main.js'])
+  expect(told).toBe('[["really sent to asha",true],["really sent to late",true]]\n')
+  expect(code).toBe(0)
+})

@@ -1,0 +1,45 @@
+/** Changes of one line in the sources of flows that their random schedules must notice. */
+import type { Mutant } from './mutants.js'
+
+const m = (name: string, file: string, find: string, replace: string): Mutant => ({
+  name,
+  file,
+  find,
+  replace,
+})
+
+export const flowMutants: readonly Mutant[] = [
+  m('a step is let go whatever it waits for', 'flows/course.ts', '} else if (step.waitsFor === 0) {', '} else {'),
+  m('nobody is let go', 'flows/course.ts', '    for (const other of step.next) {\n', '    for (const other of [] as typeof step.next) {\n'),
+  m('a failure cancels nobody', 'flows/course.ts', "const cancels = isBad && flow.facts.onFailure === 'cancel'", 'const cancels = false'),
+  m('a failed step does not doom those after it', 'flows/course.ts', '    if (doom !== undefined) {', '    if (doom !== undefined && step.waitsFor < 0) {'),
+  m('a failure cancels under continue too', 'flows/course.ts', "  if (flow.facts.onFailure !== 'cancel') return undefined\n", ''),
+  m('a callback does not see failed jobs', 'flows/course.ts', 'if (isLast && flow.failed === 0) return undefined', 'if (isLast) return undefined'),
+  m('failed steps count as completed', 'flows/course.ts', '      if (isBad) flow.failed++', '      if (isBad) flow.completed++'),
+  m('a callback counts as a job of its batch', 'flows/course.ts', 'if (step !== flow.callback) {', 'if (flow !== undefined) {'),
+  m('a flow settles a step early', 'flows/course.ts', 'if (flow.unsettled === 0) this.settle(flow)', 'if (flow.unsettled === 1) this.settle(flow)'),
+  m('who waits for a flow is not told', 'flows/course.ts', 'for (const waiter of waiters) waiter.settled()', ''),
+  m('the deadline is left behind', 'flows/course.ts', '    flow.deadline?.disarm()\n    flow.telling', '    flow.telling'),
+  m('the deadline is never watched', 'flows/course.ts', "this.stop(flow, { state: 'expired', error: deadlineError })", ''),
+  m('results are counted for ever', 'flows/course.ts', '    this.resultBytes -= flow.resultBytes\n', ''),
+  m('a cancelled flow lets its last step be', 'flows/course.ts', 'const to = Math.min(flow.steps.length, from + most)', 'const to = Math.min(flow.steps.length - 1, from + most)'),
+  m('a cancelled flow lets its steps go on', 'flows/course.ts', "    if (flow.verdict !== undefined) return // whoever gave the verdict ends its steps\n", '') ,
+  m('steps go on after close', 'flows/course.ts', 'if (this.isClosed || !step.isWaiting', 'if (!step.isWaiting'),
+  m('a retried step leaves those after it cancelled', 'flows/revival.ts', '    if (at.endedByFlow && isEnded(at) && mayHope', '    if (!at.endedByFlow && isEnded(at) && mayHope'),
+  m('a retry revives what the user cancelled', 'flows/revival.ts', 'if (at.endedByFlow && isEnded(at)', 'if (isEnded(at)'),
+  m('a retry revives a step after one that failed', 'flows/revival.ts', 'return before.every((other) =>', 'return before.some((other) =>'),
+  m('a revived step does not wait', 'flows/revival.ts', '        ? total - completed - failed\n', '        ? 0\n'),
+  m('a retried step is counted as failed still', 'flows/revival.ts', 'if (step !== flow.callback) flow.failed--', ''),
+  m('a waiting step does not wait for the retry of one before it', 'flows/revival.ts', 'if (other.isWaiting && !isRevived.has(other) && !isEnded(other)) other.waitsFor++', ''),
+  m('the steps of a flow are kept for ever', 'flows/flow-book.ts', '    this.#open.delete(flow.id)\n', ''),
+  m('a step is stored before there is room for all', 'flows/flow-book.ts', '    acceptance.admitAll(jobs)\n', '    acceptance.admitAll(jobs.slice(1))\n'),
+  m('a callback waits for one job fewer', 'flows/flow.ts', 'callback.waitsFor = this.steps.length\n', 'callback.waitsFor = Math.max(0, this.steps.length - 1)\n'),
+  m('an empty batch never runs its callback', 'flows/flow-book.ts', 'if (step.isWaiting && (mayBeDoomed || step.waitsFor === 0)) this.#course.push(step)', 'if (step.isWaiting && mayBeDoomed) this.#course.push(step)'),
+  m('a released flow leaves its first steps held', 'flows/flow-book.ts', '        else this.#rooms.acceptance.release(job)\n', ''),
+  m('a restored step does not wait', 'flows/rebuild.ts', '    if (isWaiting) step.waitsFor++\n', ''),
+  m('a restored step does not know how those before it ended', 'flows/rebuild.ts', 'before.end = told?.end ??', 'before.end ='),
+  m('a restored step forgets its last end while it is retried', 'flows/rebuild.ts', '      there.end ??= told?.end // of the generation before, while it is being retried\n', ''),
+  m('restored flows do not go on', 'flows/flow-book.ts', 'if (details?.step?.isWaiting === true) this.#course.push(details.step)', ''),
+  m('a result is told in no snapshot', 'flows/place.ts', 'before.toldBy = step', 'before.toldBy = before'),
+  m('a step is told of a step too few', 'flows/handed.ts', '  for (const { ref, task, end } of step.after) {', '  for (const { ref, task, end } of step.after.slice(1)) {'),
+] // prettier-ignore

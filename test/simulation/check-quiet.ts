@@ -11,8 +11,8 @@ export function checkWork(model: Model): void {
     const { lane } = thread.fake
     if (!thread.isOpen || thread.isGone || thread.wasStopped || thread.fake.isDying) continue
     if (lane === 'cpu') checkAhead(model, thread)
-    else if (lane === 'io' && thread.execs.some((exec) => isLate(exec, model))) thread.isDoubtful = true
-    if (thread.execs.length >= model.places[lane] || thread.isDoubtful || thread.isKept) continue
+    else if (lane === 'io' && thread.execs.some((exec) => isLate(exec, model))) thread.isRetired = true
+    if (thread.execs.length >= model.places[lane] || thread.isRetired || thread.isKept) continue
     const able = model.live.filter((job) => job.lane === lane && model.mayStartNow(job))
     const idle = able.find((job) => thread.execs.length === 0 || !mayWait(model, job, able))
     if (idle !== undefined)
@@ -25,10 +25,9 @@ export function checkWork(model: Model): void {
  * run alone, or because one that must is before it by rule 6.1, and the thread is being emptied for that one.
  */
 function mayWait(model: Model, job: ModelJob, able: readonly ModelJob[]): boolean {
-  if (job.runsAlone || job.mayRunAlone) return true
+  if (job.runsAlone) return true
   return able.some(
-    (other) =>
-      (other.runsAlone || other.mayRunAlone) && (other.isVague || job.isVague || !model.isBefore(job, other)),
+    (other) => other.runsAlone && (other.isVague || job.isVague || !model.isBefore(job, other)),
   )
 }
 

@@ -108,6 +108,11 @@ export class FakeThread implements ThreadPort {
     return this.#state !== 'alive'
   }
 
+  /** Its loop does not turn. */
+  get isSpinning(): boolean {
+    return this.#isSpinning
+  }
+
   get isGone(): boolean {
     return this.#state === 'gone'
   }

@@ -145,8 +145,28 @@ export class Judge {
       sometimes.reached('a crash blamed one job of a shared thread')
     for (const exec of [...thread.execs]) {
       if (thread.fake.lane === 'io' && isUnexplained) exec.job.runsAlone = true
-      if (thread.fake.lane === 'io' && thread.wasStopped && begun.length > 1) exec.job.mayRunAlone = true
       this.#model.over(exec)
+    }
+    if (thread.fake.lane === 'io' && thread.wasStopped && begun.length > 1)
+      thread.untold = begun.map(({ job }) => ({ job, generation: job.generation, wasOver: !isUnderWay(job) }))
+  }
+
+  /** Why a thread exited is told after it has: whoever was on one that hung runs alone, also if it was started meanwhile. */
+  toldWhy(thread: ModelThread, reason: string): void {
+    const model = this.#model
+    const untold = thread.untold.splice(0)
+    if (reason !== 'stuck') return
+    model.sometimes.reached('a shared thread hung')
+    if (!thread.mayHaveHung) model.wrong('I26', `thread ${thread.fake.number} was taken for hung, and answers`)
+    for (const { job, generation, wasOver } of untold) {
+      const isJudged = !wasOver && !isUnderWay(job)
+      if (isJudged || job.generation !== generation) continue
+      job.runsAlone = true
+      const exec = job.execs.find((one) => !one.isOver)
+      if (exec === undefined) continue
+      exec.thread.isKept = true
+      if (exec.thread.execs.length > 1)
+        model.wrong('I14', `job ${job.payload} was on a thread that hung, and did not run alone next`)
     }
   }
 
@@ -201,12 +221,11 @@ export class Judge {
   }
 }
 
+function isUnderWay({ handle: { state } }: ModelJob): boolean {
+  return state === 'ready' || state === 'running'
+}
+
 /** Whether what the thread says about this execution counts: it is the job's last, and was not given up. */
 function isCurrent(exec: Exec): boolean {
-  const { state } = exec.job.handle
-  return (
-    exec === exec.job.execs.at(-1) &&
-    exec.stoppedAt === undefined &&
-    (state === 'running' || state === 'ready')
-  )
+  return exec === exec.job.execs.at(-1) && exec.stoppedAt === undefined && isUnderWay(exec.job)
 }

@@ -32,14 +32,20 @@ export interface ModelThread {
   isOpen: boolean
   isGone: boolean
   wasStopped: boolean
-  /** It may take nothing for a reason that cannot be seen: it may have been retired. */
-  isDoubtful: boolean
+  /** An execution on it outlived its grace: it takes nothing more. */
+  isRetired: boolean
   /** It got a job that must run alone and has not been empty since. */
   isKept: boolean
   /** When it last told that something had ended. */
   reportedAt: number
   /** What it holds, in the order sent. */
   execs: Exec[]
+  /** When it was last asked whether its loop turns. */
+  pingedAt: number
+  /** Its loop did not turn when it was stopped, or nobody can tell. */
+  mayHaveHung: boolean
+  /** What it held when it was stopped and exited, until the reason is told: whether those jobs must run alone. */
+  untold: { job: ModelJob; generation: number; wasOver: boolean }[]
 }
 
 export interface ModelLimit {
@@ -81,10 +87,8 @@ export interface ModelJob {
   execs: Exec[]
   accepts: number
   settles: number
-  /** Its thread crashed among others and nobody could be blamed: it gets a thread to itself. */
+  /** Its thread crashed or hung with others on it and nobody could be blamed: it gets a thread to itself. */
   runsAlone: boolean
-  /** Its thread was stopped while others were there, perhaps because it did not answer: then it runs alone too. */
-  mayRunAlone: boolean
   outOfMemory: boolean
   /** The end of its current execution was heard, and has not been told as an event. */
   hasReported: boolean
@@ -148,7 +152,7 @@ export class Model {
       priority: wanted.priority ?? 5, acceptedAt: now, runAt: now + waits, readyAt: now, isVague: false,
       expiresAt: isHeld ? Infinity : now + waits + expiresIn, state: isHeld ? 'held' : waits > 0 ? 'scheduled' : 'ready',
       rank: undefined, isRankVague: false, generation: 1, last: 'none', attempt: 0, repeats: false, executions: 0, execs: [],
-      accepts: 1, settles: 0, runsAlone: false, mayRunAlone: false, outOfMemory: false,
+      accepts: 1, settles: 0, runsAlone: false, outOfMemory: false,
       hasReported: false, heardProgress: 0, isRestored: false,
     } // prettier-ignore
     if (this.byId.has(job.id) && !isSettled(this.byId.get(job.id)?.handle.state ?? 'completed'))
@@ -172,7 +176,7 @@ export class Model {
     const job: ModelJob = {
       ...old, seq: this.jobs.length, handle, acceptedAt: now, runAt, readyAt: now, isVague: true, isRestored: true,
       expiresAt: Infinity, priority: snapshot.priority, state: handle.state, last: 'none', attempt: snapshot.attempt,
-      execs: [], accepts: 1, settles: 0, isRankVague: true, runsAlone: false, mayRunAlone: false, outOfMemory: true,
+      execs: [], accepts: 1, settles: 0, isRankVague: true, runsAlone: false, outOfMemory: true,
       hasReported: false, heardProgress: 0,
     } // prettier-ignore
     if (expiresIn !== undefined) job.expiresAt = Infinity
@@ -278,7 +282,7 @@ export class Model {
       const from = job.state
       job.state = state
       if (state === 'retrying' || state === 'scheduled' || isSettled(state))
-        job.runsAlone = job.mayRunAlone = false // there was a verdict
+        job.runsAlone = false // there was a verdict
       if (isSettled(state)) {
         hasSettled = true
         continue

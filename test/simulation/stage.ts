@@ -147,7 +147,6 @@ export class Stage {
       logger: false,
     })
     const scheduler = new Scheduler(settings, () => {
-      const { model, judge } = this
       this.world.startThread = (lane, listener) => startThread(this, lane, listener, model, judge)
       return this.world
     })
@@ -157,7 +156,10 @@ export class Stage {
       this.model.halted.add(key)
       this.sometimes.reached('a key halted')
     })
-    scheduler.on('thread:exited', ({ reason, lane }) => {
+    const { model, judge } = this
+    scheduler.on('thread:exited', ({ reason, lane, thread }) => {
+      const known = model.threads[thread - 1]
+      if (known !== undefined) judge.toldWhy(known, reason)
       if (reason === 'retired' && lane === 'io') this.sometimes.reached('a shared thread was retired')
       if (reason === 'timeout' && lane === 'cpu') this.sometimes.reached('a spinning thread was stopped')
     })

@@ -9,7 +9,7 @@ const rooms = {
   queue: ['job', 'task'],
   // The way back: a retry, snooze or interruption puts the job into the queue again.
   settle: ['job', 'task', 'queue'],
-  defer: ['job', 'task', 'queue'],
+  defer: ['job', 'task', 'queue', 'async-context.ts'],
   flows: ['job', 'task', 'queue', 'defer'],
   dispatch: ['job', 'task', 'queue', 'settle', 'threads'],
   // The thread's side is a world of its own, with a real clock.
@@ -22,7 +22,7 @@ const rooms = {
 const ground = ['errors.ts', 'options.ts', 'world.ts']
 
 /** Folders beside the core: they use the public Scheduler, and the core does without them. */
-const addOns = ['cron', 'dashboard', 'express', 'metrics', 'opentelemetry', 'store', 'testing']
+const addOns = ['client', 'cron', 'dashboard', 'express', 'metrics', 'opentelemetry', 'store', 'testing']
 
 const zones = [
   ...Object.entries(rooms).map(([room, allowed]) => ({
@@ -38,9 +38,17 @@ const zones = [
   },
   ...addOns.map((addOn) => ({
     target: `./src/${addOn}`,
-    from: addOns.filter((other) => other !== addOn).map((other) => `./src/${other}`),
+    from: addOns
+      .filter((other) => other !== addOn && !(addOn === 'client' && other === 'express'))
+      .map((other) => `./src/${other}`),
     message: `The add-on ${addOn} does without other add-ons.`,
   })),
+  {
+    target: './src/client',
+    from: './src',
+    except: ['./client', './express/job-status.ts'],
+    message: 'The client runs in browsers: it knows the shape of a status and nothing else.',
+  },
 ]
 
 const ports = 'Time and chance come from the World (src/world.ts); only clock.ts reads the real ones.'
@@ -144,6 +152,11 @@ module.exports = {
       rules: {
         '@typescript-eslint/no-restricted-imports': ['error', { paths: timeModules, patterns: [roomValues] }],
       },
+    },
+    {
+      // In a browser there is no World; its timer is the only port it needs.
+      files: ['src/client/**/*.ts'],
+      rules: { 'no-restricted-globals': 'off' },
     },
     {
       files: ['src/testing/**/*.ts'],

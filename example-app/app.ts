@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import express, { type Express, type Request, type Response } from 'express'
 import type { Scheduler } from 'sidework'
 import type { Cron } from 'sidework/cron'
-import { jobsRouter, sidework } from 'sidework/express'
+import { idempotent, jobsRouter, sidework } from 'sidework/express'
 import { metrics } from 'sidework/metrics'
 import { answerErrors, fieldError, securityHeaders } from './answers.js'
 import type { Database } from './database.js'
@@ -13,7 +13,8 @@ import { describePhoto, receivePhoto } from './photo-upload.js'
 import { photoFolder, removeOriginal, sizeFile, sizeNames } from './photos.js'
 import { scheduleRoutes } from './schedules.js'
 import { hashPassword, readSignUp } from './sign-up.js'
-import { makeThumbnails, sendVerificationMail } from './tasks.js'
+import { isReportId, reportFile, reportFolder } from './reports.js'
+import { makeReport, makeThumbnails, sendVerificationMail } from './tasks.js'
 
 export interface Deps {
   readonly scheduler: Scheduler
@@ -24,6 +25,8 @@ export interface Deps {
 }
 
 const publicFolder = fileURLToPath(new URL('./public', import.meta.url))
+/** One file for browsers, which needs no bundler. */
+const clientModule = fileURLToPath(import.meta.resolve('sidework/client'))
 
 export function createApp(deps: Deps): Express {
   const app = express()
@@ -36,7 +39,9 @@ export function createApp(deps: Deps): Express {
   signUpRoutes(app, deps)
   mailRoutes(app, deps)
   photoRoutes(app, deps)
+  reportRoutes(app, deps)
   app.use('/schedules', scheduleRoutes(deps.cron, deps.database))
+  app.get('/sidework-client.js', (_req, res) => res.sendFile(clientModule))
   app.use(express.static(publicFolder))
   app.use((req, res) => res.status(404).json(fieldError('url', `There is nothing at ${req.path}.`)))
   app.use(answerErrors)
@@ -155,4 +160,33 @@ function photoRoutes(app: Express, { scheduler, database, dataDir }: Deps): void
     // A size never changes once it is there.
     return res.sendFile(sizeFile('', photo.id, size), { root: folder, immutable: true, maxAge: '1d' })
   })
+}
+
+function reportRoutes(app: Express, { dataDir }: Deps): void {
+  const folder = reportFolder(dataDir)
+
+  app.post('/reports', idempotent({ ttl: '1h' }), (req, res) => {
+    const reportId = randomUUID()
+    const job = req.defer(makeReport, { reportId }, { id: reportId })
+    res.accepted(job, {
+      message: 'Your report is being made.',
+      job: job.id,
+      report: `/reports/${reportId}.pdf`,
+    })
+  })
+
+  app.get('/reports/:id.pdf', (req, res, next) => {
+    const { id } = req.params
+    if (!isReportId(id)) return noReport(res)
+    res.set('Cache-Control', 'no-store')
+    return res.sendFile(reportFile('', id), { root: folder }, (error?: Error) => {
+      // Not there yet, or never asked for; when the client went away there is nobody to tell.
+      if (error !== undefined && !res.headersSent) noReport(res)
+      else if (error !== undefined && !res.writableEnded) next(error)
+    })
+  })
+}
+
+function noReport(res: Response): void {
+  res.status(404).json(fieldError('id', 'There is no such report, or it is not ready.'))
 }

@@ -15,6 +15,12 @@ export interface User {
   readonly verifyCode: string
 }
 
+export interface ListedUser {
+  readonly name: string
+  readonly email: string
+  readonly isVerified: boolean
+}
+
 export interface Mail {
   /** The same on every attempt to send it, so a mail that arrives twice is kept once. */
   readonly messageId: string
@@ -87,6 +93,7 @@ function users(sqlite: Sqlite.Database) {
   const byCode = sqlite.prepare('select id from users where verify_code = ?')
   const remove = sqlite.prepare('delete from users where id = ?')
   const mailed = sqlite.prepare('update users set mailed_at = ? where id = ?')
+  const all = sqlite.prepare('select name, email, verified_at from users order by rowid')
   // The first verification counts: following the link again changes nothing.
   const verify = sqlite.prepare(
     'update users set verified_at = coalesce(verified_at, ?) where verify_code = ?',
@@ -112,6 +119,12 @@ function users(sqlite: Sqlite.Database) {
         isMailed: mailedAt !== null,
       }
     },
+    listUsers: (): ListedUser[] =>
+      (all.all() as Row[]).map(({ name, email, verified_at: verifiedAt }) => ({
+        name: String(name),
+        email: String(email),
+        isVerified: verifiedAt !== null,
+      })),
     markMailed: (id: string): void => void mailed.run(Date.now(), id),
     /** Answers whether the code is somebody's. */
     verifyUser: (code: string): boolean => verify.run(Date.now(), code).changes === 1,

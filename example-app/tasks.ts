@@ -14,6 +14,7 @@ import {
   photoSizes,
   sizeNames,
 } from './photos.js'
+import { drawReport, reportFile, reportFolder } from './reports.js'
 import { readSettings } from './settings.js'
 
 /**
@@ -92,6 +93,22 @@ export const removeExpiredLogIns = defineTask(
   { lane: 'io', attempts: 1 },
 )
 
+/** Makes a PDF of all users, and says after each how far it is. */
+export const makeReport = defineTask(
+  'make-report',
+  async ({ reportId }: { reportId: string }, { signal, progress, yieldNow }) => {
+    const { database, reports } = tools()
+    const users = database.listUsers()
+    await drawReport(reportFile(reports, reportId), users, async (count) => {
+      signal.throwIfAborted()
+      progress({ ratio: count / users.length, message: `${count} of ${users.length} users` })
+      await yieldNow()
+    })
+    return { users: users.length }
+  },
+  { lane: 'cpu', attempts: 3, backoff: { type: 'exponential', delay: '1s', max: '5s' }, timeout: '1m' },
+)
+
 function verificationMail(
   jobId: string,
   user: { name: string; email: string; verifyCode: string },
@@ -115,6 +132,7 @@ interface Tools {
   readonly database: Database
   readonly mailer: Mailer
   readonly folder: string
+  readonly reports: string
   readonly publicUrl: string
 }
 
@@ -131,6 +149,7 @@ function openTools(): Tools {
     database: openDatabase(dataDir),
     mailer: createMailer(smtpPort),
     folder: photoFolder(dataDir),
+    reports: reportFolder(dataDir),
     publicUrl,
   }
 }

@@ -1,4 +1,5 @@
 /** The World of production: real time, chance, timers, worker threads, and the main lane on this thread's event loop. */
+import { captureContext } from './async-context.js'
 import { after, Alarm, KeepAlive, monotonicMs, random, randomKey, realClock } from './clock.js'
 import { BlockageWatch, type BlockagePorts } from './main-lane/blockage.js'
 import { MainLane, type MainLanePorts } from './main-lane/main-lane.js'
@@ -12,13 +13,15 @@ export interface WorldNeeds {
   readonly settings: Settings
   /** The handler of a main-lane job. */
   readonly definitionOf: MainLanePorts['definitionOf']
+  /** The `AsyncLocalStorage` context of a main-lane job. */
+  readonly contextOf: MainLanePorts['contextOf']
   /** A main-lane handler held the main thread. */
   readonly held: BlockagePorts['held']
   /** Nobody watches the main thread. */
   readonly unwatched: BlockagePorts['failed']
 }
 
-export function realWorld({ settings, definitionOf, held, unwatched }: WorldNeeds): World {
+export function realWorld({ settings, definitionOf, contextOf, held, unwatched }: WorldNeeds): World {
   const clock = realClock()
   const idKey = randomKey(idKeyBytes)
   const alarm = new Alarm()
@@ -32,6 +35,9 @@ export function realWorld({ settings, definitionOf, held, unwatched }: WorldNeed
   const ports = { now: monotonicMs, held, failed: unwatched }
   const blockage = isWatched ? { blockage: new BlockageWatch(blockedAfterMs, ports) } : undefined
   const nextTurn = (task: () => void): void => void setImmediate(task)
+  // Whoever wakes the main lane, one request say, must not lend its AsyncLocalStorage context to all the jobs there.
+  const runNeutral = captureContext()
+  const neutralTurn = (task: () => void): void => nextTurn(() => runNeutral(task))
   return {
     clock,
     random,
@@ -45,7 +51,17 @@ export function realWorld({ settings, definitionOf, held, unwatched }: WorldNeed
     startThread: (lane, listener) =>
       lane === 'main'
         ? new MainLane(
-            { definitionOf, idKey, nextTurn, soon, afterMicrotasks, now: monotonicMs, after, ...blockage },
+            {
+              definitionOf,
+              contextOf,
+              idKey,
+              nextTurn: neutralTurn,
+              soon,
+              afterMicrotasks,
+              now: monotonicMs,
+              after,
+              ...blockage,
+            },
             settings.mainPace,
             listener,
           )

@@ -100,6 +100,7 @@ export class Rooms {
     this.world = makeWorld({
       settings,
       definitionOf: (task, cell) => this.#definitionOf(task, cell),
+      contextOf: (cell) => this.table.at(cell)?.details?.runIn,
       held: (task, ms) => this.log.heldMainThread(task, ms),
       unwatched: (error) => this.log.unwatched(error),
     })
@@ -226,7 +227,6 @@ export class Rooms {
     this.admission.release(job.payload, job.endedAt)
     const { details } = job
     const follower = details?.dedupe === undefined ? undefined : this.dedupe.settled(job, job.endedAt)
-    if (details !== undefined) details.scope = undefined
     const waiters = details?.waiters
     this.history.keep(job)
     if (waiters !== undefined && details !== undefined) {
@@ -440,18 +440,10 @@ export class Rooms {
   }
 
   #definitionOf(task: string, cell: number): TaskDefinition | undefined {
-    const details = this.table.at(cell)?.details
-    const { inline, scope } = details ?? {}
-    const definition =
-      inline === undefined
-        ? this.book.definitionOf(task)
-        : // Only the closure matters here; it was deferred as `(context) => result`.
-          { name: task, options: {}, run: (_: unknown, context: unknown) => inline(context as never) }
-    if (definition === undefined || scope === undefined) return definition
-    return {
-      ...definition,
-      run: (payload, context) => scope.runInAsyncScope(() => definition.run(payload, context)),
-    }
+    const inline = this.table.at(cell)?.details?.inline
+    if (inline === undefined) return this.book.definitionOf(task)
+    // Only the closure matters here; it was deferred as `(context) => result`.
+    return { name: task, options: {}, run: (_payload, context) => inline(context as never) }
   }
 
   #startErrorOf(job: JobRecord): SerializedError | undefined {
@@ -506,6 +498,8 @@ export class Rooms {
       // Its own schema, keys and limits apply as to any other job, so the value is looked at once more.
       const request = withCarrier(parent.details?.request, message.carrier)
       const draft = this.drafts.draft(record, decodePayload(message.payload), message.options, request)
+      const runIn = parent.details?.runIn
+      if (runIn !== undefined && record.policy.lane === 'main') draft.more().runIn = runIn
       const accepted = this.acceptance.accept(draft)
       this.keepAlive()
       const deduplicated = accepted instanceof Duplicate

@@ -162,7 +162,7 @@ describe('the map of the house', () => {
 
   it('has a line for every file, add-ons as a whole', () => {
     const files = sources.map(({ file }) =>
-      file.replace(/^(cron|express|metrics|opentelemetry|testing)\/.*/, '$1/'),
+      file.replace(/^(client|cron|express|metrics|opentelemetry|testing)\/.*/, '$1/'),
     )
     expect([...listed].sort()).toEqual([...new Set(files)].sort())
   })

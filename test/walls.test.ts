@@ -123,6 +123,23 @@ describe('an add-on', () => {
   })
 })
 
+describe('the client', () => {
+  it('knows the shape of a status', async () => {
+    const code = "import type { JobStatus } from '../express/job-status.js'\nexport type X = JobStatus"
+    expect(await refusals('src/client/x.ts', code)).toEqual([])
+    expect(await refusals('src/client/x.ts', 'setTimeout(() => 1, 1)')).toEqual([])
+  })
+
+  it.each(['../errors.js', '../clock.js', '../express/jobs-router.js', '../job/snapshot.js'])(
+    'may not import %s',
+    async (target) => {
+      expect(await refusals('src/client/x.ts', `import type * as x from '${target}'`)).toContainEqual(
+        expect.stringContaining(path),
+      )
+    },
+  )
+})
+
 describe('the clock', () => {
   const readings = [
     ['Date.now()', 'no-restricted-properties'],

@@ -1,5 +1,5 @@
 /** The list of this visit's jobs: keeps it over a reload, and draws each job as it changes. All text is inert. */
-import { followJob, isSettled } from './follow.js'
+import { followJob } from '/sidework-client.js'
 
 const list = document.querySelector('#jobs')
 const storageKey = 'jobs'
@@ -15,10 +15,17 @@ const badges = {
 }
 
 /**
- * @typedef {{ id: string, title: string, detail: string, answeredMs: number }} VisitJob
+ * @typedef {{ id: string, title: string, detail: string, answeredMs: number, link?: { url: string, text: string } }} VisitJob
  * @type {Map<string, VisitJob & { status: object, card: HTMLElement, onChange: (status: object) => void }>}
  */
 const jobs = new Map()
+
+const settled = new Set(['completed', 'failed', 'cancelled', 'expired'])
+
+/** Whether a job in this state is done with. */
+export function isSettled(state) {
+  return settled.has(state)
+}
 
 /** Shows a job and follows it to its end. */
 export function addJob(job, onChange = () => undefined) {
@@ -28,7 +35,8 @@ export function addJob(job, onChange = () => undefined) {
   list.prepend(card)
   draw(entry)
   remember()
-  followJob(job.id, (change) => update(entry, change))
+  if (isSettled(entry.status.state)) return onChange(entry.status) // recalled; the server may not know it any more
+  followJob(`/jobs/${encodeURIComponent(job.id)}`, { onStatus: (status) => update(entry, status) })
 }
 
 /** Shows the jobs from before a reload. */
@@ -36,9 +44,9 @@ export function recallJobs(onChangeOf) {
   for (const job of read()) addJob(job, onChangeOf(job))
 }
 
-function update(entry, change) {
+function update(entry, status) {
   const before = entry.status.state
-  entry.status = change ?? { ...entry.status, state: 'unknown' }
+  entry.status = status
   draw(entry)
   remember()
   const { state } = entry.status
@@ -55,13 +63,13 @@ function draw(entry) {
   const name = element('div', 'job-title')
   name.append(element('strong', '', title), element('span', '', detail))
   head.append(name, element('span', 'badge', isSettled(status.state) ? status.state : badge))
-  card.replaceChildren(head, ...messageOf(status), ...progressOf(status), footOf(entry))
+  card.replaceChildren(head, ...messageOf(status), ...progressOf(status), ...linkOf(entry), footOf(entry))
   document.querySelector('#jobs-empty').hidden = true
   document.querySelector('#jobs-count').textContent = String(jobs.size)
 }
 
 function messageOf({ state, error, progress }) {
-  if (state === 'unknown')
+  if (state === 'gone')
     return [element('p', 'job-message', 'The server does not know this job any more. It has been restarted.')]
   if (state !== 'completed' && error?.message) {
     const message = element('p', 'job-message', error.message)
@@ -79,6 +87,14 @@ function progressOf({ state, progress }) {
   bar.value = ratio
   bar.setAttribute('aria-label', 'Progress')
   return [bar]
+}
+
+/** What a completed job has made. */
+function linkOf({ link, status }) {
+  if (link === undefined || status.state !== 'completed') return []
+  const anchor = element('a', 'job-link', link.text)
+  Object.assign(anchor, { href: link.url, target: '_blank' })
+  return [anchor]
 }
 
 function footOf(entry) {

@@ -1,6 +1,5 @@
 /** The forms, the switch, the inbox and the photos of the front page. */
-import { addJob, element, recallJobs } from './jobs.js'
-import { isSettled } from './follow.js'
+import { addJob, element, isSettled, recallJobs } from './jobs.js'
 import { drawSchedules, titleOf } from './schedules.js'
 
 const $ = (selector) => document.querySelector(selector)
@@ -222,11 +221,31 @@ async function runNow(name) {
   const job = { id: body.job, kind: 'recurring', title: titleOf(name), detail: 'run now', answeredMs: ms }
   addJob(job, onChangeOf(job))
 }
+// Report
+
+$('#report-form').addEventListener('submit', async (event) => {
+  event.preventDefault()
+  const button = event.currentTarget.querySelector('button')
+  button.disabled = true
+  const { ok, body, ms } = await post('/reports', {})
+  button.disabled = false
+  if (!ok) return say($('#report-answer'), 'bad', messages(body))
+  say($('#report-answer'), 'good', `${body.message} (Answered in ${ms} ms.)`)
+  addJob({
+    id: body.job,
+    kind: 'report',
+    title: 'Report',
+    detail: 'all users',
+    answeredMs: ms,
+    link: { url: body.report, text: 'Open the PDF' },
+  })
+})
 
 // What a job's change means for the rest of the page
 
 function onChangeOf(job) {
   if (job.kind === 'photo') return photoTile(job)
+  if (job.kind === 'report') return undefined
   return ({ state }) => {
     if (isSettled(state)) refresh()
   }

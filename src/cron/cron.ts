@@ -150,7 +150,7 @@ export class Cron {
    * @throws SideworkError (ERR_SIDEWORK_UNKNOWN_SCHEDULE), OptionError
    */
   nextRuns(name: string, count: number, from?: Date | number): number[] {
-    const { timetable } = this.#find(name).facts
+    const { timetable } = this.#find(name)
     const { clock } = this.#port
     integer('count', count, 1, mostNextRuns)
     const after = from === undefined ? clock.wall() : readInstant('from', from)
@@ -202,7 +202,7 @@ export class Cron {
     const known = this.#book
       .all()
       .slice(0, 10)
-      .map((one) => `'${one.facts.name}'`)
+      .map((one) => `'${one.name}'`)
     throw new SideworkError(
       'ERR_SIDEWORK_UNKNOWN_SCHEDULE',
       `No schedule is named ${show(name)}. Known are: ${known.join(', ') || 'none'}.`,

@@ -22,7 +22,7 @@ export class Firing {
   carryOut(schedule: Schedule, decided: Plan, leadership: Leadership): void {
     if (decided.missed > 0) this.#missed(schedule, decided)
     const { jitterMs } = schedule
-    const left = schedule.facts.policy.maxRuns - schedule.runCount - (schedule.backlog?.length ?? 0)
+    const left = schedule.policy.maxRuns - schedule.runCount - (schedule.backlog?.length ?? 0)
     const runs = decided.runs.slice(0, left).map((instant): DueRun => {
       const isDue = decided.isOnTime && instant === decided.last
       return { instant, jitterMs, reason: isDue ? 'due' : 'catch-up' }
@@ -34,7 +34,7 @@ export class Firing {
   /** A job at once, whatever else of the schedule runs. @throws what `defer` throws */
   runNow(schedule: Schedule): Job {
     const { clock } = this.#port
-    const context = { name: schedule.facts.name, firedFor: clock.wall(), lateBy: 0 }
+    const context = { name: schedule.name, firedFor: clock.wall(), lateBy: 0 }
     return this.#defer(schedule, context, 'run-now')
   }
 
@@ -42,7 +42,7 @@ export class Firing {
   #meetOthers(schedule: Schedule, runs: readonly DueRun[]): void {
     const [first, ...others] = runs
     if (first === undefined) return
-    switch (schedule.facts.policy.overlap) {
+    switch (schedule.policy.overlap) {
       case 'allow':
         for (const run of runs) this.#fire(schedule, run)
         return
@@ -66,7 +66,7 @@ export class Firing {
     const last = runs.at(-1)
     this.#skipAll(schedule, runs.slice(0, -1), 'overlap')
     for (const job of schedule.jobs ?? [])
-      job.cancel(`A later run of schedule '${schedule.facts.name}' took its place.`)
+      job.cancel(`A later run of schedule '${schedule.name}' took its place.`)
     if (last !== undefined) this.#fire(schedule, last)
   }
 
@@ -102,7 +102,7 @@ export class Firing {
       run.hasSettled = true
       if (run.job !== undefined) this.#settled(schedule, run.job)
     }
-    const job = (run.job = this.#port.deferPrepared(schedule.facts.prepared, context, settled))
+    const job = (run.job = this.#port.deferPrepared(schedule.prepared, context, settled))
     // A duplicate may have settled long ago.
     if (!run.hasSettled) (schedule.jobs ??= new Set()).add(job)
     const { events, clock } = this.#port
@@ -120,19 +120,19 @@ export class Firing {
 
   #context(schedule: Schedule, { instant, jitterMs }: DueRun): ScheduleContext {
     const { clock } = this.#port
-    const { name, timetable } = schedule.facts
+    const { name, timetable } = schedule
     const lateBy = Math.max(0, Math.floor(reading(clock, timetable.scale) - instant - jitterMs))
     return Object.freeze({ name, firedFor: this.#wallOf(schedule, instant), lateBy })
   }
 
   /** Ms since the epoch of an instant of the schedule. */
-  #wallOf({ facts: { timetable } }: Schedule, instant: number): number {
+  #wallOf({ timetable }: Schedule, instant: number): number {
     return timetable.scale === 'wall' ? instant : this.#port.clock.wallAt(instant)
   }
 
   #missed(schedule: Schedule, { missed: count, last }: Plan): void {
     const { events, clock, logger } = this.#port
-    const { name } = schedule.facts
+    const { name } = schedule
     const firedFor = this.#wallOf(schedule, last)
     if (events.wants['schedule:missed'])
       events.emit('schedule:missed', { name, firedFor, count, at: clock.wall() })
@@ -148,7 +148,7 @@ export class Firing {
 
   #skipped(schedule: Schedule, { instant }: DueRun, reason: SkipReason): void {
     const { events, clock, logger } = this.#port
-    const { name } = schedule.facts
+    const { name } = schedule
     const firedFor = this.#wallOf(schedule, instant)
     if (events.wants['schedule:skipped'])
       events.emit('schedule:skipped', { name, firedFor, reason, at: clock.wall() })
@@ -159,7 +159,7 @@ export class Firing {
     const isFull = (error as { code?: unknown } | null)?.code === 'ERR_SIDEWORK_QUEUE_FULL'
     if (!isFull) {
       const { logger } = this.#port
-      logger?.error({ err: error, schedule: schedule.facts.name }, 'a run of a schedule was refused')
+      logger?.error({ err: error, schedule: schedule.name }, 'a run of a schedule was refused')
     }
     this.#skipped(schedule, run, isFull ? 'queue-full' : 'refused')
   }

@@ -55,7 +55,7 @@ export class ScheduleBook {
     const { timetable, name } = facts
     const schedule = new Schedule(facts, ++this.#made)
     const before = this.#byName.get(name)
-    const isSame = before?.state === 'active' && before.facts.timetable === timetable
+    const isSame = before?.state === 'active' && before.timetable === timetable
     const next = isSame ? before.nextAt : timetable.next(reading(this.#port.clock, timetable.scale))
     if (next === undefined) return false
     if (before !== undefined) {
@@ -95,7 +95,7 @@ export class ScheduleBook {
   resume(name: string): boolean {
     const schedule = this.#byName.get(name)
     if (schedule?.state !== 'paused') return false
-    const { timetable } = schedule.facts
+    const { timetable } = schedule
     const next = timetable.next(reading(this.#port.clock, timetable.scale))
     schedule.state = 'active'
     if (next === undefined) this.#end(schedule)
@@ -169,7 +169,7 @@ export class ScheduleBook {
   }
 
   #due(schedule: Schedule, now: number, leadership: Leadership): void {
-    const { timetable, policy } = schedule.facts
+    const { timetable, policy } = schedule
     const decided = plan(timetable, schedule.nextAt, now - schedule.jitterMs, policy)
     this.#firing.carryOut(schedule, decided, leadership)
     const isOver = decided.next === undefined || schedule.runCount >= policy.maxRuns
@@ -178,14 +178,14 @@ export class ScheduleBook {
   }
 
   #await(schedule: Schedule, next: number): void {
-    const { timetable } = schedule.facts
+    const { timetable } = schedule
     schedule.nextAt = next
     schedule.jitterMs = this.#jitter(schedule, next)
     this.#heaps[timetable.scale].add(schedule, next + schedule.jitterMs)
   }
 
   /** Below the wished for, and below the distance to the instant after, so that no run overtakes another. */
-  #jitter({ facts: { policy, timetable } }: Schedule, next: number): number {
+  #jitter({ policy, timetable }: Schedule, next: number): number {
     if (policy.jitterMs === 0) return 0
     const following = timetable.next(next) ?? Infinity
     return Math.floor(this.#port.random() * Math.min(policy.jitterMs, following - next))
@@ -193,12 +193,12 @@ export class ScheduleBook {
 
   #end(schedule: Schedule): void {
     schedule.state = 'ended'
-    this.#byName.delete(schedule.facts.name)
-    this.#port.logger?.info({ schedule: schedule.facts.name, runs: schedule.runCount }, 'schedule ended')
+    this.#byName.delete(schedule.name)
+    this.#port.logger?.info({ schedule: schedule.name, runs: schedule.runCount }, 'schedule ended')
   }
 
   #rest(schedule: Schedule, state: 'paused' | 'removed'): void {
-    if (schedule.state === 'active') this.#heaps[schedule.facts.timetable.scale].remove(schedule)
+    if (schedule.state === 'active') this.#heaps[schedule.timetable.scale].remove(schedule)
     schedule.state = state
     schedule.backlog = undefined
     this.#rearm()
@@ -222,7 +222,7 @@ export class ScheduleBook {
     const waiting = this.#heaps.wall.values()
     this.#heaps.wall = this.#port.timeHeap()
     for (const schedule of waiting) {
-      const next = schedule.facts.timetable.next(after)
+      const next = schedule.timetable.next(after)
       if (next === undefined) this.#end(schedule)
       else this.#await(schedule, next)
     }

@@ -26,7 +26,7 @@ export type ScheduleSnapshot = Readonly<Pattern> & {
 }
 
 export function snapshotOf(schedule: Schedule, clock: Clock): ScheduleSnapshot {
-  const { name, policy, prepared, timetable } = schedule.facts
+  const { name, policy, prepared, timetable } = schedule
   const { pattern } = timetable
   const nextAt = schedule.nextAt + schedule.jitterMs
   const isPaused = schedule.state === 'paused'

@@ -32,7 +32,10 @@ export interface ScheduleFacts {
 
 /** Only schedule-book.ts and firing.ts write it. */
 export class Schedule implements HeapItem {
-  readonly facts: ScheduleFacts
+  readonly name: string
+  readonly timetable: Timetable
+  readonly policy: SchedulePolicy
+  readonly prepared: PreparedJob
   /** Breaks ties: schedules that are due together run in the order in which they were made. */
   readonly seq: number
   place = 0
@@ -50,7 +53,10 @@ export class Schedule implements HeapItem {
   backlog: DueRun[] | undefined = undefined
 
   constructor(facts: ScheduleFacts, seq: number) {
-    this.facts = facts
+    this.name = facts.name
+    this.timetable = facts.timetable
+    this.policy = facts.policy
+    this.prepared = facts.prepared
     this.seq = seq
   }
 

@@ -58,7 +58,7 @@ let last: { timetable: CronTimetable | undefined; after: number; next: number | 
   next: undefined,
 }
 
-const mostShared = 1_000
+const mostShared = 256
 const shared = new LRUCache<string, CronTimetable>({ max: mostShared })
 
 /** @throws SideworkError (ERR_SIDEWORK_CRON_EXPRESSION) */

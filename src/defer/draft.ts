@@ -1,5 +1,5 @@
 /** Makes a job out of what a defer says, checking everything that can be refused. Nothing is stored yet. */
-import { AsyncResource } from 'node:async_hooks'
+import { captureContext } from '../async-context.js'
 import { OptionError, UnknownTaskError } from '../errors.js'
 import { Job, type LimitKeys } from '../job/job.js'
 import { decodePayload, encodePayload, type EncodedPayload } from '../job/payload.js'
@@ -52,7 +52,7 @@ export class Drafts {
     const job = this.#blank(task, encodePayload(input, this.#rooms.payloadLimits))
     const isPlain = options === undefined && request === undefined && !policy.describesJobs
     if (!isPlain) this.#describe(job, input, options, request)
-    if (policy.lane === 'main') job.more().scope = contextOfCaller()
+    if (policy.lane === 'main') job.more().runIn = captureContext()
     return job
   }
 
@@ -74,7 +74,7 @@ export class Drafts {
   ): Job {
     const job = this.#blank(task, undefined)
     job.more().inline = inline
-    job.more().scope = contextOfCaller()
+    job.more().runIn = captureContext()
     const isPlain = options === undefined && request === undefined && !task.policy.describesJobs
     if (!isPlain) this.#describe(job, undefined, options, request)
     return job
@@ -115,11 +115,6 @@ export class Drafts {
       'ERR_SIDEWORK_UNKNOWN_LIMIT',
     )
   }
-}
-
-/** Cheaper than `AsyncLocalStorage.snapshot()` by far, which binds a function. */
-function contextOfCaller(): AsyncResource {
-  return new AsyncResource('sidework.job', { requireManualDestroy: true })
 }
 
 /** The keys that a payload gives to its task's limits. @throws OptionError for what is no key */

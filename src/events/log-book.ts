@@ -51,8 +51,9 @@ export class LogBook {
 
   /** What names a job in a log line. */
   fields(job: Job): object {
-    const request = job.details?.request?.id
+    const { id: request, bindings } = job.details?.request ?? {}
     return {
+      ...bindings,
       job: this.#idOf(job),
       task: job.task.name,
       attempt: job.attempt,

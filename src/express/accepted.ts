@@ -71,7 +71,7 @@ export function answerAccepted(
   const waitS = preferredWaitS(res.req)
   if (waitS === undefined || !canBeAwaited(job)) return answerNow(res, place, job, extra)
   void settlesWithin(job, waitS).then((hasSettled) => {
-    if (res.destroyed || res.headersSent) return
+    if (res.headersSent) return // to a client that is gone too: idempotent() keeps the answer for its return
     if (hasSettled) void answerSettled(res, place, job, extra, waitS)
     else answerNow(res, place, job, extra)
   })

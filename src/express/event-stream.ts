@@ -8,13 +8,15 @@
 import type { ServerResponse } from 'node:http'
 import { endpointHeaders } from './answer.js'
 
-/** What is told at once. `data` is one line of JSON; `last` ends the stream. */
+/** What is told at once. */
 export interface Frame {
   readonly event: 'state' | 'progress' | 'closed'
+  /** The moment of the change, 1/1000 ms since the epoch, made strictly increasing within a job. */
+  readonly id: number
+  /** One line of JSON. */
   readonly data: string
-  /** When it happened, ms since the epoch; the event's id, made strictly increasing within a stream. */
-  readonly at: number
-  readonly last: boolean
+  /** It ends the stream. */
+  readonly isLast: boolean
 }
 
 /** Most bytes that one connection may have buffered. */
@@ -39,8 +41,6 @@ export function answerStreamHead(res: ServerResponse): void {
 export class EventStream {
   readonly #res: ServerResponse & { flush?: () => void }
   #waiting: Frame | undefined
-  #lastData = ''
-  #lastId = 0
   #isEnded = false
   /** The last beat found the reader behind. */
   #isBehind = false
@@ -60,26 +60,20 @@ export class EventStream {
     return socket?.server?.listening !== false
   }
 
-  /** Tells, or keeps for later what does not fit. Frames that repeat the last one are skipped. */
+  /** Tells, or keeps for later what does not fit. */
   send(frame: Frame): void {
     if (this.#isEnded) return
-    const { event, at, last } = frame
-    if (frame.data === this.#lastData && event !== 'closed') {
-      this.#waiting = undefined // what waited was between two equal states
-      return
-    }
-    const id = Math.max(this.#lastId + 1, at)
-    const text = `event: ${event}\nid: ${id}\ndata: ${frame.data}\n\n`
+    const { event, id, data, isLast } = frame
+    // A reader that comes back after 'closed' has still to hear what comes after the frame before.
+    const text = `event: ${event}\n${event === 'closed' ? '' : `id: ${id}\n`}data: ${data}\n\n`
     if (!this.#fits(text)) {
       // Several frames in one are a change of state, whatever the last of them is.
       this.#waiting = event === 'progress' ? { ...frame, event: 'state' } : frame
       return
     }
     this.#waiting = undefined
-    this.#lastData = frame.data
-    this.#lastId = id
     this.#write(text)
-    if (last) this.end()
+    if (isLast) this.end()
   }
 
   /** Keeps proxies from closing a silent stream; ends one whose reader has been behind since the last beat. */

@@ -11,6 +11,7 @@ import type { ServerResponse } from 'node:http'
 import { OptionError } from '../errors.js'
 import { show } from '../options.js'
 import type { Job } from '../scheduler.js'
+import { forgetExecution } from './idempotent.js'
 import type { DeferPort } from './port.js'
 
 /** When a deferred job is let go; see `RequestDeferOptions`. */
@@ -79,6 +80,7 @@ export class HeldJobs {
       jobs.filter(({ on }) => isReleased(on, end) === wanted).map(({ id }) => id),
     )
     this.#port.discardHeld(discarded ?? [], reasons[end])
+    if (end === 'aborted' && discarded?.length !== 0) forgetExecution(this.#response)
     this.#port.releaseHeld(released ?? [])
   }
 }

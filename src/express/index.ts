@@ -10,6 +10,7 @@ export {
 export type { DeferMoment } from './held-jobs.js'
 export type { Accepted, AcceptedJob, JobFields } from './accepted.js'
 export { admit, type AdmitOptions } from './admit.js'
+export { idempotent, type IdempotentOptions } from './idempotent.js'
 export { jobsRouter, type AuthorizedRequest, type JobsRouterOptions } from './jobs-router.js'
 export type { JobStatus } from './job-status.js'
 export type { FlowStatus } from './flow-status.js'

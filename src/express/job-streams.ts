@@ -1,16 +1,14 @@
 /**
  * All event streams of one router: a map from job to its streams, fed by one set of listeners on the scheduler that
- * exists only while there is a stream. What a stream tells is the job's status at that moment, so what a slow or late
- * listener missed never matters.
+ * exists only while there is a stream, and a minute longer for readers whose connection was lost.
  */
 import type { ServerResponse } from 'node:http'
 import { every } from '../clock.js'
 import type { FlowEvent, JobEvent, SchedulerEvents } from '../events/event-types.js'
 import { isSettled } from '../index.js'
 import type { Scheduler } from '../scheduler.js'
-import { dataLimitBytes, EventStream, type Frame } from './event-stream.js'
-import type { FlowStatus } from './flow-status.js'
-import { statusJson, type JobStatus } from './job-status.js'
+import { EventStream } from './event-stream.js'
+import { FollowedJob, type Status } from './followed-job.js'
 import type { DeferPort } from './port.js'
 
 const heartbeatMs = 15_000
@@ -28,20 +26,16 @@ const jobEvents = [
 ] as const
 type JobEventName = (typeof jobEvents)[number]
 
-/** The status of a job or a flow. */
-export type Status = JobStatus | FlowStatus
-
 /** Most streams at a time. */
 export interface StreamCaps {
   readonly perJob: number
   readonly inAll: number
 }
 
-interface FollowedJob {
-  readonly streams: Set<EventStream>
-  /** What its streams were told last. */
-  last: Status
-}
+/** A job without a stream is kept in mind for so many heartbeats, for a reader whose connection was lost. */
+const keptBeats = 4
+/** Most such jobs. */
+const maxAlone = 256
 
 /** The streams of schedulers that are being left, see `endStreams`. */
 const roomsOf = new WeakMap<Scheduler, Set<JobStreams>>()
@@ -58,9 +52,12 @@ export class JobStreams {
   readonly #scheduler: Scheduler & DeferPort
   readonly #statusOf: (id: string) => Status | undefined
   readonly #caps: StreamCaps
+  /** Jobs with streams. */
   readonly #jobs = new Map<string, FollowedJob>()
+  /** Jobs whose last stream was lost, the longest alone first. */
+  readonly #alone = new Map<string, FollowedJob>()
   #count = 0
-  /** Takes the listeners off the scheduler and stops the heartbeat; there while there is a stream. */
+  /** Takes the listeners off the scheduler and stops the heartbeat; there while there is a job of either kind. */
   #stop: (() => void) | undefined
 
   constructor(
@@ -78,36 +75,61 @@ export class JobStreams {
     return this.#count >= this.#caps.inAll || (this.#jobs.get(id)?.streams.size ?? 0) >= this.#caps.perJob
   }
 
-  /** Tells the status and, unless it is final, everything that follows, until one of the three sides ends. */
-  open(res: ServerResponse, status: Status): void {
+  /**
+   * Tells what a reader that has seen the event `seenId` has not, at least the status of now to a new one, and everything
+   * that follows, until one of the three sides ends.
+   */
+  open(res: ServerResponse, status: Status, seenId: number | undefined): void {
     const stream = new EventStream(res)
-    this.#add(stream, status)
-    res.on('close', () => this.#remove(stream, status.id))
-    stream.send(stateFrame(status))
-    if (this.#scheduler.isClosing || left.has(this.#scheduler)) stream.send(closedFrame(status))
+    const job = this.#add(stream, status)
+    res.on('close', () => this.#remove(stream, status.id, res.writableFinished))
+    const frames = job.after(seenId)
+    for (const frame of frames) stream.send(frame)
+    if (isSettled(status.state) && frames.length === 0) stream.end()
+    else if (this.#scheduler.isClosing || left.has(this.#scheduler)) stream.send(job.lastWords)
   }
 
   /** Ends every stream with a 'closed' event. */
   endAll(): void {
-    for (const { streams, last } of this.#jobs.values())
-      for (const stream of streams) stream.close(closedFrame(last))
+    this.#alone.clear()
+    for (const job of this.#jobs.values()) job.close()
+    this.#rest()
   }
 
-  #add(stream: EventStream, status: Status): void {
-    const job = this.#jobs.get(status.id) ?? { streams: new Set(), last: status }
+  #add(stream: EventStream, status: Status): FollowedJob {
+    const { id } = status
+    const job = this.#jobs.get(id) ?? this.#alone.get(id) ?? new FollowedJob(status)
+    job.tell('state', status) // events are told later than they happen
     job.streams.add(stream)
-    job.last = status
-    this.#jobs.set(status.id, job)
+    job.beatsAlone = 0
+    this.#alone.delete(id)
+    this.#jobs.set(id, job)
     this.#count++
     this.#stop ??= this.#start()
+    return job
   }
 
-  #remove(stream: EventStream, id: string): void {
+  /** @param isWhole the stream was handed over to its end */
+  #remove(stream: EventStream, id: string, isWhole: boolean): void {
     const job = this.#jobs.get(id)
     if (!job?.streams.delete(stream)) return
     this.#count--
-    if (job.streams.size === 0) this.#jobs.delete(id)
-    if (this.#count > 0) return
+    job.hasLostReader ||= !isWhole
+    if (job.streams.size > 0) return
+    this.#jobs.delete(id)
+    const isLeft = this.#scheduler.isClosing || left.has(this.#scheduler)
+    if (job.hasLostReader && !isLeft) this.#alone.set(id, job)
+    this.#forget(this.#alone.size - maxAlone)
+    this.#rest()
+  }
+
+  /** Of the jobs without streams the first so many. */
+  #forget(count: number): void {
+    for (const id of [...this.#alone.keys()].slice(0, Math.max(0, count))) this.#alone.delete(id)
+  }
+
+  #rest(): void {
+    if (this.#jobs.size > 0 || this.#alone.size > 0) return
     this.#stop?.()
     this.#stop = undefined
   }
@@ -142,23 +164,23 @@ export class JobStreams {
     maySayProgress: boolean,
     lastWords: (last: Status) => Status | undefined,
   ): void {
-    const job = this.#jobs.get(event.id)
+    const job = this.#jobs.get(event.id) ?? this.#alone.get(event.id)
     if (job === undefined) return
-    const status = this.#statusOf(event.id) ?? lastWords(job.last)
+    const status = this.#statusOf(event.id) ?? lastWords(job.status)
     if (status === undefined) return
-    const isProgress = maySayProgress && status.state === job.last.state
-    job.last = status
-    const frame = { ...stateFrame(status, event.at), ...(isProgress && { event: 'progress' as const }) }
-    for (const stream of job.streams) stream.send(frame)
+    const isProgress = maySayProgress && status.state === job.status.state
+    job.tell(isProgress ? 'progress' : 'state', status, status.settledAt ?? event.at)
   }
 
   #beat(): void {
-    for (const { streams, last } of this.#jobs.values()) {
-      for (const stream of streams) {
+    for (const job of this.#jobs.values()) {
+      for (const stream of job.streams) {
         if (stream.isServed) stream.beat()
-        else stream.close(closedFrame(last))
+        else stream.close(job.lastWords)
       }
     }
+    for (const [id, job] of this.#alone) if (++job.beatsAlone >= keptBeats) this.#alone.delete(id)
+    this.#rest()
   }
 }
 
@@ -168,22 +190,4 @@ function lastWords(name: JobEventName, event: JobEvent, last: Status): Status | 
     return undefined
   const ended = { state: name, attempt: event.attempt, settledAt: event.at }
   return { ...last, ...ended }
-}
-
-function stateFrame(status: Status, at?: number): Frame {
-  const latestAt = status.settledAt ?? at ?? status.startedAt ?? status.acceptedAt
-  return { event: 'state', data: boundedJson(status), at: latestAt, last: isSettled(status.state) }
-}
-
-function closedFrame(status: Status): Frame {
-  return { ...stateFrame(status), event: 'closed', last: true }
-}
-
-/** A result, then a progress value, that would not fit into a frame is left to `GET /:id`. */
-function boundedJson(status: Status): string {
-  const whole = statusJson(status)
-  if (Buffer.byteLength(whole) <= dataLimitBytes) return whole
-  const withoutResult = statusJson({ ...status, result: undefined })
-  if (Buffer.byteLength(withoutResult) <= dataLimitBytes) return withoutResult
-  return statusJson({ ...status, result: undefined, progress: undefined })
 }

@@ -2,16 +2,17 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { OptionError } from '../errors.js'
 import type { JobSnapshot } from '../job/snapshot.js'
-import { isSettled } from '../index.js'
 import { ownOptions, show } from '../options.js'
 import type { Scheduler } from '../scheduler.js'
 import { answerJson, answerProblem, endpointHeaders } from './answer.js'
 import { isCrossSite } from './cross-site.js'
 import { answerStreamHead } from './event-stream.js'
 import { flowStatus } from './flow-status.js'
-import { JobStreams, type Status } from './job-streams.js'
+import { endIdOf, type Status } from './followed-job.js'
+import { JobStreams } from './job-streams.js'
 import { jobStatus, statusJson } from './job-status.js'
 import { matchJobPath, type JobPath } from './job-path.js'
+import { safeMethods } from './safe-methods.js'
 import type { ConnectHandler } from './middleware.js'
 import { withPort, type DeferPort } from './port.js'
 
@@ -74,10 +75,10 @@ class JobsRouter {
 
   async handle(visit: Visit): Promise<void> {
     const { req, res } = visit
+    if (!safeMethods.has(req.method) && isCrossSite(req)) return answerCrossSite(res)
     const allowed = this.#methodsOf(visit)
     if (!allowed.includes(req.method ?? '')) return answerMethod(res, allowed)
     const action = req.method === 'DELETE' ? 'cancel' : 'read'
-    if (action === 'cancel' && isCrossSite(req)) return answerCrossSite(res)
     const id = await this.#authorizedId(visit, action)
     if (res.destroyed) return // the client went while authorize was deciding
     const status = id === undefined ? undefined : this.#statusOf(id)
@@ -125,7 +126,8 @@ class JobsRouter {
   }
 
   #follow({ req, res }: Visit, status: Status): void {
-    if (hasSeenEnd(req, status)) return answerSeen(res)
+    const seenId = lastEventId(req)
+    if (seenId !== undefined && seenId === endIdOf(status)) return answerSeen(res)
     if (req.method === 'HEAD') {
       answerStreamHead(res)
       res.end()
@@ -133,25 +135,14 @@ class JobsRouter {
       answerProblem(res, 503, 'Service Unavailable', 'Too many event streams are open.', {
         'Retry-After': '5',
       })
-    } else this.#streams.open(res, status)
+    } else this.#streams.open(res, status, seenId)
   }
 }
 
-/**
- * Whether a reconnecting browser has got the last event: its id is the moment of settling. (Strictly increasing ids may
- * run ahead of the clock by a few ms.) Any other `Last-Event-ID` is ignored: a stream begins with the current state.
- */
-function hasSeenEnd(req: IncomingMessage, { state, settledAt }: Status): boolean {
+/** Of the last event that a reconnecting browser has got; what is no id of ours is ignored. */
+function lastEventId(req: IncomingMessage): number | undefined {
   const header = req.headers['last-event-id']
-  if (
-    !isSettled(state) ||
-    settledAt === undefined ||
-    typeof header !== 'string' ||
-    !/^\d{1,16}$/.test(header)
-  ) {
-    return false
-  }
-  return Number(header) >= settledAt && Number(header) < settledAt + 1000
+  return typeof header === 'string' && /^\d{1,16}$/.test(header) ? Number(header) : undefined
 }
 
 /** 204 tells an EventSource to stop reconnecting (WHATWG HTML §9.2.3). */

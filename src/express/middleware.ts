@@ -1,6 +1,7 @@
 /** `sidework(scheduler)`: gives every request `req.defer` and every response `res.accepted`. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { ownOptions } from '../options.js'
+import type { RequestContext } from '../job/snapshot.js'
 import type { InlineHandler, Job, Scheduler } from '../scheduler.js'
 import type { DeferOptions } from '../task/defer-options.js'
 import type { Task } from '../task/define-task.js'
@@ -113,11 +114,13 @@ export function sidework(scheduler: Scheduler, options: SideworkOptions = {}): C
 function deferOf(req: IncomingMessage, res: ServerResponse, port: Scheduler & DeferPort): RequestDefer {
   const isLate = port.isClosing
   let held: HeldJobs | undefined
+  let context: { readonly of: RequestContext | undefined } | undefined
+  const contextOnce = () => (context ??= { of: requestContext(req) }).of
   const defer = (...args: DeferArguments): Job => {
     const [moment, plain] = takeMoment(args)
     if (isLate) return port.defer(...(plain as [string])) // one overload stands for all: they are one function
-    if (moment === 'now') return port.deferWithRequest(requestContext(req), ...plain)
-    const job = port.hold(requestContext(req), ...plain)
+    if (moment === 'now') return port.deferWithRequest(contextOnce(), ...plain)
+    const job = port.hold(contextOnce(), ...plain)
     held ??= new HeldJobs(res, port)
     held.add(job, moment)
     return job

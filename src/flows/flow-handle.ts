@@ -98,7 +98,7 @@ export class FlowHandle {
         try {
           resolve(this.#outcome())
         } catch (error) {
-          reject(error)
+          reject(error as Error) // #outcome throws nothing else
         }
       }
       if (flow.isSettled) return tell()

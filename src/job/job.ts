@@ -1,4 +1,3 @@
-import type { AsyncResource } from 'node:async_hooks'
 import type { JobState } from './lifecycle.js'
 import type { EncodedPayload } from './payload.js'
 import type { SerializedError } from './serialized-error.js'
@@ -99,6 +98,8 @@ export class JobDetails {
   result: EncodedPayload = undefined
   resultRefused: string | undefined = undefined
   request: RequestContext | undefined = undefined
+  /** Calls the handler in the `AsyncLocalStorage` context of its defer; main lane only, until it has settled. */
+  runIn: (<T>(run: () => T) => T) | undefined = undefined
   /** Of a recurring job. */
   schedule: ScheduleContext | undefined = undefined
   waiters: Waiter[] | undefined = undefined
@@ -119,8 +120,6 @@ export class JobDetails {
   isAttemptCharged = false
   /** Its thread crashed and nobody could be blamed: it runs with a thread to itself until there is a verdict on it. */
   runsAlone = false
-  /** The asynchronous context of the defer; main lane only, while unsettled. */
-  scope: AsyncResource | undefined = undefined
   /** A deferred closure; main lane only. */
   inline: ((context: never) => unknown) | undefined = undefined
 }

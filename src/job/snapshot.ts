@@ -9,6 +9,8 @@ export type Lane = 'cpu' | 'io' | 'main'
 export interface RequestContext {
   readonly id?: string
   readonly traceparent?: string
+  /** What the request's own pino logger adds to each of its lines; the lines of the job bear it too. */
+  readonly bindings?: Readonly<Record<string, unknown>>
   readonly [field: string]: unknown
 }
 

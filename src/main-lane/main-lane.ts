@@ -22,6 +22,8 @@ export interface MainLanePorts {
   readonly idKey: Uint8Array
   /** Handler of the job in a cell, or undefined when its task is unknown. */
   definitionOf(task: string, cell: number): TaskDefinition | undefined
+  /** The `AsyncLocalStorage` context in which the job in a cell was deferred. */
+  contextOf(cell: number): (<T>(run: () => T) => T) | undefined
   /** Runs in a later turn of the loop, after pending I/O. */
   readonly nextTurn: (task: () => void) => void
   readonly soon: (task: () => void) => void
@@ -209,9 +211,10 @@ export class MainLane implements ThreadPort {
     const attempt = batch.attemptAt(index, this.#host)
     this.#attempts.set(attempt.token, { attempt, priority: batch.priorityAt(index) })
     this.#ports.blockage?.begin(attempt.task)
-    const ending = batch.execute(index, attempt, (task) =>
-      this.#ports.definitionOf(task, batch.cellAt(index)),
-    )
+    const cell = batch.cellAt(index)
+    const execute = () => batch.execute(index, attempt, (task) => this.#ports.definitionOf(task, cell))
+    const runIn = this.#ports.contextOf(cell)
+    const ending = runIn === undefined ? execute() : runIn(execute)
     this.#ports.blockage?.letGo()
     if (ending instanceof Promise) void ending.then((late) => this.#keep(attempt.token, late))
     else this.#keep(attempt.token, ending)

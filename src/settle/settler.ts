@@ -176,6 +176,7 @@ export class Settler {
       details.runsAlone = false
       details.unlisten?.()
       details.unlisten = undefined
+      details.runIn = undefined // its stores, a request among them, would be kept with the history
       if (!details.isLingering) this.#queue.leaveLine(job, now)
     }
     this.#listener.settled(job)

@@ -183,9 +183,10 @@ export class TestScheduler extends Scheduler {
   }
 }
 
-function connect({ options, world, work, failures }: Kit, { definitionOf }: WorldNeeds): World {
+function connect({ options, world, work, failures }: Kit, { definitionOf, contextOf }: WorldNeeds): World {
   const ports = {
     idKey: world.idKey,
+    contextOf,
     definitionOf: (name: string, cell: number): TaskDefinition | undefined => {
       const definition = definitionOf(name, cell)
       if (definition === undefined) return undefined

@@ -7,7 +7,7 @@ import { compare } from './compare.mjs'
 import { printReport } from './report.mjs'
 import { runRounds } from './rounds.mjs'
 
-const names = ['throughput', 'scale', 'cron', 'observability', 'flows']
+const names = ['throughput', 'scale', 'cron', 'flows', 'observability', 'http']
 const fewestRounds = 5
 
 const { values, positionals } = parseArgs({

@@ -145,7 +145,7 @@ it('the end of a job that is not kept is told all the same', async () => {
   expect(rest[0]?.status).toMatchObject({ id: 'r', settledAt: expect.any(Number) })
 })
 
-it('many streams share one set of listeners, and none is left when the last client has gone', async () => {
+it('many streams share one set of listeners, and none is left a minute after the last client has gone', async () => {
   const warned = vi.fn()
   process.on('warning', warned)
   const { scheduler, listening, responses, url } = await setUp()
@@ -156,6 +156,9 @@ it('many streams share one set of listeners, and none is left when the last clie
   expect(beats.size).toBe(1)
   for (const client of clients) client.leave()
   await closedEvents(responses)
+  for (let n = 0; n < 3; n++) beat()
+  expect(listening.now).toBe(12) // their connections may have been lost: for a minute they may come back
+  beat()
   expect(listening).toEqual({ now: 0, most: 12 })
   expect(beats.size).toBe(0)
   process.off('warning', warned)
@@ -230,6 +233,7 @@ describe('G9: a reader that never reads', () => {
     beat()
     expect(responses[0]?.destroyed).toBe(true)
     await closedEvents(responses)
+    for (let n = 0; n < 4; n++) beat()
     expect(listening.now).toBe(0)
     socket.destroy()
   })
@@ -298,6 +302,99 @@ describe('Last-Event-ID', () => {
     const again = await follow(`${url}/jobs/c/events`, { 'Last-Event-ID': final?.id ?? '' })
     expect(again.response.statusCode).toBe(204)
     expect(await again.rest()).toEqual([])
+  })
+
+  /** A job that reports progress once per `step()`, as quickly as it is told. */
+  const steppingJob = (scheduler: Scheduler, id: string) => {
+    const steps: { resolve: () => void; promise: Promise<void> }[] = []
+    const stepAt = (n: number) => (steps[n] ??= signal())
+    let [taken, told] = [0, 0]
+    scheduler.defer(
+      async ({ progress }) => {
+        const n = taken++
+        await stepAt(n).promise
+        progress({ message: `step ${n}` })
+        throw new Snooze(0)
+      },
+      { id },
+    )
+    const changed = () => new Promise((resolve) => scheduler.once('started', resolve))
+    /** Resolves when the step has been told to everybody. */
+    return async () => {
+      const next = changed()
+      stepAt(told++).resolve()
+      await next
+    }
+  }
+
+  it('a client that loses its connection again and again misses nothing and sees nothing twice', async () => {
+    const { scheduler, responses, url } = await setUp()
+    const step = steppingJob(scheduler, 'r')
+    const steady = await follow(`${url}/jobs/r/events`)
+    const [steadySeen, seen]: [SseEvent[], SseEvent[]] = [[], []]
+    steadySeen.push((await steady.next()) as SseEvent, (await steady.next()) as SseEvent)
+    for (const [round, connected] of [3, 0, 1, 5, 0, 2].entries()) {
+      const lastId = seen.findLast(({ id }) => id !== undefined)?.id
+      const client = await follow(
+        `${url}/jobs/r/events`,
+        lastId === undefined ? {} : { 'Last-Event-ID': lastId },
+      )
+      const before = seen.length
+      expect(await client.next()).toMatchObject({ retry: '2000' })
+      if (round === 0) seen.push((await client.next()) as SseEvent)
+      // Everything that happened meanwhile, then what happens while it is connected.
+      const missed = round === 0 ? 0 : 4 * 3
+      for (let n = 0; n < missed; n++) seen.push((await client.next()) as SseEvent)
+      for (let n = 0; n < connected; n++) {
+        await step()
+        for (let m = 0; m < 3; m++) seen.push((await client.next()) as SseEvent)
+      }
+      expect(seen.length - before).toBe((round === 0 ? 1 : 0) + missed + 3 * connected)
+      const closed = once(responses.at(-1) as ServerResponse, 'close')
+      client.leave()
+      await closed
+      for (let n = 0; n < 4; n++) await step()
+    }
+    scheduler.cancel('r')
+    for (const event of await steady.rest()) steadySeen.push(event)
+    const lastId = seen.at(-1)?.id ?? ''
+    seen.push(...(await (await follow(`${url}/jobs/r/events`, { 'Last-Event-ID': lastId })).rest()).slice(1))
+    const told = (events: SseEvent[]) =>
+      events.map(({ event, id, status }) => [event, id, JSON.stringify(status)])
+    expect(told(seen)).toEqual(told(steadySeen.slice(1)))
+    const ids = seen.map(({ id }) => Number(id))
+    expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b))
+  })
+
+  it('of an event that is kept no longer gets the state of now', async () => {
+    const { scheduler, responses, url } = await setUp()
+    const step = steppingJob(scheduler, 'r')
+    const client = await follow(`${url}/jobs/r/events`)
+    await client.next()
+    const seen = await client.next()
+    const closed = once(responses[0] as ServerResponse, 'close')
+    client.leave()
+    await closed
+    for (let n = 0; n < 100; n++) await step() // 300 changes; 256 are kept
+    const again = await follow(`${url}/jobs/r/events`, { 'Last-Event-ID': seen?.id ?? '' })
+    await again.next()
+    expect(await again.next()).toMatchObject({ event: 'state', status: { progress: { message: 'step 99' } } })
+    again.leave()
+  })
+
+  it('nothing has changed: nothing is told, and the stream goes on', async () => {
+    const { scheduler, responses, url } = await setUp()
+    const job = runningJob(scheduler)
+    await job.started
+    const client = await follow(`${url}/jobs/r/events`)
+    await client.next()
+    const seen = await client.next()
+    const closed = once(responses[0] as ServerResponse, 'close')
+    client.leave()
+    await closed
+    const again = await follow(`${url}/jobs/r/events`, { 'Last-Event-ID': seen?.id ?? '' })
+    job.end(1)
+    expect(states((await again.rest()).slice(1))).toEqual([['state', 'completed']])
   })
 
   it('of an earlier event resumes with the current state', async () => {

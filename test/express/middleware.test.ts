@@ -184,6 +184,29 @@ it('G20: a header named __proto__ reaches nothing', async () => {
   expect(scheduler.job('g20')?.request).toEqual({ id: 'r' })
 })
 
+it.each<[string, unknown, object | undefined]>([
+  [
+    'those of a pino logger',
+    { bindings: () => ({ tenant: 'a', nested: { n: 1 } }) },
+    { tenant: 'a', nested: { n: 1 } },
+  ],
+  [
+    'not the HTTP messages and the process',
+    { bindings: () => ({ pid: 1, hostname: 'h', name: 'app', req: { headers: {} }, res: {} }) },
+    undefined,
+  ],
+  ['none over 4 KB', { bindings: () => ({ text: 'x'.repeat(4096) }) }, undefined],
+  ['none that are not JSON', { bindings: () => ({ big: 1n }) }, undefined],
+  ['none of a logger without them', { info: () => undefined }, undefined],
+  ['none of a logger that throws', { bindings: () => expect.unreachable() }, undefined],
+])('of the bindings of req.log, %s travel with the job', async (_name, log, bindings) => {
+  const scheduler = makeScheduler()
+  const app = express().use((req, _res, next) => (Object.assign(req, { log }), next()), sidework(scheduler))
+  app.post('/', (req, res) => res.accepted(req.defer(greet, { name: 'A' }, { id: 'j' })))
+  await request(app).post('/').expect(202)
+  expect(scheduler.job('j')?.request?.bindings).toEqual(bindings)
+})
+
 it('a request that began before close() may still defer, a later one gets 503', async () => {
   const scheduler = makeScheduler()
   const [arrived, go, drained] = [signal(), signal(), signal()]

@@ -124,8 +124,10 @@ function pageEventSource(seen: (progress: unknown) => void) {
   }
 }
 
-it('every piece of code in the document is run here', () => {
-  expect([...fences.keys()].sort()).toEqual(['browser', 'owner', 'server'])
+it('every piece of code in the document is run here, or in adapters.test.ts', () => {
+  const adapters = ['connect', 'fastify', 'hono', 'koa', 'use']
+  const here = ['browser', 'idempotent', 'owner', 'server']
+  expect([...fences.keys()].sort()).toEqual([...adapters, ...here].sort())
 })
 
 it('the server of the document answers 202, its page follows the job to its end, and a signal ends it', async () => {
@@ -156,4 +158,24 @@ it('the authorize of the document shows a job to its owner only', async () => {
     (await fetch(server.url + body.links.self, { headers: { 'x-user-id': user } })).status
   expect(await statusFor('user_123')).toBe(200)
   expect(await statusFor('user_456')).toBe(404)
+})
+
+it('the idempotent route of the document carries out a repeated request once', async () => {
+  const program = code('server')
+    .replace("app.use('/jobs'", `${code('idempotent')}\napp.use('/jobs'`)
+    .replace('closeOnSignal,', 'closeOnSignal, idempotent,')
+  const server = await start(program)
+  const order = async (headers: Record<string, string>) => {
+    const body = JSON.stringify({ email: 'asha@example.com' })
+    const response = await fetch(`${server.url}/orders`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', ...headers },
+      body,
+    })
+    return [response.status, ((await response.json()) as Accepted).id]
+  }
+  const first = await order({ 'Idempotency-Key': 'k' })
+  expect(first[0]).toBe(202)
+  expect(await order({ 'Idempotency-Key': 'k' })).toEqual(first)
+  expect(await order({})).toEqual([400, undefined])
 })

@@ -81,10 +81,11 @@ export class Sim {
         // Handlers' promises are real, so what they do comes with the real microtasks.
         const afterMicrotasks = (task: () => void) => void setImmediate(() => this.world.soon(task))
         const nextTurn = (task: () => void) => this.world.nextTurn(task)
-        const { definitionOf } = needs
+        const { contextOf, definitionOf } = needs
         return new MainLane(
           {
             definitionOf,
+            contextOf,
             idKey: this.world.idKey,
             soon,
             afterMicrotasks,

@@ -1,0 +1,48 @@
+/** Draws the report of all users. A reader never sees half of one: it gets its name when it is whole. */
+import { createWriteStream, mkdirSync } from 'node:fs'
+import { rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import { finished } from 'node:stream/promises'
+import PDFDocument from 'pdfkit'
+import type { ListedUser } from './database.js'
+
+/** The folder of reports; creates it. */
+export function reportFolder(dataDir: string): string {
+  const folder = join(dataDir, 'reports')
+  mkdirSync(folder, { recursive: true })
+  return folder
+}
+
+export function reportFile(folder: string, id: string): string {
+  return join(folder, `${id}.pdf`)
+}
+
+/** Ids are our own UUIDs; nothing else becomes a path. */
+export function isReportId(id: string): boolean {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)
+}
+
+/**
+ * Writes the report; drawing it again gives the same file.
+ * @param drawn awaited after each user, with how many there are by then
+ */
+export async function drawReport(
+  file: string,
+  users: readonly ListedUser[],
+  drawn: (count: number) => Promise<void>,
+): Promise<void> {
+  const pdf = new PDFDocument({ size: 'A4', margin: 56, info: { Title: 'Users' } })
+  const written = finished(pdf.pipe(createWriteStream(`${file}.part`)))
+  pdf.fontSize(20).text(`Users (${users.length})`).moveDown()
+  for (const [index, { name, email, isVerified }] of users.entries()) {
+    pdf.fontSize(12).text(name)
+    pdf
+      .fontSize(10)
+      .text(`${email}, ${isVerified ? 'verified' : 'not verified yet'}`)
+      .moveDown(0.5)
+    await drawn(index + 1)
+  }
+  pdf.end()
+  await written
+  await rename(`${file}.part`, file)
+}

@@ -1,0 +1,172 @@
+/**
+ * The public 'sidework/client', one ES module without dependencies for browsers.
+ * `followJob(url)`: from a job's URL to how it ended, over whatever the network and the server do meanwhile.
+ *
+ *   stream ──the server refused, or streams are taken──▶ poll every second ──▶ settled, or gone
+ *     └──connection lost: the browser connects again, the stream begins with the current state
+ */
+import type { JobStatus } from '../express/job-status.js'
+
+export type { JobStatus }
+
+/** The server does not know the job: it was restarted without it, has dropped it, or never had it. */
+export interface GoneStatus extends Partial<Omit<JobStatus, 'state'>> {
+  readonly state: 'gone'
+}
+
+/** How it ended: 'completed', 'failed', 'cancelled' or 'expired'; 'gone' with what was known last. */
+export type FinalStatus = JobStatus | GoneStatus
+
+/** What a page wants to hear of. What a callback throws ends the following and rejects the promise. */
+export interface FollowOptions {
+  /** Each progress value that differs from the one before, with the whole status. */
+  onProgress?: (progress: NonNullable<JobStatus['progress']>, status: JobStatus) => void
+  /** Each change of the status, the first and the last included. */
+  onStatus?: (status: FinalStatus) => void
+  /** Ends the following: the promise rejects with its reason. The job goes on. */
+  signal?: AbortSignal
+}
+
+/** A browser opens six connections to one host over HTTP/1.1; two are left for other requests. */
+const maxStreams = 4
+const pollEveryMs = 1000
+const longestPauseMs = 30_000
+let streams = 0
+
+/**
+ * Follows a job to its end by server-sent events; by asking every second where those are refused, not there, or taken by
+ * four other jobs of this page. An unreachable server is asked again, ever more rarely (at most every 30 s), until it
+ * answers.
+ * @param url of the job, as `Location` and `links.self` of the 202 give it; of the page's own origin
+ * @returns the final status, also that of a failed job; state 'gone' when the server does not know the job (any more)
+ * @throws (rejects) the signal's reason; what a callback threw; an Error when the server refuses to tell (4xx but 404)
+ * @example
+ * const { state } = await followJob(links.self, { onProgress: ({ ratio }) => (bar.value = ratio) })
+ */
+export function followJob(url: string, options: FollowOptions = {}): Promise<FinalStatus> {
+  return new Promise((resolve, reject) => new Follower(url, options, resolve, reject).stream())
+}
+
+class Follower {
+  readonly #url: string
+  readonly #options: FollowOptions
+  readonly #resolve: (status: FinalStatus) => void
+  readonly #reject: (reason: unknown) => void
+  #source: EventSource | undefined
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #isOver = false
+  #pauseMs = pollEveryMs
+  #last: JobStatus | undefined
+  #lastJson = ''
+  #lastProgress = ''
+
+  constructor(
+    url: string,
+    options: FollowOptions,
+    resolve: (status: FinalStatus) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    this.#url = url
+    this.#options = options
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  stream(): void {
+    const { signal } = this.#options
+    if (signal?.aborted) return this.#fail(signal.reason)
+    signal?.addEventListener('abort', this.#aborted)
+    if (typeof EventSource === 'undefined' || streams >= maxStreams) return void this.#poll()
+    streams++
+    const source = (this.#source = new EventSource(this.#eventsUrl()))
+    // The events of a stream are MessageEvents.
+    const take = (event: Event): void => this.#take(String((event as MessageEvent).data))
+    for (const name of ['state', 'progress']) source.addEventListener(name, take)
+    source.onerror = () => {
+      // While it is connecting the browser tries again by itself; closed means that the server refused.
+      if (source.readyState !== source.CLOSED) return
+      this.#closeSource()
+      void this.#poll()
+    }
+  }
+
+  #eventsUrl(): string {
+    const [path = '', query] = this.#url.split('?')
+    return path + '/events' + (query === undefined ? '' : '?' + query)
+  }
+
+  async #poll(): Promise<void> {
+    const { signal } = this.#options
+    this.#pauseMs = Math.min(this.#pauseMs * 2, longestPauseMs)
+    try {
+      const response = await fetch(this.#url, {
+        headers: { Accept: 'application/json' },
+        ...(signal && { signal }),
+      })
+      const { ok, status } = response
+      if (status === 404 || status === 410) return this.#gone()
+      if (ok) {
+        this.#take(await response.text())
+        this.#pauseMs = pollEveryMs
+      } else if (status < 500 && status !== 408 && status !== 429)
+        return this.#fail(new Error(`${this.#url} answered ${status}.`))
+    } catch {
+      // The server is restarting or the network is away: the next try will tell.
+    }
+    if (!this.#isOver) this.#timer = setTimeout(() => void this.#poll(), this.#pauseMs)
+  }
+
+  /** Repetitions, as after a reconnect, are not told. */
+  #take(json: string): void {
+    if (this.#isOver || json === this.#lastJson) return
+    const status = (this.#last = JSON.parse(json) as JobStatus) // what the endpoints send
+    this.#lastJson = json
+    const progress = JSON.stringify(status.progress) as string | undefined // of undefined
+    const hasProgressed = progress !== undefined && progress !== this.#lastProgress
+    this.#lastProgress = progress ?? ''
+    this.#tell(status, hasProgressed)
+    if (['completed', 'failed', 'cancelled', 'expired'].includes(status.state)) this.#end(status)
+  }
+
+  #gone(): void {
+    const status: GoneStatus = { ...this.#last, state: 'gone' }
+    this.#tell(status, false)
+    this.#end(status)
+  }
+
+  #tell(status: FinalStatus, hasProgressed: boolean): void {
+    try {
+      if (hasProgressed && status.state !== 'gone' && status.progress !== undefined)
+        this.#options.onProgress?.(status.progress, status)
+      this.#options.onStatus?.(status)
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  readonly #aborted = (): void => this.#fail(this.#options.signal?.reason)
+
+  #end(status: FinalStatus): void {
+    this.#stop()
+    this.#resolve(status)
+  }
+
+  #fail(reason: unknown): void {
+    this.#stop()
+    this.#reject(reason)
+  }
+
+  #stop(): void {
+    this.#isOver = true
+    this.#closeSource()
+    clearTimeout(this.#timer)
+    this.#options.signal?.removeEventListener('abort', this.#aborted)
+  }
+
+  #closeSource(): void {
+    if (this.#source === undefined) return
+    this.#source.close()
+    this.#source = undefined
+    streams--
+  }
+}

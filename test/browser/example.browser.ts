@@ -1,0 +1,113 @@
+import { fileURLToPath } from 'node:url'
+import { expect, it } from 'vitest'
+import { card, example, signUp, visit } from './browsing.js'
+
+const photo = fileURLToPath(new URL('../../example-app/sample-photo.jpg', import.meta.url))
+/** Where to look at what a test saw; nothing is written without it. */
+const folder = process.env['SCREENSHOTS']
+
+it('the page follows a mail, a photo and a report live to their ends', async () => {
+  const { url } = await example()
+  const { page, complaints } = await visit(url)
+  await signUp(page, 'Asha', 'asha@example.com')
+  await card(page, 'asha@example.com').locator('.badge', { hasText: 'completed' }).waitFor()
+  await page.locator('#inbox .mail', { hasText: 'asha@example.com' }).waitFor()
+
+  await page.setInputFiles('#photo-file', photo)
+  await card(page, 'sample-photo.jpg').locator('.badge', { hasText: 'completed' }).waitFor()
+  await page.waitForFunction(() => document.querySelectorAll('#photos img').length === 3)
+
+  await page.click('#report-form button')
+  const link = card(page, 'all users').locator('a', { hasText: 'Open the PDF' })
+  await link.waitFor()
+  const pdf = await fetch(new URL((await link.getAttribute('href')) ?? '', url))
+  expect(pdf.headers.get('content-type')).toBe('application/pdf')
+  const bytes = Buffer.from(await pdf.arrayBuffer())
+  expect(bytes.subarray(0, 5).toString()).toBe('%PDF-')
+  expect(bytes.subarray(-6).toString()).toContain('%%EOF')
+  if (folder !== undefined) await page.screenshot({ path: `${folder}/three-jobs.png`, fullPage: true })
+
+  await page.reload() // what this visit did is still there, with its links
+  await card(page, 'all users').locator('a').waitFor()
+  expect(await page.locator('#jobs .job').count()).toBe(3)
+  expect(complaints).toEqual([])
+})
+
+it('a job that waits for the mail server is seen waiting, and a restart without it ends it clearly', async () => {
+  const first = await example()
+  const { page, complaints } = await visit(first.url)
+  await page.click('#mail-server')
+  await page.locator('#mail-server-state', { hasText: 'off' }).waitFor()
+  await signUp(page, 'Ben', 'ben@example.com')
+  const job = card(page, 'ben@example.com')
+  await job.locator('.countdown').waitFor()
+  expect(await job.textContent()).toMatch(/attempt \d+ of 20 failed/)
+
+  await first.end('SIGKILL')
+  await example(Number(new URL(first.url).port))
+  await job.locator('.job-message', { hasText: 'It has been restarted' }).waitFor()
+  if (folder !== undefined) await page.screenshot({ path: `${folder}/restarted.png`, fullPage: true })
+  expect(complaints).toEqual([])
+})
+
+const markup = [
+  '<script>alert(1)</script>',
+  '<img src=x onerror=alert(1)>',
+  '<svg onload=alert(1)>',
+  '"><svg/onload=alert(1)>',
+  "'><img src=x onerror=alert(1)>",
+  '<iframe srcdoc="<script>parent.alert(1)</script>">',
+  '<a href="javascript:alert(1)">x</a>',
+  'javascript:alert(1)',
+  '</textarea><script>alert(1)</script>',
+  '</title><script>alert(1)</script>',
+  '</script><script>alert(1)</script>',
+  '<body onload=alert(1)>',
+  '<input autofocus onfocus=alert(1)>',
+  '<details open ontoggle=alert(1)>',
+  '<math><mtext><img src=x onerror=alert(1)></mtext></math>',
+  '<style>@import "//evil.example"</style>',
+  '<base href="//evil.example/">',
+  '<meta http-equiv=refresh content="0;url=javascript:alert(1)">',
+  '<object data="data:text/html,<script>alert(1)</script>">',
+  '<embed src="data:text/html,<script>alert(1)</script>">',
+]
+const names = [...markup, ...markup.map((text) => text.replaceAll('<', '&lt;').slice(0, 100))]
+
+it('G17: markup in names and file names stays text on the page', async () => {
+  const { url } = await example()
+  for (const [n, name] of names.entries()) {
+    const body = JSON.stringify({ name, email: `m${n}@example.com`, password: 'correct horse battery' })
+    const sent = await fetch(`${url}/signup`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body,
+    })
+    expect(sent.status).toBe(202)
+  }
+  const { page, complaints } = await visit(url)
+  await page.waitForFunction(async (count) => {
+    const mails = (await (await fetch('/inbox')).json()) as unknown[]
+    return mails.length === count
+  }, names.length)
+  await page.reload()
+  await page
+    .locator('#inbox .mail')
+    .nth(names.length - 1)
+    .waitFor()
+  const shown = await page.locator('#inbox').textContent()
+  for (const name of names) expect(shown).toContain(`Hello ${name}`)
+  for (const name of markup) {
+    await page.setInputFiles('#photo-file', {
+      name: `${name}.jpg`,
+      mimeType: 'image/jpeg',
+      buffer: Buffer.from(name),
+    })
+    await card(page, `${name}.jpg`).locator('.badge', { hasText: 'failed' }).waitFor()
+  }
+  if (folder !== undefined) await page.screenshot({ path: `${folder}/markup.png` })
+  expect(
+    await page.locator('#jobs script, #jobs svg, #inbox script, #inbox img, #photos iframe').count(),
+  ).toBe(0)
+  expect(complaints).toEqual([])
+})

@@ -1,6 +1,7 @@
 /** What must hold whenever everything that was told has been read: no place free for nothing, bounds, counts. */
 import type { Stats } from '../../src/stats.js'
-import { isLate, isSettled, type Model, type ModelJob, type ModelThread } from './model.js'
+import { isSettled, type ModelJob, type ModelThread } from './model-records.js'
+import { isLate, type Model } from './model.js'
 
 /** Two looks, 5 ms apart, find a thread that does not move. */
 const stuckWithinMs = 10

@@ -1,5 +1,6 @@
 /** What must hold when the scheduler gives a job to a thread: lines, limits, places, time, and that it may start at all. */
-import { isLate, isSettled, type Exec, type Model, type ModelJob, type ModelThread } from './model.js'
+import { isSettled, type Exec, type ModelJob, type ModelThread } from './model-records.js'
+import { isLate, type Model } from './model.js'
 
 /** Notes that the job was given to the thread. */
 export function checkStart(model: Model, thread: ModelThread, job: ModelJob, token: number): Exec {

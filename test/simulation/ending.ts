@@ -1,7 +1,8 @@
 /** How a schedule ends: close and restore on the way, and at last a phase without faults in which all must settle. */
 import type { CloseReport } from '../../src/scheduler.js'
 import type { Deferring } from './deferring.js'
-import { isSettled, type Model } from './model.js'
+import { isSettled } from './model-records.js'
+import type { Model } from './model.js'
 import type { Operating } from './operating.js'
 import type { Op } from './plan.js'
 import type { Stage } from './stage.js'

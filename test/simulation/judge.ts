@@ -5,7 +5,8 @@ import type { Stats } from '../../src/stats.js'
 import { checkEvent, type JobEventData } from './check-events.js'
 import { checkCounts, checkDuplicates, checkExpiry, checkWork } from './check-quiet.js'
 import { checkStart } from './check-start.js'
-import { isSettled, type Exec, type Model, type ModelJob, type ModelThread } from './model.js'
+import { isSettled, type Exec, type ModelJob, type ModelThread } from './model-records.js'
+import type { Model } from './model.js'
 import type { Run } from './script.js'
 
 /** Starts that wait to be judged until what was told has been read. */
@@ -136,6 +137,7 @@ export class Judge {
 
   exits(thread: ModelThread): void {
     const { sometimes } = this.#model
+    this.#model.refresh() // verdicts that came before are none on this crash
     thread.isGone = true
     thread.isOpen = false
     const begun = thread.execs.filter((exec) => exec.began || !exec.wasSentAhead)
@@ -157,7 +159,8 @@ export class Judge {
     const untold = thread.untold.splice(0)
     if (reason !== 'stuck') return
     model.sometimes.reached('a shared thread hung')
-    if (!thread.mayHaveHung) model.wrong('I26', `thread ${thread.fake.number} was taken for hung, and answers`)
+    if (!thread.mayHaveHung)
+      model.wrong('I26', `thread ${thread.fake.number} was taken for hung, and answers`)
     for (const { job, generation, wasOver } of untold) {
       const isJudged = !wasOver && !isUnderWay(job)
       if (isJudged || job.generation !== generation) continue

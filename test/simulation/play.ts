@@ -4,7 +4,7 @@
  */
 import { Deferring } from './deferring.js'
 import { Ending } from './ending.js'
-import type { Broken } from './model.js'
+import type { Broken } from './model-records.js'
 import { Operating } from './operating.js'
 import type { Op, Plan } from './plan.js'
 import type { Sometimes } from './sometimes.js'

@@ -5,7 +5,8 @@ import type { ThreadListener, ThreadPort } from '../../src/world.js'
 import { behaviourOf } from './behave.js'
 import { FakeThread } from './fake-thread.js'
 import type { Judge } from './judge.js'
-import type { Model, ModelThread } from './model.js'
+import type { ModelThread } from './model-records.js'
+import type { Model } from './model.js'
 import type { Stage } from './stage.js'
 
 export function startThread(

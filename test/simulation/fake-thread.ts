@@ -4,7 +4,6 @@
  * has been posted, as with a real port.
  */
 import { take } from '../../src/threads/claims.js'
-import { decodePayload } from '../../src/job/payload.js'
 import type { Lane } from '../../src/job/snapshot.js'
 import {
   type AbortMessage,
@@ -15,6 +14,7 @@ import {
 } from '../../src/threads/protocol.js'
 import type { ThreadExit, ThreadListener, ThreadPort } from '../../src/world.js'
 import { FakeReports } from './fake-reports.js'
+import { readRun } from './read-run.js'
 import type { Behaviour, Run, ThreadScript } from './script.js'
 import type { VirtualWorld } from './world.js'
 
@@ -298,23 +298,6 @@ export class FakeThread implements ThreadPort {
   get #cells(): Int32Array {
     if (this.shared === undefined) throw new Error('a shared lane takes no tokens')
     return this.shared
-  }
-}
-
-function readRun(message: RunMessage, index: number, thread: FakeThread): Run {
-  const extra = message.extras?.find(({ at }) => at === index)
-  const [task, maxAttempts] = message.tasks[message.which?.[index] ?? 0] ?? ['', 1]
-  const payloads = JSON.parse(`[${message.payloads}]`) as unknown[]
-  const payload = extra?.bytes === undefined ? payloads[index] : decodePayload(extra.bytes)
-  return {
-    thread,
-    token: message.tokens?.[index] ?? message.first + index,
-    id: thread.idOf(message, index),
-    task,
-    payload: extra?.isVoid === true ? undefined : payload,
-    attempt: extra?.attempt ?? 1,
-    maxAttempts: extra?.maxAttempts ?? maxAttempts,
-    handed: extra?.handed,
   }
 }
 

@@ -139,7 +139,7 @@ export class Stage {
     const rateLimit = rate === undefined ? { limit: 1000, per: 1 } : rate
     const settings = readSettings({
       tasks: new URL('file:///simulation/tasks.js'),
-      threads: plan.threads,
+      threads: { ...plan.threads, maxRssBytes: 2 ** 40 }, // asking the system for its memory takes as long as some schedules
       main: { concurrency: plan.mainConcurrency },
       aging: plan.aging,
       maxQueued: plan.maxQueued,

@@ -98,7 +98,8 @@ export class FlowHandle {
         try {
           resolve(this.#outcome())
         } catch (error) {
-          reject(error as Error) // #outcome throws nothing else
+          if (!(error instanceof Error)) throw error
+          reject(error)
         }
       }
       if (flow.isSettled) return tell()

@@ -48,6 +48,26 @@ describe('found by random schedules', () => {
     expect(next.map(({ task, at }) => [task, at])).toEqual([['other', 20], ['late', 30]]) // prettier-ignore
   })
 
+  it('a job that spins as its neighbour did is stopped, and the main thread does not hang', () => {
+    const sim = makeSim()
+    const spins = { takesMs: 50, spins: true }
+    const task = sim.task(
+      'spins',
+      ({ payload }) => (payload === 1 ? spins : { ...spins, takesMs: Infinity }),
+      {
+        lane: 'io',
+        timeout: 16,
+        killAfter: 3,
+        attempts: 1,
+      },
+    )
+    const first = sim.scheduler.defer(task, 1)
+    sim.advance(1)
+    const second = sim.scheduler.defer(task, 2)
+    sim.advance(100)
+    expect([first.state, second.state]).toEqual(['completed', 'failed'])
+  })
+
   it('a debounced job expires counted from its latest due time', () => {
     const sim = makeSim()
     const task = sim.task('mail')

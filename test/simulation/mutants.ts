@@ -97,4 +97,5 @@ export const mutants: readonly Mutant[] = [
   m('nobody runs alone after a thread hung', 'dispatch/departure.ts', "    stopReason === 'stuck' || stopReason === 'memory'", "    stopReason === 'memory'"),
   m('a thread that answers is taken for hung', 'dispatch/overdue.ts', '    thread.answersBy = undefined\n    this.#judge', '    this.#judge'),
   m('a retired thread gets new jobs', 'dispatch/overdue.ts', "    thread.phase = 'retiring'\n", ''),
+  m('a question that nobody waits for is asked for ever', 'dispatch/overdue.ts', 'if (thread.answersBy !== undefined && thread.answersBy > now)', 'if (thread.answersBy !== undefined)'),
 ] // prettier-ignore

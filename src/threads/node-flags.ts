@@ -40,14 +40,20 @@ export function namesTsx(flag: NodeFlag): boolean {
   return isPreload(flag) && /^tsx(?:$|\/)|[\\/]tsx[\\/]dist[\\/]/.test(flag.value ?? '')
 }
 
+/** Whether a preload hooks ts-node into `require`, with type checks or without. */
+function requiresTsNode(flag: NodeFlag): boolean {
+  return /(^|[\\/])ts-node[\\/]register(?:$|[\\/])/.test(flag.value ?? '')
+}
+
 /**
  * The flags a thread gets, as `execArgv` for `new Worker`.
  *
  * With `threads.execArgv` these are the user's; otherwise those of the process that mean something to a thread. An
  * allow list, because Node throws ERR_WORKER_INVALID_EXEC_ARGV for flags of the whole process (V8's, `--title`,
  * `--watch` …: V8's apply to all threads anyway), and because `--input-type` and `--inspect-brk` keep a thread from
- * starting. tsx and preloads in TypeScript are left out: tsx does not register itself in a thread on Node 20, the
- * loader does it. The permission model's flags always stay: a thread without them would not be restricted.
+ * starting. tsx, ts-node's `--require` and preloads in TypeScript are left out: tsx does not register itself in a
+ * thread on Node 20, ts-node would check all types again in each; the loader registers both. The permission model's
+ * flags always stay: a thread without them would not be restricted.
  *
  * Flags in NODE_OPTIONS are not part of this: Node gives them to threads by itself and skips what does not fit.
  */
@@ -70,7 +76,8 @@ function isPermission({ name }: NodeFlag): boolean {
 }
 
 function suitsThread(flag: NodeFlag): boolean {
-  if (isPreload(flag)) return !namesTsx(flag) && !/\.[cm]?tsx?$/.test(flag.value ?? '')
+  if (isPreload(flag))
+    return !namesTsx(flag) && !requiresTsNode(flag) && !/\.[cm]?tsx?$/.test(flag.value ?? '')
   // V8 has flags that begin with `experimental` too; these lists are Node's own.
   const isExperiment =
     /^--(no-)?experimental-/.test(flag.name) && process.allowedNodeEnvironmentFlags.has(flag.name)

@@ -2,6 +2,7 @@
 import express from 'express'
 import { createScheduler, defineTask } from 'sidework'
 import { closeOnSignal, sidework } from 'sidework/express'
+import './tasks.mjs'
 
 const [state] = process.argv.slice(2)
 const tell = (event, fields) => process.send({ event, ...fields })
@@ -25,7 +26,7 @@ app.post('/held', (req) => {
 const enter = {
   idle: there,
   'threads starting': () => {
-    scheduler.defer('echo', 'x')
+    scheduler.defer('canary', 'x')
     there()
   },
   running: () => {

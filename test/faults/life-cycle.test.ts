@@ -43,7 +43,7 @@ async function leave(state: string) {
     stderr,
     refusal: closed?.refusal,
     lost: closed?.lost,
-    tookMs: performance.now() - signalledAt,
+    tookMs,
   }
 }
 

@@ -241,7 +241,7 @@ describe('the histograms', () => {
 
 describe('the schedules', () => {
   it('are counted as the real cron fires them: runs, misses and runs that did not take place, by reason', async () => {
-    const { sim, cron } = makeCron()
+    const { sim, cron } = makeCron({ scheduler: { threads: 2 } })
     const { register } = metrics(sim.scheduler)
     const minute = 60_000
     cron.every('quick', '1m', sim.task('quick'))

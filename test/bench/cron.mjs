@@ -2,10 +2,11 @@
  * 10,000 schedules: what each costs in memory and time, what they cost while nothing is due, and how late runs come when
  * all are due every second.
  */
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { validateDetailed } from 'node-cron'
 import { mainThreadCpuNs } from './main-thread-cpu.mjs'
 import { loadContender } from './not-available.mjs'
+import { usedBytes } from './used-bytes.mjs'
 
 const count = 10_000
 const idleMs = 2_000
@@ -138,12 +139,4 @@ function timers() {
 function cpuPercent(cpuBefore, elapsedMs) {
   const cpuAfter = mainThreadCpuNs()
   return cpuBefore === undefined ? undefined : ((cpuAfter - cpuBefore) / 1e6 / elapsedMs) * 100
-}
-
-async function usedBytes() {
-  globalThis.gc()
-  await nextTurn()
-  globalThis.gc()
-  const { heapUsed, external } = process.memoryUsage()
-  return heapUsed + external
 }

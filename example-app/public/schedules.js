@@ -6,7 +6,7 @@ const titles = {
   'expired-log-ins': 'Removal of expired log-ins',
   'old-reports': 'Removal of PDFs older than a day',
 }
-const format = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' })
+const format = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' })
 
 export const titleOf = (name) => titles[name] ?? name
 

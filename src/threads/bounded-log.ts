@@ -23,10 +23,7 @@ export class BoundedLog implements TaskLog {
   #dropped = 0
 
   /** @param now precise ms */
-  constructor(
-    write: (level: Level, fields: object | string, message?: string) => void,
-    now: () => number,
-  ) {
+  constructor(write: (level: Level, fields: object | string, message?: string) => void, now: () => number) {
     this.#write = write
     this.#now = now
     this.debug = this.#bounded('debug')

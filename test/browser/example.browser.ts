@@ -45,8 +45,7 @@ it('recurring jobs are shown with their next runs, and one runs when asked to', 
   expect(await page.locator('.schedule').count()).toBe(3)
   await report.locator('button', { hasText: 'Run now' }).click()
   await page.locator('#recurring-answer', { hasText: /^Report of \d{4}-\d{2}-\d{2}/ }).waitFor()
-  if (folder !== undefined)
-    await page.locator('.recurring').screenshot({ path: `${folder}/recurring.png` })
+  if (folder !== undefined) await page.locator('.recurring').screenshot({ path: `${folder}/recurring.png` })
   expect(complaints).toEqual([])
 })
 

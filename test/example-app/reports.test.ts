@@ -1,7 +1,13 @@
 import { existsSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { drawReport, isReportId, removeOldReports, reportFile, reportFolder } from '../../example-app/reports.js'
+import {
+  drawReport,
+  isReportId,
+  removeOldReports,
+  reportFile,
+  reportFolder,
+} from '../../example-app/reports.js'
 import { temporaryFolder } from './temporary-folder.js'
 
 const id = '01234567-89ab-cdef-0123-456789abcdef'

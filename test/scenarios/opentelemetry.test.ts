@@ -152,7 +152,10 @@ it('in a main-lane job of req.defer its own span is active, not the request’s,
   app.post('/', (req, res) => {
     inRequest(() =>
       store.run('request', () => {
-        jobs.push(req.defer(retried), req.defer(({ attempt }) => void see(attempt)))
+        jobs.push(
+          req.defer(retried),
+          req.defer(({ attempt }) => void see(attempt)),
+        )
       }),
     )
     res.end()

@@ -3,6 +3,7 @@
  *
  *      scheduler                                   thread (or the main lane)
  *          │                                           │  imports the task modules, runs their setup()
+ *          │ ◀──────────────────────────── starting ───│  before each import and each setup()
  *          │ ◀──────────────── ready | start-failed ───│
  *          │── run (a batch of jobs) ─────────────────▶│  takes each job, runs its handler
  *          │ ◀──── 12 (that many ended well, in order) │
@@ -160,6 +161,14 @@ export interface PongMessage {
   readonly memoryBytes: number
 }
 
+/** What the thread does next on its way to `ready`; told before, since it may never end. */
+export interface StartingMessage {
+  readonly kind: 'starting'
+  readonly step: 'import' | 'setup'
+  /** Path of the task module. */
+  readonly file: string
+}
+
 /** The task modules are imported and set up. */
 export interface ReadyMessage {
   readonly kind: 'ready'
@@ -190,5 +199,6 @@ export type FromThread =
   | PongMessage
   | ConsoleMessage
   | LeakMessage
+  | StartingMessage
   | ReadyMessage
   | { readonly kind: 'start-failed'; readonly error: SerializedError }

@@ -71,7 +71,7 @@ export class SharedRunner {
 
   #end(attempt: Attempt, ending: Ending): void {
     this.#keep(attempt.token, ending)
-    if (this.#attempts.size === 0) this.#port.ended(attempt.task)
+    if (this.#attempts.size === 0) this.#port.ended(attempt.task, this.#port.now())
   }
 
   #keep(token: number, ending: Ending): void {

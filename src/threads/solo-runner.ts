@@ -17,8 +17,8 @@ export interface RunnerPort {
   readonly now: () => number
   readonly definitionOf: (task: string) => TaskDefinition | undefined
   readonly host: AttemptHost
-  /** A job of the task has ended, and no job is running. */
-  readonly ended: (task: string) => void
+  /** A job of the task has ended at `now` (precise ms), and no job is running. */
+  readonly ended: (task: string, now: number) => void
   /** Reads the messages that have arrived. */
   readonly readWaiting: () => void
 }
@@ -94,8 +94,9 @@ export class SoloRunner {
         ending = await ending
       }
       this.#keep(first + index, ending)
-      this.#port.ended(attempt.task)
-      if (this.#port.now() - this.#reportedAt > reportEveryMs) this.report()
+      const now = this.#port.now()
+      this.#port.ended(attempt.task, now)
+      if (now - this.#reportedAt > reportEveryMs) this.report()
     }
   }
 

@@ -31,18 +31,26 @@ describe('a real thread', () => {
   })
 
   it.each(['spins', 'atomics-wait'])(
-    'B10: that is stuck (%s) is stopped within timeout + killAfter + 150 ms and replaced',
+    'B10: that is stuck (%s) is gone within timeout + killAfter + 50 ms, and replaced',
     async (task) => {
-      const scheduler = withThreads()
-      await scheduler.ready()
-      const exited = next(scheduler, 'thread:exited')
-      const start = performance.now()
-      const job = scheduler.defer(task)
-      const canary = scheduler.defer('value', 'alive')
-      expect(await end(job)).toEqual(['ERR_SIDEWORK_FAILED', 'ERR_SIDEWORK_TIMEOUT'])
-      expect(await exited).toMatchObject({ reason: 'timeout' })
-      expect(performance.now() - start).toBeLessThan(100 + 50 + 150)
-      expect(await end(canary)).toBe('alive')
+      const scheduler = withThreads({ threads: { cpu: 1, nice: 0 } })
+      const heldMs: number[] = []
+      // A busy machine may let any one round wait for a core; a scheduler that is late is late in all of them.
+      for (let round = 0; round < 5; round++) {
+        await scheduler.ready()
+        const started = next(scheduler, 'started').then(() => performance.now())
+        const exited = next(scheduler, 'thread:exited')
+        const job = scheduler.defer(task)
+        const canary = scheduler.defer('value', 'alive')
+        const ended = end(job)
+        const startedAt = await started
+        expect(await exited).toMatchObject({ reason: 'timeout' })
+        heldMs.push(performance.now() - startedAt)
+        expect(await ended).toEqual(['ERR_SIDEWORK_FAILED', 'ERR_SIDEWORK_TIMEOUT'])
+        expect(await end(canary)).toBe('alive')
+      }
+      expect(Math.min(...heldMs)).toBeGreaterThanOrEqual(100 + 50)
+      expect(Math.min(...heldMs)).toBeLessThan(100 + 50 + 50)
     },
   )
 

@@ -37,7 +37,7 @@ export class LaneThread {
   isExclusive = false
   /** Nothing is sent ahead until it reports: it was found stuck. */
   isStuck = false
-  /** Token of the execution because of which it exits, as it said itself. Shared threads only. */
+  /** Token of the execution because of which it exits, as it said itself; 0: because of none on it. */
   culprit: number | undefined = undefined
   /** It was asked whether its loop turns, and has until then to answer. */
   answersBy: number | undefined = undefined

@@ -12,7 +12,7 @@
  *          │── abort (one token) ─────────────────────▶│  aborts that attempt's signal
  *          │── ping ──────────────────────────────────▶│  answers when its loop turns
  *          │ ◀──────────────────────────────── pong ───│
- *          │ ◀─────────────────────────────  culprit ──│  (on a shared thread) exits because of this execution
+ *          │ ◀────────────────────────────── culprit ──│  exits because of this execution
  *          │ ◀────────────────────────  console, leak ─│
  *          │── deferred (answer to a defer) ──────────▶│
  *          │── close ─────────────────────────────────▶│  runs teardown(), then exits
@@ -186,6 +186,13 @@ export interface DeferFlowMessage {
   readonly plan: FlowPlan
 }
 
+/** The thread exits, because of this execution. */
+export interface CulpritMessage {
+  readonly kind: 'culprit'
+  /** 0: on a cpu thread, because of something older than the job at work. */
+  readonly token: number
+}
+
 export type FromThread =
   | number
   | EndedMessage
@@ -195,7 +202,7 @@ export type FromThread =
   | DeferFlowMessage
   | PauseLimitMessage
   | { readonly kind: 'heartbeat'; readonly token: number }
-  | { readonly kind: 'culprit'; readonly token: number }
+  | CulpritMessage
   | PongMessage
   | ConsoleMessage
   | LeakMessage

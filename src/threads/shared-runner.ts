@@ -55,6 +55,11 @@ export class SharedRunner {
     return this.#context.getStore()
   }
 
+  /** Token of the execution because of which the thread exits, asked in the context of what ends it. */
+  get culprit(): number | undefined {
+    return this.current?.token
+  }
+
   /** A handler may have held the loop meanwhile, so whoever is next may have been cancelled. */
   #next(): { batch: OpenBatch; index: number } | undefined {
     this.#port.readWaiting()

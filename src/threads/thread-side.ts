@@ -100,9 +100,8 @@ function serve(
   // Runs in the context of whatever ends the thread: process.exit, an error or a rejection that nobody caught.
   process.on('exit', () => {
     runner.report()
-    if (runner instanceof SharedRunner && runner.current !== undefined) {
-      send({ kind: 'culprit', token: runner.current.token })
-    }
+    const { culprit } = runner
+    if (culprit !== undefined) send({ kind: 'culprit', token: culprit })
   })
   data.port.on('message', read)
   const leaks = new LeakWatch({

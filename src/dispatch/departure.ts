@@ -25,7 +25,8 @@ export function blame(thread: LaneThread, exit: ThreadExit): Casualty[] {
   const { stopReason } = thread
   const isItsFault = stopReason === undefined || stopReason === 'memory'
   const culprit = isItsFault ? findCulprit(thread, executions, begun) : undefined
-  const isUnexplained = culprit === undefined && (thread.culprit === 0 || (begun > 1 && mayBeAmongThem(thread)))
+  const isUnexplained =
+    culprit === undefined && (thread.culprit === 0 || (begun > 1 && mayBeAmongThem(thread)))
   return executions.flatMap((execution, index) => {
     const { job } = execution
     if (job === undefined) return []

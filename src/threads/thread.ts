@@ -1,5 +1,11 @@
 /** A real worker thread behind the `ThreadPort`. */
-import { MessageChannel, receiveMessageOnPort, Worker, type ResourceLimits, type WorkerOptions } from 'node:worker_threads'
+import {
+  MessageChannel,
+  receiveMessageOnPort,
+  Worker,
+  type ResourceLimits,
+  type WorkerOptions,
+} from 'node:worker_threads'
 import { ThreadStartError } from '../errors.js'
 import type { Lane } from '../job/snapshot.js'
 import type { ThreadListener, ThreadPort } from '../world.js'

@@ -82,16 +82,19 @@ it('B27: what a handler says after its visibilityTimeout counts no more, and the
 it.each([
   ['SIGKILL', { threads: 1 }],
   ['memory', { threads: { cpu: 1, resourceLimits: { maxOldGenerationSizeMb: 32 } } }],
-])('B13: when a handler takes the process down (%s), its job is gone and is never run again', async (how, options) => {
-  const app = await startApp(options)
-  const done = (await app.defer('echo', 1)).body.id ?? ''
-  await app.result(done)
-  const id = (await app.defer('kills-process', how)).body.id ?? ''
-  const { code, signal } = await app.exited()
-  expect(code === 0 || (code === null && signal === null)).toBe(false)
-  await app.restart()
-  expect((await app.get(`/jobs/${id}`)).status).toBe(404)
-  expect((await app.get('/health')).body).toMatchObject({ stats: { accepted: 0 } })
-  expect(ledgerOf(app, id)).toEqual(['start 1'])
-  expect(ledgerOf(app, done)).toEqual(['start 1', 'end 1'])
-})
+])(
+  'B13: when a handler takes the process down (%s), its job is gone and is never run again',
+  async (how, options) => {
+    const app = await startApp(options)
+    const done = (await app.defer('echo', 1)).body.id ?? ''
+    await app.result(done)
+    const id = (await app.defer('kills-process', how)).body.id ?? ''
+    const { code, signal } = await app.exited()
+    expect(code === 0 || (code === null && signal === null)).toBe(false)
+    await app.restart()
+    expect((await app.get(`/jobs/${id}`)).status).toBe(404)
+    expect((await app.get('/health')).body).toMatchObject({ stats: { accepted: 0 } })
+    expect(ledgerOf(app, id)).toEqual(['start 1'])
+    expect(ledgerOf(app, done)).toEqual(['start 1', 'end 1'])
+  },
+)

@@ -63,39 +63,47 @@ beforeEach(async () => {
 })
 
 describe('under load', () => {
-  it(`B25: ${stress} cancels at random moments: each job settles exactly once, and nothing is left`, async () => {
-    const scheduler = await start()
-    const { settled, mostAttempts } = watch(scheduler)
-    const timers: NodeJS.Timeout[] = []
-    const names = ['cpu-naps', 'io-naps', 'cpu-stubborn']
-    const jobs = Array.from({ length: stress }, (_, n) => {
-      const job = scheduler.defer(names[n % names.length] ?? '', Math.random() * 8)
-      timers.push(setTimeout(() => job.cancel(), Math.random() * stress * 2))
-      return job
-    })
-    await Promise.all(jobs.map(end))
-    await scheduler.idle()
-    for (const timer of timers) clearTimeout(timer)
-    expect(settled.size).toBe(stress)
-    expect([...settled.values()].every((count) => count === 1)).toBe(true)
-    expect(mostAttempts()).toBeLessThanOrEqual(5)
-    await checkNothingIsLeft(scheduler, before)
-  }, timeoutMs)
+  it(
+    `B25: ${stress} cancels at random moments: each job settles exactly once, and nothing is left`,
+    async () => {
+      const scheduler = await start()
+      const { settled, mostAttempts } = watch(scheduler)
+      const timers: NodeJS.Timeout[] = []
+      const names = ['cpu-naps', 'io-naps', 'cpu-stubborn']
+      const jobs = Array.from({ length: stress }, (_, n) => {
+        const job = scheduler.defer(names[n % names.length] ?? '', Math.random() * 8)
+        timers.push(setTimeout(() => job.cancel(), Math.random() * stress * 2))
+        return job
+      })
+      await Promise.all(jobs.map(end))
+      await scheduler.idle()
+      for (const timer of timers) clearTimeout(timer)
+      expect(settled.size).toBe(stress)
+      expect([...settled.values()].every((count) => count === 1)).toBe(true)
+      expect(mostAttempts()).toBeLessThanOrEqual(5)
+      await checkNothingIsLeft(scheduler, before)
+    },
+    timeoutMs,
+  )
 
-  it(`I26: ${stress} thread deaths at random moments: each job settles exactly once, as if it were alone`, async () => {
-    const scheduler = await start()
-    const { settled, mostAttempts, deaths } = watch(scheduler)
-    const jobs = Array.from({ length: stress }, (_, n) => [
-      scheduler.defer(n % 2 === 0 ? 'cpu-dies' : 'io-dies'),
-      scheduler.defer(n % 2 === 0 ? 'cpu-naps' : 'io-naps', Math.random() * 3),
-    ]).flat()
-    await Promise.all(jobs.map(end))
-    await scheduler.idle()
-    expect(deaths()).toBeGreaterThanOrEqual(stress / 2)
-    expect(settled.size).toBe(jobs.length)
-    expect([...settled.values()].every((count) => count === 1)).toBe(true)
-    expect(mostAttempts()).toBe(2)
-    expect(scheduler.stats()).toMatchObject({ completed: jobs.length, failed: 0 })
-    await checkNothingIsLeft(scheduler, before)
-  }, timeoutMs)
+  it(
+    `I26: ${stress} thread deaths at random moments: each job settles exactly once, as if it were alone`,
+    async () => {
+      const scheduler = await start()
+      const { settled, mostAttempts, deaths } = watch(scheduler)
+      const jobs = Array.from({ length: stress }, (_, n) => [
+        scheduler.defer(n % 2 === 0 ? 'cpu-dies' : 'io-dies'),
+        scheduler.defer(n % 2 === 0 ? 'cpu-naps' : 'io-naps', Math.random() * 3),
+      ]).flat()
+      await Promise.all(jobs.map(end))
+      await scheduler.idle()
+      expect(deaths()).toBeGreaterThanOrEqual(stress / 2)
+      expect(settled.size).toBe(jobs.length)
+      expect([...settled.values()].every((count) => count === 1)).toBe(true)
+      expect(mostAttempts()).toBe(2)
+      expect(scheduler.stats()).toMatchObject({ completed: jobs.length, failed: 0 })
+      await checkNothingIsLeft(scheduler, before)
+    },
+    timeoutMs,
+  )
 })

@@ -42,7 +42,11 @@ const hostile = {
 } // prettier-ignore
 defineTask('fails', noted(({ message }) => { throw new TypeError(message) }), twice) // prettier-ignore
 defineTask('throws', noted((what) => { throw hostile[what]() }), { attempts: 1 }) // prettier-ignore
-defineTask('never-settles', noted(() => new Promise(() => undefined)), { attempts: 1, killAfter: 20 })
+defineTask(
+  'never-settles',
+  noted(() => new Promise(() => undefined)),
+  { attempts: 1, killAfter: 20 },
+)
 defineTask('zombie', noted(async (_, { attempt, progress }) => {
   if (attempt === 2) return 'the second'
   await new Promise((resolve) => setTimeout(resolve, 300))

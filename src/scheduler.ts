@@ -96,13 +96,11 @@ export class Scheduler {
   async ready(): Promise<void> {
     if (this.#rooms.closing !== undefined) throw new ClosedError()
     if (!this.#rooms.settings.hasTaskModules) return
-    this.#rooms.waits++
-    this.#rooms.keepAlive()
+    this.#rooms.rest.begin()
     try {
       await whenReady(this.#rooms.dispatcher, this.#rooms.book)
     } finally {
-      this.#rooms.waits--
-      this.#rooms.keepAlive()
+      this.#rooms.rest.end()
     }
   }
 
@@ -156,7 +154,7 @@ export class Scheduler {
         return this.#rooms.drafts.draft(this.#rooms.book.find(task), own['payload'], own['options'], request)
       })
       const accepted = this.#rooms.acceptance.acceptAll(drafts)
-      this.#rooms.keepAlive()
+      this.#rooms.rest.jobCame()
       return accepted.map((one) => this.#rooms.handle(one))
     } catch (error) {
       throw this.#rooms.refused(task, error)
@@ -236,7 +234,7 @@ export class Scheduler {
     try {
       const draft = this.#draft(request, task, payload, options)
       this.#rooms.acceptance.hold(draft)
-      this.#rooms.keepAlive()
+      this.#rooms.rest.jobCame()
       return this.#rooms.handle(draft)
     } catch (error) {
       throw this.#rooms.refused(task, error)
@@ -299,7 +297,7 @@ export class Scheduler {
     if (job === undefined || !isSettled(job.state)) return false
     if (this.#rooms.closing !== undefined) throw new ClosedError()
     const isRetried = this.#rooms.operations.retry(job)
-    this.#rooms.keepAlive()
+    this.#rooms.rest.jobCame()
     return isRetried
   }
 
@@ -311,7 +309,7 @@ export class Scheduler {
   retryAll(filter: { task?: string | Task } = {}): number {
     if (this.#rooms.closing !== undefined) throw new ClosedError()
     const count = this.#rooms.operations.retryAll(ownOptions('retryAll', filter, taskNames)['task'])
-    this.#rooms.keepAlive()
+    this.#rooms.rest.jobCame()
     return count
   }
 
@@ -373,7 +371,7 @@ export class Scheduler {
     const isEnding = revived?.details?.isLingering === true
     if (isEnding) revived.more().afterLingering = 'go-on'
     this.#rooms.queue.releaseKey(key, this.#rooms.world.clock.now(), isEnding ? undefined : revived)
-    this.#rooms.keepAlive()
+    this.#rooms.rest.jobCame()
     if (this.#rooms.emitter.wants['key:released']) {
       this.#rooms.emitter.emit('key:released', { key, at: this.#rooms.world.clock.wall() })
     }
@@ -424,7 +422,7 @@ export class Scheduler {
 
   /** Resolves when no job is blocked, ready or running. */
   idle(): Promise<void> {
-    return new Promise((resolve) => this.#rooms.whenIdle(resolve))
+    return new Promise((resolve) => this.#rooms.rest.whenIdle(resolve))
   }
 
   /**
@@ -438,9 +436,8 @@ export class Scheduler {
     const timeoutMs = durationMs('timeout', orDefault(own['timeout'], '25s'), { zero: true })
     const drains = flag('drain', orDefault(own['drain'], true))
     const before = { ...this.#rooms.journal.counts }
-    this.#rooms.stopAddOns()
-    this.#rooms.waits++
-    this.#rooms.keepAlive()
+    this.#rooms.addOns.stop()
+    this.#rooms.rest.begin()
     this.#closed = new Promise((resolve) => {
       this.#rooms.log.closing(this.#rooms.journal.unsettled)
       this.#rooms.emitter.emit('closing', { at: this.#rooms.world.clock.wall() })
@@ -476,13 +473,13 @@ export class Scheduler {
       held,
       'held jobs are not restored, as no response released them: they were left out',
     )
-    this.#rooms.keepAlive()
+    this.#rooms.rest.jobCame()
     return accepted.map((job) => this.#rooms.handle(job))
   }
 
   /** @internal What an add-on that acts by itself works with; `stop` is called by `close()`. @throws ClosedError */
   attach(addOn: AddOn): AddOnPort {
-    return this.#rooms.attach(addOn)
+    return this.#rooms.addOns.attach(addOn)
   }
 
   /** @internal Whether `close()` has been called. */
@@ -530,7 +527,7 @@ export class Scheduler {
         throw new OptionError('defer got three arguments for a closure. Give defer(fn, options).')
       }
       const accepted = this.#rooms.acceptance.accept(this.#draft(request, task, payload, options))
-      if (!this.#rooms.isKeptAlive) this.#rooms.keepAlive()
+      this.#rooms.rest.jobCame()
       return this.#rooms.handle(accepted)
     } catch (error) {
       throw this.#rooms.refused(task, error)
@@ -550,7 +547,7 @@ export class Scheduler {
   ): Flow {
     try {
       const flow = this.#rooms.flows.accept(plan(), request, isHeld)
-      this.#rooms.keepAlive()
+      this.#rooms.rest.jobCame()
       return this.#rooms.flowHandle(flow) as Flow // one class for all kinds
     } catch (error) {
       throw this.#rooms.refused(`(${kind})`, error)

@@ -139,17 +139,23 @@ it.runIf(process.platform === 'linux')('threads run at the niceness that threads
 /** Naps that are taken per ms while one more thread than `free` hangs, or does not exist. */
 async function napsPerMs(free: number, hangs: boolean): Promise<number> {
   start({ threads: { cpu: free + Number(hangs), io: 1 } })
-  if (hangs) {
-    const started = next(scheduler, 'started')
-    scheduler.defer('hangs')
-    await started
-  }
+  const started = next(scheduler, 'started')
+  const hung = hangs ? scheduler.defer('hangs') : undefined
+  if (hangs) await started
   const nap = (count: number) =>
     Promise.all(Array.from({ length: count }, () => end(scheduler.defer('cpu-naps', 5))))
   await nap(20 * free) // all threads have started
   const begin = performance.now()
   await nap(100 * free)
-  return (100 * free) / (performance.now() - begin)
+  const perMs = (100 * free) / (performance.now() - begin)
+  if (hung !== undefined) {
+    const exited = next(scheduler, 'thread:exited')
+    const ended = end(hung)
+    hung.cancel()
+    expect(await exited).toMatchObject({ reason: 'timeout' })
+    await ended
+  }
+  return perMs
 }
 
 it('B10: while a task hangs, the other threads do at least 90 % of what they did', async () => {

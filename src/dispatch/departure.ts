@@ -26,8 +26,7 @@ export function blame(thread: LaneThread, exit: ThreadExit): Casualty[] {
   const isItsFault = stopReason === undefined || stopReason === 'memory'
   const culprit = isItsFault ? findCulprit(thread, executions, begun) : undefined
   const isUnexplained =
-    culprit === undefined &&
-    ((isItsFault && thread.culprit === 0) || (begun > 1 && mayBeAmongThem(thread)))
+    culprit === undefined && ((isItsFault && thread.culprit === 0) || (begun > 1 && mayBeAmongThem(thread)))
   return executions.flatMap((execution, index) => {
     const { job } = execution
     if (job === undefined) return []

@@ -16,9 +16,7 @@ process.on('unhandledRejection', (reason) => unhandled.push(reason))
 /** Threads (where the system tells), listeners, and what keeps the process alive. */
 function held() {
   const threads = process.platform === 'linux' ? readdirSync('/proc/self/task').length : 0
-  const handles = process
-    .getActiveResourcesInfo()
-    .filter((name) => /MessagePort|Worker|Immediate/.test(name)).length
+  const handles = process.getActiveResourcesInfo().filter((name) => /MessagePort|Worker/.test(name)).length
   const listeners = process.eventNames().reduce((sum, name) => sum + process.listenerCount(name), 0)
   return { threads, handles, listeners }
 }

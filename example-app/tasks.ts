@@ -14,7 +14,7 @@ import {
   photoSizes,
   sizeNames,
 } from './photos.js'
-import { drawReport, reportFile, reportFolder } from './reports.js'
+import { drawReport, removeOldReports, reportFile, reportFolder } from './reports.js'
 import { readSettings } from './settings.js'
 
 /**
@@ -88,6 +88,19 @@ export const removeExpiredLogIns = defineTask(
   (_payload: undefined, { log }) => {
     const removed = tools().database.removeExpiredLogIns(Date.now())
     log.info({ removed }, 'expired log-ins removed')
+    return { removed }
+  },
+  { lane: 'io', attempts: 1 },
+)
+
+const reportsKeptMs = 24 * 60 * 60 * 1000
+
+/** A report can be fetched for a day. */
+export const removeReports = defineTask(
+  'remove-reports',
+  async (_payload: undefined, { log }) => {
+    const removed = await removeOldReports(tools().reports, Date.now() - reportsKeptMs)
+    log.info({ removed }, 'old reports removed')
     return { removed }
   },
   { lane: 'io', attempts: 1 },

@@ -125,6 +125,17 @@ describe('the flags a thread is started with', () => {
       [],
     ],
     [
+      [
+        '--require',
+        'ts-node/register',
+        '-r',
+        '/app/node_modules/ts-node/register/index.js',
+        '-r',
+        './env.cjs',
+      ],
+      ['-r', './env.cjs'],
+    ],
+    [
       ['--no-warnings', '--enable-source-maps', '--trace-uncaught'],
       ['--no-warnings', '--enable-source-maps', '--trace-uncaught'],
     ],

@@ -26,9 +26,9 @@ const bugs: Record<string, Bug> = {
     foundBy: 'is tried twenty times, at first after 1, 2 and 4 seconds, later every 5',
   },
   'the job has another key than its photo': {
-    file: 'app.ts',
-    right: '{ id: photoId })',
-    wrong: "{ id: 'photo:' + photoId })",
+    file: 'photo-steps.ts',
+    right: '{ id: photoId }',
+    wrong: "{ id: 'photo:' + photoId }",
     foundBy: 'gets its three sizes, told while they are made',
   },
   'nobody waits for the mail to be sent': {

@@ -512,7 +512,7 @@ export class Rooms {
   }
 
   /** A handler defers a flow, of the same request. */
-  #deferFlow(parent: JobRecord, { call, plan }: DeferFlowMessage, { port }: LaneThread): void {
+  #deferFlow(parent: JobRecord, { call, plan, carrier }: DeferFlowMessage, { port }: LaneThread): void {
     try {
       if (this.closing?.acceptsChildren === false) throw new ClosedError()
       const opened: FlowPlan = {
@@ -520,7 +520,7 @@ export class Rooms {
         steps: plan.steps.map(withPayload),
         callback: plan.callback === undefined ? undefined : withPayload(plan.callback),
       }
-      const flow = this.flows.accept(opened, parent.details?.request, false)
+      const flow = this.flows.accept(opened, withCarrier(parent.details?.request, carrier), false)
       this.keepAlive()
       const { id } = flow
       if (plan.kind === 'batch') port.post({ kind: 'deferred', call, id })

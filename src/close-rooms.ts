@@ -18,9 +18,8 @@ export interface CloseReport {
 export function closeRooms(rooms: Rooms, timeoutMs: number, drains: boolean): Promise<CloseReport> {
   const before = { ...rooms.journal.counts }
   let lost: readonly JobSnapshot[] = []
-  rooms.stopAddOns()
-  rooms.waits++
-  rooms.keepAlive()
+  rooms.addOns.stop()
+  rooms.rest.begin()
   return new Promise((resolve) => {
     rooms.log.closing(rooms.journal.unsettled)
     rooms.emitter.emit('closing', { at: rooms.world.clock.wall() })

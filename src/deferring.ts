@@ -119,7 +119,7 @@ export class Deferring {
         throw new OptionError('defer got three arguments for a closure. Give defer(fn, options).')
       }
       const accepted = this.#rooms.acceptance.accept(this.#draft(request, task, payload, options))
-      if (!this.#rooms.isKeptAlive) this.#rooms.keepAlive()
+      this.#rooms.rest.jobCame()
       return this.#rooms.handle(accepted)
     } catch (error) {
       throw this.#rooms.refused(task, error)
@@ -135,7 +135,7 @@ export class Deferring {
         return this.#rooms.drafts.draft(this.#rooms.book.find(task), own['payload'], own['options'], request)
       })
       const accepted = this.#rooms.acceptance.acceptAll(drafts)
-      this.#rooms.keepAlive()
+      this.#rooms.rest.jobCame()
       return accepted.map((one) => this.#rooms.handle(one))
     } catch (error) {
       throw this.#rooms.refused(task, error)
@@ -146,7 +146,7 @@ export class Deferring {
     try {
       const draft = this.#draft(request, task, payload, options)
       this.#rooms.acceptance.hold(draft)
-      this.#rooms.keepAlive()
+      this.#rooms.rest.jobCame()
       return this.#rooms.handle(draft)
     } catch (error) {
       throw this.#rooms.refused(task, error)
@@ -175,7 +175,7 @@ export class Deferring {
 
   #acceptFlow(plan: FlowPlan, request: Request, isHeld: boolean): Flow {
     const flow = this.#rooms.flows.accept(plan, request, isHeld)
-    this.#rooms.keepAlive()
+    this.#rooms.rest.jobCame()
     return this.#rooms.flowHandle(flow) as Flow // one class for all kinds
   }
 }

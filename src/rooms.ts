@@ -1,19 +1,19 @@
 /**
  * The rooms of one scheduler, built and connected; and what happens between them: a job has settled, the timer fired,
- * nothing is left to do, a handler defers a child.
+ * jobs are lost or taken back.
  */
 import { Acceptance, Duplicate } from './defer/acceptance.js'
 import { DedupeIndex } from './defer/dedupe-index.js'
-import type { AddOn, AddOnPort } from './add-on-port.js'
-import { Drafts, type PreparedJob } from './defer/draft.js'
+import { AddOnRoom } from './add-on-room.js'
+import { Drafts } from './defer/draft.js'
 import { Admission } from './defer/admission.js'
 import { JobHandle, type Job } from './defer/job-handle.js'
 import { restoreJob } from './defer/restore.js'
-import { inlineTaskName, TaskBook, taskNameOf } from './defer/task-book.js'
+import { TaskBook, taskNameOf } from './defer/task-book.js'
 import { Closing } from './closing.js'
 import { Dispatcher } from './dispatch/dispatcher.js'
 import { LaneRoom } from './dispatch/lane-room.js'
-import { ClosedError, SideworkError } from './errors.js'
+import { SideworkError } from './errors.js'
 import { Announcements } from './events/announcements.js'
 import { Emitter } from './events/emitter.js'
 import { History } from './events/history.js'
@@ -29,31 +29,24 @@ import { JobTable } from './job/job-table.js'
 import { Journal } from './job/journal.js'
 import { isSettled } from './job/lifecycle.js'
 import { serializeError, type SerializedError } from './job/serialized-error.js'
-import type { JobSnapshot, Lane, Progress, ScheduleContext } from './job/snapshot.js'
+import type { JobSnapshot, Lane } from './job/snapshot.js'
 import { takeSnapshot, type SnapshotForm, type SnapshotView } from './job/take-snapshot.js'
 import { payloadLimits, type PayloadLimits } from './job/payload-limits.js'
-import { decodePayload, toPlain, type EncodedPayload } from './job/payload.js'
 import { cancelError, Operations } from './operations.js'
 import { Agenda } from './queue/agenda.js'
 import { LimitBook } from './queue/limit-book.js'
 import { Queue } from './queue/queue.js'
 import { otherRefusals } from './measurements.js'
-import { TimeHeap } from './queue/time-heap.js'
 import type { WorldNeeds } from './real-world.js'
+import { Rest } from './rest.js'
 import type { Settings } from './scheduler-options.js'
 import { Settler } from './settle/settler.js'
 import type { TaskDefinition } from './task/define-task.js'
-import { withCarrier } from './task/trace-channels.js'
-import type { DeferFlowMessage, DeferMessage } from './threads/protocol.js'
-import type { LaneThread } from './dispatch/lane-thread.js'
-import type { FlowPlan, PlannedStep } from './task/flow-plan.js'
+import { threadListener } from './thread-listener.js'
 import type { World } from './world.js'
 
 /** Jobs that are due together are let go in slices of about this long, so that no turn is held. */
 const sliceMs = 2
-
-/** Called with the context of its attempt, as `defer` would call it. */
-type Closure = (context: never) => unknown
 
 /** Everything a scheduler consists of. Its public methods are in scheduler.ts. */
 export class Rooms {
@@ -78,18 +71,14 @@ export class Rooms {
   readonly acceptance: Acceptance
   readonly operations: Operations
   readonly flows: FlowBook
+  readonly rest: Rest
   readonly #view: SnapshotView
   readonly #ids: JobIds
-  isKeptAlive = false
-  /** Calls of `ready()` and `close()` under way, and add-ons with something to do. */
-  waits = 0
   /** Defers that were refused, by code. */
   readonly refusals = new Map<string, number>()
-  readonly #addOns: AddOn[] = []
+  readonly addOns = new AddOnRoom(this)
   /** How late the one timer last fired. */
   eventLoopDelayMs = 0
-  #willCheckRest = false
-  #idlers: (() => void)[] = []
   /** Set by `close()`. */
   closing: Closing | undefined
 
@@ -117,6 +106,7 @@ export class Rooms {
     this.history = new History(settings.keep, world.clock, (job) => this.table.remove(job))
     this.admission = new Admission(settings.maxQueued, settings.maxQueuedBytes)
     this.journal = new Journal(this.announce, world.clock)
+    this.rest = new Rest(world, this.journal, () => this.closing?.moved())
     this.agenda = new Agenda(world, () => this.#timerFired())
     this.limits = new LimitBook(settings.limits, this.agenda, world.clock)
     this.queue = new Queue(
@@ -126,7 +116,7 @@ export class Rooms {
     )
     this.settler = new Settler(world, this.journal, this.queue, {
       settled: (job) => this.#settled(job),
-      moved: () => this.mayRest(),
+      moved: () => this.rest.look(),
       backoffFault: (job, fault) => this.log.backoffFault(job, fault),
       resultRefused: (job, why) => this.log.resultRefused(job, why),
       keyHalted: (job, key) => this.#keyHalted(job, key),
@@ -138,7 +128,7 @@ export class Rooms {
       queue: this.queue,
       journal: this.journal,
       settler: this.settler,
-      listener: this.#dispatchListener(),
+      listener: threadListener(this),
     })
     this.drafts = new Drafts({
       clock: world.clock,
@@ -235,7 +225,7 @@ export class Rooms {
     }
     if (follower !== undefined) this.acceptance.releaseFollower(follower, job.endedAt)
     if (details?.step !== undefined) this.flows.settled(job)
-    this.mayRest()
+    this.rest.look()
   }
 
   /** The handle that `flow`, `chain` and `batch` answer. */
@@ -278,7 +268,7 @@ export class Rooms {
           },
           progressed: (flow) => announce.flowProgressed(flow.id, flow.facts.kind, flow.counts),
           settled: (flow) => this.#flowSettled(flow),
-          moved: () => this.mayRest(),
+          moved: () => this.rest.look(),
         },
       },
       settings.keep,
@@ -294,7 +284,7 @@ export class Rooms {
     const { step } = failure ?? {}
     const failed = step === undefined ? undefined : { ref: step.ref, task: step.task }
     this.announce.flowSettled(id, facts.kind, counts, { state, durationMs, ...failed }, verdict?.error)
-    this.mayRest()
+    this.rest.look()
   }
 
   /**
@@ -321,103 +311,6 @@ export class Rooms {
     )
     this.flows.resume(jobs)
     return jobs
-  }
-
-  /** Calls `rested` when no job is blocked, ready or running. */
-  whenIdle(rested: () => void): void {
-    this.#idlers.push(rested)
-    this.mayRest()
-  }
-
-  /** Perhaps nothing is left to do: looked at once, after the current call. */
-  mayRest(): void {
-    if (this.#willCheckRest) return
-    this.#willCheckRest = true
-    this.world.soon(this.#checkRest)
-  }
-
-  readonly #checkRest = (): void => {
-    this.#willCheckRest = false
-    const { blocked, ready, running } = this.journal.counts
-    this.closing?.moved()
-    if (this.#idlers.length > 0 && blocked + ready + running === 0) {
-      const idlers = this.#idlers
-      this.#idlers = []
-      for (const resolve of idlers) resolve()
-    }
-    this.keepAlive()
-  }
-
-  /** What an add-on works with. @throws ClosedError */
-  attach(addOn: AddOn): AddOnPort {
-    if (this.closing !== undefined) throw new ClosedError()
-    this.#addOns.push(addOn)
-    const { clock, random } = this.world
-    const isClosing = (): boolean => this.closing !== undefined
-    let isHeld = false
-    return {
-      clock,
-      random,
-      soon: (task) => this.world.soon(task),
-      nextTurn: (task) => this.world.nextTurn(task),
-      logger: this.log.logger,
-      events: this.emitter,
-      get isClosing() {
-        return isClosing()
-      },
-      alarm: (at, run) => this.agenda.alarm(at, run),
-      timeHeap: () => new TimeHeap(),
-      keepAlive: (active) => {
-        if (active === isHeld) return
-        isHeld = active
-        this.waits += active ? 1 : -1
-        this.keepAlive()
-      },
-      prepare: (task, payload, options) => this.#prepare(task, payload, options),
-      deferPrepared: (prepared, schedule, settled) => this.#deferPrepared(prepared, schedule, settled),
-    }
-  }
-
-  /** Add-ons defer nothing more: the first step of closing. */
-  stopAddOns(): void {
-    for (const addOn of this.#addOns.splice(0)) addOn.stop()
-  }
-
-  #prepare(task: unknown, payload: unknown, options: unknown): PreparedJob {
-    if (typeof task === 'function') {
-      this.drafts.draftInline(this.book.inline, task as Closure, options, undefined)
-      return { task, payload: undefined, options }
-    }
-    const draft = this.drafts.draft(this.book.find(task), payload, options, undefined)
-    return { task, payload: draft.payload, options }
-  }
-
-  #deferPrepared(prepared: PreparedJob, schedule: ScheduleContext, settled: () => void): Job {
-    const { task, payload, options } = prepared
-    try {
-      if (this.closing !== undefined) throw new ClosedError()
-      const draft =
-        typeof task === 'function'
-          ? this.drafts.draftInline(this.book.inline, task as Closure, options, undefined)
-          : this.drafts.draftAgain(this.book.find(task), payload, options)
-      draft.more().schedule = schedule
-      const accepted = this.acceptance.accept(draft)
-      const job = accepted instanceof Duplicate ? accepted.of : accepted
-      if (isSettled(job.state)) settled()
-      else (job.more().waiters ??= []).push({ settled })
-      if (!this.isKeptAlive) this.keepAlive()
-      return this.handle(accepted)
-    } catch (error) {
-      throw this.refused(typeof task === 'function' ? inlineTaskName : task, error)
-    }
-  }
-
-  /** The process stays alive exactly while a job is unsettled, or somebody of `waits` is there. */
-  keepAlive(): void {
-    const isNeeded = this.journal.unsettled > 0 || this.waits > 0
-    if (isNeeded === this.isKeptAlive) return
-    this.isKeptAlive = isNeeded
-    this.world.keepAlive(isNeeded)
   }
 
   /** Tells that a defer was refused, and hands the error back. */
@@ -457,87 +350,6 @@ export class Rooms {
     return { cpu: make('cpu'), io: make('io'), main: make('main') }
   }
 
-  #dispatchListener(): ConstructorParameters<typeof Dispatcher>[1]['listener'] {
-    const { clock } = this.world
-    return {
-      progress: (job, encoded) => {
-        const value = toPlain(encoded) as Progress // checked where it was reported (attempt.ts)
-        job.more().progress = value
-        this.announce.progress(job, value)
-      },
-      log: (job, message) => this.log.fromHandler(job, message),
-      defer: (job, message, thread) =>
-        message.kind === 'defer'
-          ? this.#deferChild(job, message, thread)
-          : this.#deferFlow(job, message, thread),
-      pauseLimit: (job, name, delayMs) => {
-        if (!this.limits.pauseShared(name, delayMs)) this.log.unknownLimit(job, name)
-      },
-      threadStarted: ({ lane, number }) => {
-        this.log.threadStarted(lane, number)
-        this.emitter.emit('thread:started', { lane, thread: number, at: clock.wall() })
-      },
-      threadExited: ({ lane, number }, reason, exitCode) => {
-        this.log.threadExited(lane, number, reason, exitCode)
-        this.emitter.emit('thread:exited', { lane, thread: number, reason, exitCode, at: clock.wall() })
-        this.mayRest()
-      },
-      printed: (thread, job, message) => this.log.printed(thread, job, message),
-      leaked: (thread, message) => this.log.leaked(thread, message),
-      memoryExceeded: (rssBytes, maxRssBytes, thread) =>
-        this.log.memoryExceeded(rssBytes, maxRssBytes, thread?.number),
-      startFailed: (lane, error) => this.log.startFailed(lane, error),
-    }
-  }
-
-  /** A handler defers a child, of the same request: accepted also while closing, until the deadline. */
-  #deferChild(parent: JobRecord, message: DeferMessage, thread: LaneThread): void {
-    try {
-      if (this.closing?.acceptsChildren === false) throw new ClosedError()
-      const record = this.book.find(message.task)
-      // Its own schema, keys and limits apply as to any other job, so the value is looked at once more.
-      const request = withCarrier(parent.details?.request, message.carrier)
-      const draft = this.drafts.draft(record, decodePayload(message.payload), message.options, request)
-      const runIn = parent.details?.runIn
-      if (runIn !== undefined && record.policy.lane === 'main') draft.more().runIn = runIn
-      const accepted = this.acceptance.accept(draft)
-      this.keepAlive()
-      const deduplicated = accepted instanceof Duplicate
-      const id = this.table.idOf(deduplicated ? accepted.of : accepted)
-      thread.port.post({ kind: 'deferred', call: message.call, id, deduplicated })
-    } catch (error) {
-      const refusal = this.refused(message.task, error)
-      thread.port.post({ kind: 'deferred', call: message.call, error: serializeError(refusal) })
-    }
-  }
-
-  /** A handler defers a flow, of the same request. */
-  #deferFlow(parent: JobRecord, { call, plan, carrier }: DeferFlowMessage, { port }: LaneThread): void {
-    try {
-      if (this.closing?.acceptsChildren === false) throw new ClosedError()
-      const opened: FlowPlan = {
-        ...plan,
-        steps: plan.steps.map(withPayload),
-        callback: plan.callback === undefined ? undefined : withPayload(plan.callback),
-      }
-      const flow = this.flows.accept(opened, withCarrier(parent.details?.request, carrier), false)
-      this.keepAlive()
-      const { id } = flow
-      if (plan.kind === 'batch') port.post({ kind: 'deferred', call, id })
-      else port.post({ kind: 'deferred', call, id, jobs: this.#idsOf(flow) })
-    } catch (error) {
-      port.post({ kind: 'deferred', call, error: serializeError(this.refused(`(${plan.kind})`, error)) })
-    }
-  }
-
-  /** Ids of the jobs of a flow by ref. */
-  #idsOf({ steps }: FlowRecord): Record<string, string> {
-    const ids = steps.flatMap(({ ref, job }) =>
-      job === undefined ? [] : [[ref, this.table.idOf(job)] as const],
-    )
-    return Object.fromEntries(ids)
-  }
-
   /** Everything unsettled is lost: listed in the state it has, then settled as cancelled. */
   abandonJobs(): JobSnapshot[] {
     const error: SerializedError = {
@@ -575,12 +387,7 @@ export class Rooms {
       flows: this.flows.size,
       flowResultBytes: this.flows.resultBytes,
       queuedBytes: this.admission.bytes,
-      idlers: this.#idlers.length,
+      idlers: this.rest.idlers,
     }
   }
-}
-
-/** The payload as a handler's thread encoded it, opened: it is looked at once more, as any other job's. */
-function withPayload(step: PlannedStep): PlannedStep {
-  return { ...step, payload: decodePayload(step.payload as EncodedPayload) } // encoded by thread-host.ts
 }

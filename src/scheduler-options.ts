@@ -144,7 +144,11 @@ export function readSettings(options: unknown): Settings {
       execArgv: readExecArgv(threads['execArgv']),
       entry: readEntry(threads['entry']),
     },
-    maxRssBytes: integer('threads.maxRssBytes', orDefault(threads['maxRssBytes'], systemShare()), 1),
+    maxRssBytes: integer(
+      'threads.maxRssBytes',
+      threads['maxRssBytes'] === undefined ? systemShare() : threads['maxRssBytes'],
+      1,
+    ),
     blockedAfterMs: timeoutMs('main.blockedAfter', orDefault(main['blockedAfter'], '1s')),
     hasTaskModules: tasks.length > 0,
     lanes: readLanes(threads, main),

@@ -78,13 +78,11 @@ export class Scheduler {
   async ready(): Promise<void> {
     if (this.#rooms.closing !== undefined) throw new ClosedError()
     if (!this.#rooms.settings.hasTaskModules) return
-    this.#rooms.waits++
-    this.#rooms.keepAlive()
+    this.#rooms.rest.begin()
     try {
       await whenReady(this.#rooms.dispatcher, this.#rooms.book)
     } finally {
-      this.#rooms.waits--
-      this.#rooms.keepAlive()
+      this.#rooms.rest.end()
     }
   }
 
@@ -228,7 +226,7 @@ export class Scheduler {
     if (job === undefined || !isSettled(job.state)) return false
     if (this.#rooms.closing !== undefined) throw new ClosedError()
     const isRetried = this.#rooms.operations.retry(job)
-    this.#rooms.keepAlive()
+    this.#rooms.rest.jobCame()
     return isRetried
   }
 
@@ -240,7 +238,7 @@ export class Scheduler {
   retryAll(filter: { task?: string | Task } = {}): number {
     if (this.#rooms.closing !== undefined) throw new ClosedError()
     const count = this.#rooms.operations.retryAll(ownOptions('retryAll', filter, taskNames)['task'])
-    this.#rooms.keepAlive()
+    this.#rooms.rest.jobCame()
     return count
   }
 
@@ -302,7 +300,7 @@ export class Scheduler {
     const isEnding = revived?.details?.isLingering === true
     if (isEnding) revived.more().afterLingering = 'go-on'
     this.#rooms.queue.releaseKey(key, this.#rooms.world.clock.now(), isEnding ? undefined : revived)
-    this.#rooms.keepAlive()
+    this.#rooms.rest.jobCame()
     if (this.#rooms.emitter.wants['key:released']) {
       this.#rooms.emitter.emit('key:released', { key, at: this.#rooms.world.clock.wall() })
     }
@@ -353,7 +351,7 @@ export class Scheduler {
 
   /** Resolves when no job is blocked, ready or running. */
   idle(): Promise<void> {
-    return new Promise((resolve) => this.#rooms.whenIdle(resolve))
+    return new Promise((resolve) => this.#rooms.rest.whenIdle(resolve))
   }
 
   /**
@@ -392,13 +390,13 @@ export class Scheduler {
       held,
       'held jobs are not restored, as no response released them: they were left out',
     )
-    this.#rooms.keepAlive()
+    this.#rooms.rest.jobCame()
     return accepted.map((job) => this.#rooms.handle(job))
   }
 
   /** @internal What an add-on that acts by itself works with; `stop` is called by `close()`. @throws ClosedError */
   attach(addOn: AddOn): AddOnPort {
-    return this.#rooms.attach(addOn)
+    return this.#rooms.addOns.attach(addOn)
   }
 
   /** @internal Whether `close()` has been called. */

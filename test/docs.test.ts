@@ -8,6 +8,7 @@ import { eventNames } from '../src/events/event-types.js'
 import { createScheduler, defineTask } from '../src/index.js'
 import { readSettings } from '../src/scheduler-options.js'
 import { readTaskPolicy } from '../src/task/task-policy.js'
+import { knownOptions } from './fixtures/known-options.js'
 import { packageRoot } from './fixtures/loader/project.js'
 import { quoted, tableRows } from './fixtures/markdown.js'
 
@@ -20,18 +21,6 @@ const sources = readdirSync(join(packageRoot, 'src'), { recursive: true, encodin
 /** What stands in the first column, without its backticks. */
 function names(heading: string): string[] {
   return tableRows(readme, heading).map((row) => quoted(row[0]) ?? row[0] ?? '')
-}
-
-/** The options that the refusal of an unknown one says are known. */
-function knownOptions(giveUnknown: () => unknown): string[] {
-  try {
-    giveUnknown()
-  } catch (error) {
-    const [, known] = /Known are: (.*)\.$/.exec((error as Error).message) ?? []
-    if (known !== undefined) return known.split(', ')
-    throw error
-  }
-  throw new Error('The unknown option was not refused.')
 }
 
 /** The options of a table whose default is code, as that code's value; 'threads.cpu' inside of `threads`. */

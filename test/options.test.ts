@@ -6,6 +6,9 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { createScheduler, defineTask, type DeferOptions, type Scheduler } from '../src/index.js'
 import { readSettings } from '../src/scheduler-options.js'
 import { readTaskPolicy } from '../src/task/task-policy.js'
+import { knownOptions } from './fixtures/known-options.js'
+import { failsForGood, neverEnds } from './simulation/script.js'
+import { makeSim } from './simulation/sim.js'
 
 interface Rule {
   /** Values that are taken: the bounds. */
@@ -62,6 +65,11 @@ const dedupe: Rule = {
   good: [{ key: () => 'k' }, { key: () => 'k', mode: 'last', ttl: '1s' }, () => 'k'],
   bad: ['k', 1, null, {}, { key: 'k' }, { key: () => 'k', mode: 'both' }, { key: () => 'k', ttl: 0 }, { key: () => 'k', other: 1 }], // prettier-ignore
   allowed: /Give|Known are/,
+}
+const taskFilter: Rule = {
+  good: [{ name: 'known', run: () => undefined, options: {} }],
+  bad: ['unknown', 1, null, {}, true],
+  allowed: /Give a task made by defineTask|Import the module/,
 }
 const rates = [1, null, {}, { limit: 1 }, { per: 1 }, { limit: 0, per: 1 }, { limit: 1_000_001, per: 1 }, { limit: 1, per: 0 }, { limit: 1, per: '1s', each: 1 }] // prettier-ignore
 
@@ -157,7 +165,7 @@ function refuses(name: string, rule: Rule, give: (value: unknown) => unknown): v
       error = thrown as typeof error
     }
     const what = `${name}: ${typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : String(value)}`
-    expect(error?.code, what).toMatch(/^ERR_SIDEWORK_(OPTION|KEY)$/)
+    expect(error?.code, what).toMatch(/^ERR_SIDEWORK_(OPTION|KEY|UNKNOWN_TASK)$/)
     if (rule.code !== undefined) expect(error?.code, what).toBe(rule.code)
     expect(error?.message, what).toContain(name.split('.').at(-1))
     expect(error?.message, what).toMatch(rule.allowed)
@@ -177,6 +185,14 @@ describe('an option of createScheduler', () => {
     )
   })
 
+  it('is in the table above, whichever there is', () => {
+    const groups = ['threads', 'main', 'keep', 'limits.smtp']
+    const unknown = (path: string) => knownOptions(() => readSettings(nested(path, 1)))
+    const inner = groups.flatMap((group) => unknown(`${group}.unknown`).map((name) => `${group}.${name}`))
+    const expected = [...unknown('unknown'), ...inner, 'limits.smtp']
+    expect(Object.keys(schedulerOptions).sort()).toEqual(expected.sort())
+  })
+
   it('that is inherited is not read', () => {
     expect(readSettings(Object.create({ maxQueued: 5, unknown: 1 })).maxQueued).toBe(100_000)
   })
@@ -190,6 +206,19 @@ describe('an option of defineTask', () => {
       scheduler.defer({ name: 't', run: () => undefined, options: { lane: 'main', [name]: value } } as never),
     )
     expect(scheduler.stats().accepted).toBe(0)
+  })
+
+  it('is in the table above, whichever there is', () => {
+    const known = knownOptions(() => readTaskPolicy('t', { unknown: 1 }, {}))
+    expect(Object.keys(taskOptions).sort()).toEqual(known.sort())
+  })
+
+  it('has a default', () => {
+    expect(readTaskPolicy('t', {}, {})).toEqual({
+      lane: 'cpu', maxAttempts: 5, backoff: { type: 'exponential', delayMs: 60_000, factor: 2, maxMs: 3_600_000, jitter: 0.1 },
+      timeoutMs: 300_000, killAfterMs: 5000, visibilityTimeoutMs: Infinity, priority: 5, orderingKey: undefined, limits: undefined,
+      dedupe: undefined, onExhausted: 'skip', expiresInMs: Infinity, describesJobs: false, sensitive: false, input: undefined,
+    }) // prettier-ignore
   })
 
   it('that is not its own is refused or, inherited, not read', () => {
@@ -220,6 +249,22 @@ describe('an option of defer', () => {
     expect(scheduler.stats().accepted).toBeGreaterThan(0)
   })
 
+  it('is in the table above, whichever there is', () => {
+    const known = knownOptions(() => makeScheduler().defer(() => undefined, { unknown: 1 } as object))
+    expect(Object.keys(deferOptions).sort()).toEqual(known.sort())
+  })
+
+  it("has the task's value when it is not given", () => {
+    const scheduler = makeScheduler({ defaults: { attempts: 7, priority: 'high' } })
+    const { id, deduplicated } = scheduler.defer(() => undefined)
+    expect(deduplicated).toBe(false)
+    expect(id).toHaveLength(26)
+    const { acceptedAt, ...snapshot } = scheduler.job(id) ?? {}
+    expect(snapshot).toMatchObject({ state: 'ready', maxAttempts: 7, priority: 8, runAt: acceptedAt })
+    expect(snapshot).not.toHaveProperty('orderingKey')
+    expect(snapshot).not.toHaveProperty('dedupeKey')
+  })
+
   it('that contradicts another is refused', () => {
     expect(() => makeScheduler().defer(() => undefined, { delay: 1, runAt: 1 })).toThrow(
       /both delay and runAt/,
@@ -227,33 +272,78 @@ describe('an option of defer', () => {
   })
 })
 
+const calls: readonly (readonly [string, string, Rule, (scheduler: Scheduler, value: unknown) => unknown])[] = [
+  ['close', 'timeout', { ...durationOr0, good: [] }, (s, timeout) => s.close({ timeout } as never)],
+  ['close', 'drain', { good: [], bad: [1, 'yes', null], allowed: /true or false/ }, (s, drain) => s.close({ drain } as never)], // prettier-ignore
+  ['close', 'close', { ...anObject, good: [] }, (s, options) => s.close(options as never)],
+  ['result', 'timeout', duration, (s, timeout) => void later(s).result({ timeout } as never).catch(() => 1)], // prettier-ignore
+  ['result', 'result', anObject, (s, options) => void later(s).result(options as never).catch(() => 1)], // prettier-ignore
+  ['jobs', 'limit', integerFrom(1, 1000), (s, limit) => s.jobs({ limit } as never)],
+  ['jobs', 'state', { good: ['ready', 'held'], bad: ['redy', null, 1, 'toString'], allowed: /held, scheduled/ }, (s, state) => s.jobs({ state } as never)], // prettier-ignore
+  ['jobs', 'key', key, (s, value) => s.jobs({ key: value } as never)],
+  ['jobs', 'task', taskFilter, (s, task) => s.jobs({ task } as never)],
+  // The id of a job that is kept no longer finds nothing, and so does whatever is none.
+  ['jobs', 'before', { good: ['unknown', 1, null], bad: [], allowed: / / }, (s, before) => expect(s.jobs({ before } as never)).toEqual([])], // prettier-ignore
+  ['jobs', 'jobs', anObject, (s, filter) => s.jobs(filter as never)],
+  ['cancelAll', 'task', taskFilter, (s, task) => s.cancelAll({ task } as never)],
+  ['cancelAll', 'cancelAll', anObject, (s, filter) => s.cancelAll(filter as never)],
+  ['retryAll', 'task', taskFilter, (s, task) => s.retryAll({ task } as never)],
+  ['retryAll', 'retryAll', anObject, (s, filter) => s.retryAll(filter as never)],
+  ['releaseKey', 'releaseKey', anObject, (s, options) => s.releaseKey('k', options as never)],
+  ['releaseKey', 'retry', { good: [true, false], bad: [1, 'yes', null], allowed: /true or false/ }, (s, retry) => s.releaseKey('k', { retry } as never)], // prettier-ignore
+  ['pauseLimit', 'delay', durationOr0, (s, delay) => s.pauseLimit('smtp', delay as never)],
+] // prettier-ignore
+
+const later = (scheduler: Scheduler) => scheduler.defer(() => 1, { delay: '1h' })
+
 describe('an option of', () => {
-  const calls: readonly (readonly [
-    string,
-    string,
-    Rule,
-    (scheduler: Scheduler, value: unknown) => unknown,
-  ])[] = [
-    ['close', 'timeout', { ...durationOr0, good: [] }, (s, timeout) => s.close({ timeout } as never)],
-    ['close', 'drain', { good: [], bad: [1, 'yes', null], allowed: /true or false/ }, (s, drain) => s.close({ drain } as never)], // prettier-ignore
-    ['close', 'close', { ...anObject, good: [] }, (s, options) => s.close(options as never)],
-    ['result', 'timeout', duration, (s, timeout) => void s.defer(() => 1, { delay: '1h' }).result({ timeout } as never).catch(() => 1)], // prettier-ignore
-    ['jobs', 'limit', integerFrom(1, 1000), (s, limit) => s.jobs({ limit } as never)],
-    ['jobs', 'state', { good: ['ready', 'held'], bad: ['redy', null, 1, 'toString'], allowed: /held, scheduled/ }, (s, state) => s.jobs({ state } as never)], // prettier-ignore
-    ['jobs', 'key', key, (s, value) => s.jobs({ key: value } as never)],
-    ['jobs', 'jobs', anObject, (s, filter) => s.jobs(filter as never)],
-    ['cancelAll', 'cancelAll', anObject, (s, filter) => s.cancelAll(filter as never)],
-    ['retryAll', 'retryAll', anObject, (s, filter) => s.retryAll(filter as never)],
-    ['releaseKey', 'releaseKey', anObject, (s, options) => s.releaseKey('k', options as never)],
-    ['releaseKey', 'retry', { good: [true, false], bad: [1, 'yes', null], allowed: /true or false/ }, (s, retry) => s.releaseKey('k', { retry } as never)], // prettier-ignore
-    ['pauseLimit', 'delay', durationOr0, (s, delay) => s.pauseLimit('smtp', delay as never)],
-  ]
   it.each(calls)('%s: %s', (_call, name, rule, give) => {
     const scheduler = makeScheduler({ limits: { smtp: { concurrency: 1 } } })
     for (const value of rule.good) give(scheduler, value)
     refuses(name, rule, (value) => give(scheduler, value))
     // Nothing was closed by a refused call.
     expect(scheduler.defer(() => undefined).state).toBe('ready')
+  })
+
+  it.each(['close', 'result', 'jobs', 'cancelAll', 'retryAll', 'releaseKey'])(
+    '%s is in the table above, whichever there is',
+    (call) => {
+      const whole = calls.find(([name, option]) => name === call && option === call)?.[3]
+      const known = knownOptions(() => whole?.(makeScheduler(), { unknown: 1 }))
+      const listed = calls.flatMap(([name, option]) => (name === call && option !== call ? [option] : []))
+      expect(listed.sort()).toEqual(known.sort())
+    },
+  )
+
+  it('close is 25 s and what is ready is run, when it is not given', async () => {
+    const sim = makeSim()
+    const endless = sim.scheduler.defer(sim.task('endless', neverEnds))
+    sim.advance(1)
+    const ready = sim.scheduler.defer(sim.task('ready', {}, { lane: 'io' }))
+    let isClosed = false
+    void sim.scheduler.close().then(() => (isClosed = true))
+    sim.advance(24_999)
+    expect([ready.state, endless.state]).toEqual(['completed', 'running'])
+    sim.advance(1001)
+    await Promise.resolve()
+    expect([endless.state, isClosed]).toEqual(['cancelled', true])
+  })
+
+  it('jobs is 100 jobs, when it is not given', () => {
+    const scheduler = makeScheduler()
+    for (let n = 0; n < 101; n++) scheduler.defer(() => undefined)
+    expect(scheduler.jobs()).toHaveLength(100)
+  })
+
+  it('releaseKey is no retry, when it is not given', () => {
+    const sim = makeSim()
+    const task = sim.task('bad', failsForGood('no'), { onExhausted: 'halt' })
+    const job = sim.scheduler.defer(task, 1, { orderingKey: 'k' })
+    sim.advance(10)
+    expect(sim.scheduler.releaseKey('k')).toBe(true)
+    sim.advance(10)
+    expect(job.state).toBe('failed')
+    expect(sim.began).toHaveLength(1)
   })
 })
 

@@ -69,7 +69,7 @@ export class TaskBook {
   #findByDefinition(task: unknown): TaskRecord {
     if (typeof task !== 'object' || task === null || !isDefinition(task)) {
       throw new OptionError(
-        `defer got ${show(task)}. Give a task made by defineTask, its name, or a function.`,
+        `The task is ${show(task)}. Give a task made by defineTask, its name or, to defer, a function.`,
       )
     }
     return this.#byDefinition.get(task) ?? this.#bind(task)

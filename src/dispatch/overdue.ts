@@ -127,7 +127,8 @@ export class Overdue {
       if (execution.deadlineAt <= now) this.#act(thread, execution, now, isSure)
       if (execution.deadlineAt > now) nextAt = Math.min(nextAt, execution.deadlineAt)
     }
-    if (thread.answersBy !== undefined) nextAt = Math.min(nextAt, thread.answersBy)
+    if (thread.answersBy !== undefined && thread.answersBy > now) nextAt = Math.min(nextAt, thread.answersBy)
+    else thread.answersBy = undefined // whoever the thread was asked for has ended, or was given up
     if (nextAt < Infinity) this.watch(thread, nextAt)
   }
 

@@ -30,9 +30,20 @@ export function mayBeSentAhead(job: Job): boolean {
 
 /**
  * Learns from a report of `count` jobs that took `busyMs` together. A thread reports as soon as a job made it late, so
- * a late report is about its last job.
+ * a late report is about its last job; another is about all its tasks alike.
  */
-export function measure(task: TaskRecord, busyMs: number, count: number): void {
-  const eachMs = busyMs > 2 * batchMs ? busyMs - batchMs : busyMs / count
+export function measure(
+  last: TaskRecord,
+  others: ReadonlySet<TaskRecord>,
+  busyMs: number,
+  count: number,
+): void {
+  const isLate = busyMs > 2 * batchMs
+  const eachMs = isLate ? busyMs - batchMs : busyMs / count
+  learn(last, eachMs)
+  if (!isLate) for (const task of others) if (task !== last) learn(task, eachMs)
+}
+
+function learn(task: TaskRecord, eachMs: number): void {
   task.averageMs += (eachMs - task.averageMs) * weight
 }

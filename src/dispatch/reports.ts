@@ -1,6 +1,7 @@
 /** What threads report: executions that ended, and what handlers say meanwhile. */
 import { giveBackLimits, type Job } from '../job/job.js'
 import type { Outcome } from '../job/outcome.js'
+import type { TaskRecord } from '../job/task-record.js'
 import type {
   DeferFlowMessage,
   DeferMessage,
@@ -22,6 +23,8 @@ import type { Staffing } from './staffing.js'
 
 export class Reports {
   readonly #rooms: DispatchRooms
+  /** Tasks of the report that is being read, besides its last job's. */
+  readonly #otherTasks = new Set<TaskRecord>()
   readonly #crew: Crew
   readonly #overdue: Overdue
   readonly #staffing: Staffing
@@ -118,10 +121,15 @@ export class Reports {
         this.ignored++
         break
       }
+      this.#noteTask(last, job)
       last = job
       this.#endOne(thread, execution, job, null, now)
     }
     this.#afterReport(thread, last, count, now)
+  }
+
+  #noteTask(previous: Job | undefined, { task }: Job): void {
+    if (previous !== undefined && previous.task !== task) this.#otherTasks.add(previous.task)
   }
 
   #ended(thread: LaneThread, message: EndedMessage, now: number): void {
@@ -132,6 +140,7 @@ export class Reports {
       const isInOrder = thread.window === undefined || thread.window.current === execution
       if (execution === undefined || job === undefined || !isInOrder) this.ignored++
       else {
+        this.#noteTask(last, job)
         last = job
         this.#endOne(thread, execution, job, message.endings[index] ?? null, now)
       }
@@ -157,7 +166,9 @@ export class Reports {
     const current = thread.window?.current
     if (current?.job !== undefined && current.phase === 'prefetched')
       this.#overdue.begin(thread, current, current.job, now)
-    if (thread.claims !== undefined && last !== undefined) measure(last.task, thread.claims.busyMs(), count)
+    if (thread.claims !== undefined && last !== undefined)
+      measure(last.task, this.#otherTasks, thread.claims.busyMs(), count)
+    this.#otherTasks.clear()
     if (thread.isIdle) {
       thread.isExclusive = false
       this.#staffing.idled(thread, now)

@@ -86,15 +86,22 @@ export class TaskRecord {
   readonly tally: TaskTally
   /** Moving average of the handler's time, ms. An unknown task counts as one that fills a batch alone. */
   averageMs = 1
-  /** Whether its jobs have to pass limits, or had to since it was paused. Queue only. */
-  isGated: boolean
+  /** Whether it was ever paused: by name, so also the records that it replaced, whose jobs may still wait. Queue only. */
+  readonly pausing: { wasPaused: boolean }
+  readonly #isLimited: boolean
 
-  /** @param replaced the record whose place it takes: they share their figures */
+  /** @param replaced the record whose place it takes: they share their figures, and are paused together */
   constructor(name: string, policy: TaskPolicy, replaced?: TaskRecord) {
     this.name = name
     this.policy = policy
     this.counts = replaced?.counts ?? zeroCounts()
     this.tally = replaced?.tally ?? new TaskTally()
-    this.isGated = policy.limits !== undefined
+    this.pausing = replaced?.pausing ?? { wasPaused: false }
+    this.#isLimited = policy.limits !== undefined
+  }
+
+  /** Whether its jobs have to pass limits. */
+  get isGated(): boolean {
+    return this.#isLimited || this.pausing.wasPaused
   }
 }

@@ -48,11 +48,12 @@ export class Queue {
     }
   }
 
-  /** Lets the jobs of a task pass its gates, which are new to some of them. */
-  regate(task: TaskRecord): void {
-    task.isGated = true
-    const lane = this.ready[task.policy.lane]
-    for (const job of lane.takeAll((other) => other.task === task)) lane.push(job)
+  /** Lets the jobs of a task that is paused pass its gates, which are new to some of them. */
+  regate({ name, pausing }: TaskRecord): void {
+    pausing.wasPaused = true
+    // A task that was defined anew may have jobs of its old definition, perhaps in another lane.
+    for (const lane of Object.values(this.ready))
+      for (const job of lane.takeAll(({ task }) => task.name === name)) lane.push(job)
   }
 
   /** A job that was just accepted in state `ready`: the usual case, without delay or key. */

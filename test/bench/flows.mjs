@@ -3,9 +3,9 @@
  * of 1,000, 1,000 diamonds of four steps and 1,000 batches of nothing but a callback, against the same number of plain
  * jobs. Time is from the call to the last end, on one thread.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { mainThreadCpuNs } from './main-thread-cpu.mjs'
 import { loadContender } from './not-available.mjs'
+import { usedBytes } from './used-bytes.mjs'
 
 const shapes = { 'fan-out': 50_000, batch: 50_000, chain: 1_000, diamonds: 4_000, 'empty batches': 1_000 }
 
@@ -64,13 +64,4 @@ export async function measure({ contender, shape, steps }) {
   const cpuNs = cpuBefore === undefined ? undefined : mainThreadCpuNs() - cpuBefore
   await scheduler.close({ timeout: 0 })
   return { us, bytes, ...(cpuNs === undefined ? undefined : { cpuUs: cpuNs / 1_000 / steps }) }
-}
-
-/** Twice, with a turn between, because what finalizers let go is only collected the second time. */
-async function usedBytes() {
-  globalThis.gc()
-  await nextTurn()
-  globalThis.gc()
-  const { heapUsed, external } = process.memoryUsage()
-  return heapUsed + external
 }

@@ -15,24 +15,24 @@ export function payloadOf(n) {
  * Offers `count` payloads, 5,000 per turn of the event loop while fewer than 50,000 are outstanding, so that a
  * contender is measured in its steady state. Waiting costs one timer per millisecond, not a spinning loop.
  */
-export async function offerInTurns(count, offer, outstanding) {
+export async function offerInTurns(count, offer, outstanding, makePayload = payloadOf) {
   for (let next = 0; next < count;) {
     if (outstanding() >= mostOutstanding) {
       await delay(1)
       continue
     }
     const end = Math.min(next + perTurn, count)
-    while (next < end) offer(payloadOf(next++))
+    while (next < end) offer(makePayload(next++))
     await nextTurn()
   }
 }
 
 /** Runs `count` jobs with 1,000 outstanding; each is only counted when done, nobody uses its answer. */
-export function keepOffering(count, run) {
+export function keepOffering(count, run, makePayload = payloadOf) {
   return new Promise((resolve, reject) => {
     let next = 0
     let done = 0
-    const offer = () => void run(payloadOf(next++)).then(settled, reject)
+    const offer = () => void run(makePayload(next++)).then(settled, reject)
     const settled = () => {
       if (++done === count) resolve()
       else if (next < count) offer()

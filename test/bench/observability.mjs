@@ -3,7 +3,7 @@
  * on and off. Nobody awaits a job; one thread.
  */
 import { loadContender } from './not-available.mjs'
-import { measureRate } from './throughput.mjs'
+import { measureRate } from './rate.mjs'
 
 const figures = [
   { key: 'mainCpuUs', label: 'main-thread CPU µs/job', digits: 3 },

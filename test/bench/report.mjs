@@ -43,7 +43,7 @@ function figureCells(result, baseResult, { key, digits }) {
 
 function times(result, baseResult, key) {
   const base = median(values(baseResult, key))
-  return base === null ? null : median(values(result, key)) / base
+  return base === null || base === 0 ? null : median(values(result, key)) / base
 }
 
 function printComparisons(compared) {

@@ -10,10 +10,11 @@ const childFlags = ['--expose-gc', '--max-old-space-size=4096']
 const longestMs = 120_000
 
 /**
+ * @param flags Node's, for the children
  * @returns one result per group and contender: `{ group, contender, samples }`, where `samples[round]` holds that
  *   round's figures; or, instead of samples, `missing` (it cannot be loaded) or `failure` (it broke), a message each
  */
-export async function runRounds(benchmark, groups, rounds, note) {
+export async function runRounds(benchmark, groups, rounds, note, flags = []) {
   const results = groups.flatMap((group) =>
     group.contenders.map((contender) => ({
       group: group.name,
@@ -26,7 +27,10 @@ export async function runRounds(benchmark, groups, rounds, note) {
     note(`${benchmark}: round ${round + 1} of ${rounds} `)
     for (const result of round % 2 === 0 ? results : results.toReversed()) {
       if (result.missing !== undefined || result.failure !== undefined) continue
-      record(result, await measureInChild(benchmark, { contender: result.contender, ...result.parameters }))
+      record(
+        result,
+        await measureInChild(benchmark, { contender: result.contender, ...result.parameters }, flags),
+      )
       note('.')
     }
     note('\n')
@@ -40,8 +44,8 @@ function record(result, answer) {
   else result.failure = answer.failure
 }
 
-function measureInChild(benchmark, parameters) {
-  const argv = [...childFlags, child, benchmark, JSON.stringify(parameters)]
+function measureInChild(benchmark, parameters, flags) {
+  const argv = [...childFlags, ...flags, child, benchmark, JSON.stringify(parameters)]
   return new Promise((resolve) => {
     execFile(process.execPath, argv, { timeout: longestMs }, (error, stdout, stderr) => {
       resolve(error === null ? lastLine(stdout) : { failure: why(error, stderr) })

@@ -2,8 +2,8 @@
  * Heap and external memory per waiting job, after a forced collection, less the characters of the payloads' JSON. What
  * else a string takes (its header, its padding) counts as the queue's.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { payloadOf } from './load.mjs'
+import { usedBytes } from './used-bytes.mjs'
 
 const warmUpJobs = 1_000
 
@@ -21,13 +21,4 @@ export async function memoryPerJob({ fill }, jobs) {
   if (queue.size() !== warmUpJobs + jobs)
     throw new Error(`${queue.size()} jobs wait instead of ${warmUpJobs + jobs}.`)
   return { bytes: (after - before - jsonBytes) / jobs }
-}
-
-/** Twice, with a turn between, because what finalizers let go is only collected the second time. */
-async function usedBytes() {
-  globalThis.gc()
-  await nextTurn()
-  globalThis.gc()
-  const { heapUsed, external } = process.memoryUsage()
-  return heapUsed + external
 }

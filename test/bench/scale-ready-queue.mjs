@@ -10,37 +10,49 @@
 import { mainThreadCpuNs } from './main-thread-cpu.mjs'
 
 const readyPerMs = 100
-const pairsPerClockReading = 20_000
 const fewestWarmUpPairs = 500_000
+const longestWarmUpMs = 3_000
 const measuredMs = 700
 
 export function pushAndPop({ createQueue }, resident) {
   const agingMs = Math.max(1, resident / readyPerMs / 10)
   const source = new JobSource(resident)
   const queue = createQueue(agingMs)
-  for (let n = 0; n < resident; n++) queue.push(source.next())
+  const residents = Array.from({ length: resident }, () => source.next())
+  if (queue.fill !== undefined) queue.fill(residents)
+  else for (const job of residents) queue.push(job)
 
-  const warmUpPairs = Math.max(resident, fewestWarmUpPairs)
-  for (let pairs = 0; pairs < warmUpPairs; pairs += pairsPerClockReading) cycle(queue, source)
+  const pairsPerClockReading = warmUp(queue, source, Math.max(resident, fewestWarmUpPairs))
   checkOrder(queue, source, agingMs)
-  return { pairNs: timePairs(queue, source) }
+  return { pairNs: timePairs(queue, source, pairsPerClockReading) }
+}
+
+/**
+ * So many pairs, or three seconds of them.
+ * @returns how many pairs to time at once: a reading of the clock must not weigh, nor a slow queue take for ever
+ */
+function warmUp(queue, source, mostPairs) {
+  const deadline = performance.now() + longestWarmUpMs
+  let pairs = 0
+  for (; pairs < mostPairs && performance.now() < deadline; pairs += 100) cycle(queue, source, 100)
+  return pairs < mostPairs ? 100 : 20_000
 }
 
 /** On the thread's own clock where there is one: a neighbour who takes the core does not count. */
-function timePairs(queue, source) {
+function timePairs(queue, source, pairsPerClockReading) {
   const deadline = performance.now() + measuredMs
   const startedNs = mainThreadCpuNs() ?? performance.now() * 1e6
   let pairs = 0
   do {
-    cycle(queue, source)
+    cycle(queue, source, pairsPerClockReading)
     pairs += pairsPerClockReading
   } while (performance.now() < deadline)
   const endedNs = mainThreadCpuNs() ?? performance.now() * 1e6
   return (endedNs - startedNs) / pairs
 }
 
-function cycle(queue, source) {
-  for (let pair = 0; pair < pairsPerClockReading; pair++) {
+function cycle(queue, source, pairs) {
+  for (let pair = 0; pair < pairs; pair++) {
     if (queue.pop() === undefined) throw new Error('The queue is empty before its time.')
     queue.push(source.next())
   }

@@ -2,24 +2,17 @@
  * No-op jobs with a small JSON payload on 1 and 2 threads: jobs per second, and what one job costs the main thread,
  * which is the better witness on a shared machine.
  */
-import { mainThreadCpuNs } from './main-thread-cpu.mjs'
 import { loadContender } from './not-available.mjs'
+import { measureRate, rateFigures } from './rate.mjs'
 
-const warmUpMs = 800
-const measuredMs = 900
-
-const contenders = ['sidework', 'piscina', 'piscina-tuned', 'tinypool', 'raw']
-const figures = [
-  { key: 'jobsPerSecond', label: 'jobs/s', digits: 0 },
-  { key: 'mainCpuUs', label: 'main-thread CPU µs/job', digits: 2 },
-]
+const contenders = ['sidework', 'piscina', 'piscina-tuned', 'tinypool', 'workerpool', 'poolifier', 'raw']
 const cases = ['fire-and-forget', 'awaited'].flatMap((mode) => [1, 2].map((threads) => ({ mode, threads })))
 
 export const groups = cases.map((parameters) => ({
   name: groupName(parameters),
   parameters,
   contenders,
-  figures,
+  figures: rateFigures,
   base: 'piscina-tuned',
 }))
 
@@ -62,32 +55,4 @@ function atLeast(bound) {
 export async function measure({ contender, threads, mode }) {
   const { start } = await loadContender(contender)
   return measureRate(await start(threads, mode))
-}
-
-/** Warms the pool up, then measures about a second of it. */
-export async function measureRate(pool) {
-  const rate = await warmUp(pool)
-  const measured = await timed(pool, Math.ceil((rate * measuredMs) / 1000))
-  await pool.close()
-  return measured
-}
-
-/** Doubles the number of jobs until they take long enough to be compiled and counted; answers jobs per second. */
-async function warmUp(pool) {
-  for (let count = 2_000; ; count *= 2) {
-    const { jobsPerSecond } = await timed(pool, count)
-    if ((count / jobsPerSecond) * 1000 >= warmUpMs) return jobsPerSecond
-  }
-}
-
-async function timed(pool, count) {
-  const cpuBefore = mainThreadCpuNs()
-  const startedAt = performance.now()
-  await pool.run(count)
-  const elapsedMs = performance.now() - startedAt
-  const cpuAfter = mainThreadCpuNs()
-  return {
-    jobsPerSecond: (count / elapsedMs) * 1000,
-    mainCpuUs: cpuBefore === undefined ? undefined : (cpuAfter - cpuBefore) / 1000 / count,
-  }
 }

@@ -35,6 +35,22 @@ describe('prefetch', () => {
     expect(sim.scheduler.stats().completed).toBe(140)
   })
 
+  it('learns of all tasks of a message that they are short, not only of its last', () => {
+    const sim = makeSim()
+    const names = Array.from({ length: 10 }, (_, n) => `short-${n}`)
+    const tasks = names.map((name) => sim.task(name, { takesMs: 0 }))
+    const deferAll = (): void => tasks.forEach((task) => void sim.scheduler.defer(task, null))
+    for (let n = 0; n < 40; n++) {
+      deferAll()
+      sim.advance(0)
+    }
+    const before = batchesOf(sim).length
+    for (let n = 0; n < 10; n++) deferAll()
+    sim.advance(10)
+    expect(batchesOf(sim).slice(before).length).toBeLessThan(10)
+    expect(sim.scheduler.stats().completed).toBe(500)
+  })
+
   it('keeps a job that was sent ahead `ready` until its thread takes it', () => {
     const sim = warmSim()
     const long = sim.scheduler.defer('short', { takes: 3 })

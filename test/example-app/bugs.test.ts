@@ -45,7 +45,17 @@ const bugs: Record<string, Bug> = {
   },
 }
 
-const installed = ['express', 'libsql', 'multer', 'nodemailer', 'sharp', 'smtp-server', 'supertest', 'vitest']
+const installed = [
+  'express',
+  'libsql',
+  'multer',
+  'nodemailer',
+  'pdfkit',
+  'sharp',
+  'smtp-server',
+  'supertest',
+  'vitest',
+]
 const copies = ['no bug', ...Object.keys(bugs)]
 /** Titles of the tests that failed, by copy. */
 const failed = new Map<string, string[]>()

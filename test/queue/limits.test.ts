@@ -381,6 +381,26 @@ describe('pause(task)', () => {
     expect(sim.payloads.slice(before + 2)).toEqual(Array.from({ length: 20 }, (_, n) => n))
   })
 
+  it('holds the jobs of a task whose module was evaluated again, those deferred before and after', () => {
+    const sim = makeSim()
+    const old = sim.task('t', {}, { lane: 'cpu' })
+    sim.scheduler.pause()
+    sim.scheduler.defer(old, 'ready')
+    sim.scheduler.defer(old, 'delayed', { delay: 20 })
+    const anew = sim.taskAgain('t', { lane: 'io' })
+    sim.scheduler.defer(anew, 'deferred to the new one')
+    sim.scheduler.pause('t')
+    sim.scheduler.resume()
+    sim.advance(10)
+    const last = sim.taskAgain('t', { lane: 'io' })
+    sim.scheduler.defer(last, 'deferred to one that came during the pause')
+    sim.advance(100)
+    expect(sim.payloads).toEqual([])
+    sim.scheduler.resume('t')
+    sim.advance(100)
+    expect(sim.scheduler.stats().completed).toBe(4)
+  })
+
   it('works together with limits of the task, and with pause()', () => {
     const sim = makeSim()
     const task = sim.task('t', { takesMs: 10 }, { ...io, concurrency: 2 })

@@ -1,7 +1,8 @@
 /** What the events of a job may say: a path of the life cycle, attempts, delays, and only what its current execution did. */
 import type { EventName } from '../../src/events/event-types.js'
 import type { SerializedError } from '../../src/job/serialized-error.js'
-import type { Model, ModelJob } from './model.js'
+import type { ModelJob } from './model-records.js'
+import type { Model } from './model.js'
 
 const ends: readonly EventName[] = ['completed', 'failed', 'cancelled', 'expired']
 const waiting: readonly EventName[] = ['started', 'cancelled', 'expired']

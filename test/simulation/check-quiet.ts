@@ -1,6 +1,7 @@
 /** What must hold whenever everything that was told has been read: no place free for nothing, bounds, counts. */
 import type { Stats } from '../../src/stats.js'
-import { isLate, isSettled, type Model, type ModelJob, type ModelThread } from './model.js'
+import { isSettled, type ModelJob, type ModelThread } from './model-records.js'
+import { isLate, type Model } from './model.js'
 
 /** Two looks, 5 ms apart, find a thread that does not move. */
 const stuckWithinMs = 10
@@ -11,8 +12,8 @@ export function checkWork(model: Model): void {
     const { lane } = thread.fake
     if (!thread.isOpen || thread.isGone || thread.wasStopped || thread.fake.isDying) continue
     if (lane === 'cpu') checkAhead(model, thread)
-    else if (lane === 'io' && thread.execs.some((exec) => isLate(exec, model))) thread.isDoubtful = true
-    if (thread.execs.length >= model.places[lane] || thread.isDoubtful || thread.isKept) continue
+    else if (lane === 'io' && thread.execs.some((exec) => isLate(exec, model))) thread.isRetired = true
+    if (thread.execs.length >= model.places[lane] || thread.isRetired || thread.isKept) continue
     const able = model.live.filter((job) => job.lane === lane && model.mayStartNow(job))
     const idle = able.find((job) => thread.execs.length === 0 || !mayWait(model, job, able))
     if (idle !== undefined)
@@ -25,10 +26,9 @@ export function checkWork(model: Model): void {
  * run alone, or because one that must is before it by rule 6.1, and the thread is being emptied for that one.
  */
 function mayWait(model: Model, job: ModelJob, able: readonly ModelJob[]): boolean {
-  if (job.runsAlone || job.mayRunAlone) return true
+  if (job.runsAlone) return true
   return able.some(
-    (other) =>
-      (other.runsAlone || other.mayRunAlone) && (other.isVague || job.isVague || !model.isBefore(job, other)),
+    (other) => other.runsAlone && (other.isVague || job.isVague || !model.isBefore(job, other)),
   )
 }
 

@@ -1,5 +1,6 @@
 /** What must hold when the scheduler gives a job to a thread: lines, limits, places, time, and that it may start at all. */
-import { isLate, isSettled, type Exec, type Model, type ModelJob, type ModelThread } from './model.js'
+import { isSettled, type Exec, type ModelJob, type ModelThread } from './model-records.js'
+import { isLate, type Model } from './model.js'
 
 /** Notes that the job was given to the thread. */
 export function checkStart(model: Model, thread: ModelThread, job: ModelJob, token: number): Exec {
@@ -18,6 +19,7 @@ export function checkStart(model: Model, thread: ModelThread, job: ModelJob, tok
   if (now >= job.expiresAt)
     model.wrong('I15', `${name} was started ${now - job.expiresAt} ms after it expired`)
   if (thread.wasStopped) model.wrong('I13', `${name} was given to a thread that was stopped`)
+  if (thread.isRetired) model.wrong('I13', `${name} was given to a thread that was retired`)
   const limits = model.limitsOf(job)
   const exec: Exec = {
     thread, token, job, limits, startedAt: now, began: false, isDone: false, isOver: false,
@@ -53,8 +55,7 @@ function checkMayStart(model: Model, job: ModelJob, name: string): void {
 /** After a crash that nobody could be blamed for, whoever was there has a thread to itself. */
 function checkCompany(model: Model, thread: ModelThread, job: ModelJob, name: string): void {
   const isAlone = thread.execs.length === 0
-  if (job.mayRunAlone) thread.isDoubtful = true
-  else if (job.runsAlone) {
+  if (job.runsAlone) {
     if (!isAlone) model.wrong('I14', `${name} must run alone and was given a thread that is not empty`)
     thread.isKept = true
     model.sometimes.reached('a job ran alone after a crash')

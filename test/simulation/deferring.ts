@@ -3,7 +3,7 @@ import type { Job } from '../../src/defer/job-handle.js'
 import type { DeferOptions } from '../../src/task/defer-options.js'
 import type { Task } from '../../src/task/define-task.js'
 import { checkCounts } from './check-quiet.js'
-import { isSettled, type ModelJob } from './model.js'
+import { isSettled, type ModelJob } from './model-records.js'
 import type { JobPlan } from './plan.js'
 import type { Stage, Wait } from './stage.js'
 

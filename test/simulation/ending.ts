@@ -1,7 +1,8 @@
 /** How a schedule ends: close and restore on the way, and at last a phase without faults in which all must settle. */
 import type { CloseReport } from '../../src/scheduler.js'
 import type { Deferring } from './deferring.js'
-import { isSettled, type Model } from './model.js'
+import { isSettled } from './model-records.js'
+import type { Model } from './model.js'
 import type { Operating } from './operating.js'
 import type { Op } from './plan.js'
 import type { Stage } from './stage.js'
@@ -100,12 +101,17 @@ export class Ending {
     model.isClosing = true
     if (!options.drain || options.timeout === 0) model.mayStart = false
     if (plan.starts.stays) this.#stage.keepThreads()
-    void scheduler.close(options).then((done) => (report = done))
+    let thrown: unknown
+    void scheduler.close(options).then(
+      (done) => (report = done),
+      (error: unknown) => (thrown = error),
+    )
     if (!model.mayStart) judge.nothingAhead(() => true, 'after close')
     this.#stage.advance(options.timeout)
     model.mayStart = false
     this.#stage.advance(1000)
     for (let turn = 0; turn < 4; turn++) await Promise.resolve()
+    if (thrown !== undefined) throw thrown
     if (report === undefined) {
       const late = `close was not done within ${options.timeout} + 1000 ms`
       model.wrong('I19', late)

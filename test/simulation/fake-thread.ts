@@ -3,8 +3,7 @@
  * handlers do is scripted. What was posted arrives as copies, in order, in a later turn; `drain` delivers at once what
  * has been posted, as with a real port.
  */
-import { addBusy, take } from '../../src/threads/claims.js'
-import { decodePayload } from '../../src/job/payload.js'
+import { take } from '../../src/threads/claims.js'
 import type { Lane } from '../../src/job/snapshot.js'
 import {
   type AbortMessage,
@@ -14,6 +13,8 @@ import {
   type ToThread,
 } from '../../src/threads/protocol.js'
 import type { ThreadExit, ThreadListener, ThreadPort } from '../../src/world.js'
+import { FakeReports } from './fake-reports.js'
+import { readRun } from './read-run.js'
 import type { Behaviour, Run, ThreadScript } from './script.js'
 import type { VirtualWorld } from './world.js'
 
@@ -39,8 +40,6 @@ interface OpenBatch {
   index: number
 }
 
-const reportEveryMs = 1
-
 export class FakeThread implements ThreadPort {
   readonly lane: Lane
   readonly number: number
@@ -48,17 +47,14 @@ export class FakeThread implements ThreadPort {
   /** Everything the scheduler posted, as it was read. */
   readonly inbox: ToThread[] = []
   readonly #ports: FakeThreadPorts
+  readonly #reports: FakeReports
   readonly #listener: ThreadListener
   readonly #script: ThreadScript
   readonly #live = new Map<number, Live>()
   /** Tokens that were aborted before they began, or after they ended. */
   readonly #abortedEarly = new Set<number>()
-  #outbox: FromThread[] = []
   #unread: ToThread[] = []
   #batches: OpenBatch[] = []
-  #unsent: { token: number; ending: Ending }[] = []
-  #reportedAt = 0
-  #willReport = false
   /** Its loop does not turn. */
   #isSpinning = false
   #stays = false
@@ -77,6 +73,11 @@ export class FakeThread implements ThreadPort {
     this.#listener = listener
     this.#script = script
     this.#ports = ports
+    this.#reports = new FakeReports(this, ports.world, {
+      soon: (task) => void this.#plan(0, task),
+      copy: (message) => this.#copy(message),
+      hear: (message) => listener.message(message),
+    })
     this.#plan(script.startsInMs ?? 0, () => this.#open())
   }
 
@@ -108,6 +109,11 @@ export class FakeThread implements ThreadPort {
     return this.#state !== 'alive'
   }
 
+  /** Its loop does not turn. */
+  get isSpinning(): boolean {
+    return this.#isSpinning
+  }
+
   get isGone(): boolean {
     return this.#state === 'gone'
   }
@@ -119,9 +125,7 @@ export class FakeThread implements ThreadPort {
   }
 
   drain(): void {
-    for (let next = this.#outbox.shift(); next !== undefined; next = this.#outbox.shift()) {
-      this.#listener.message(next)
-    }
+    this.#reports.drain()
   }
 
   terminate(): void {
@@ -136,11 +140,7 @@ export class FakeThread implements ThreadPort {
 
   /** Says something, also something forged. */
   say(message: FromThread): void {
-    this.#outbox.push(this.#copy(message))
-    this.#ports.world.plan(`from:${this.number}`, 0, () => {
-      const next = this.#outbox.shift()
-      if (next !== undefined) this.#listener.message(next)
-    })
+    this.#reports.say(message)
   }
 
   /** Its loop stops turning: nothing goes on there, nothing is read. */
@@ -182,11 +182,10 @@ export class FakeThread implements ThreadPort {
       case 'run':
         return this.#receive(message)
       case 'abort':
-        this.#report()
-        this.say({ kind: 'heartbeat', token: message.token })
+        this.#reports.tell({ kind: 'heartbeat', token: message.token })
         return this.#abort(message)
       case 'ping':
-        return this.#tell({ kind: 'pong', memoryBytes: this.#script.memoryBytes ?? 0 })
+        return this.#reports.tell({ kind: 'pong', memoryBytes: this.#script.memoryBytes ?? 0 })
       case 'deferred':
         return
       case 'close':
@@ -198,7 +197,7 @@ export class FakeThread implements ThreadPort {
     if (this.lane === 'cpu') {
       this.#batches.push({ message, index: 0 })
       if (this.#live.size === 0) {
-        this.#reportedAt = this.#now
+        this.#reports.begin()
         this.#startNext()
       }
     } else message.seqs.forEach((_, index) => this.#beginUnlessAborted(message, index))
@@ -208,8 +207,8 @@ export class FakeThread implements ThreadPort {
     const token = message.tokens?.[index] ?? message.first + index
     const isAborted = this.#unread.some((next) => next.kind === 'abort' && next.token === token)
     if (!isAborted && !this.#abortedEarly.has(token)) return this.#begin(message, index)
-    this.#unsent.push({ token, ending: { kind: 'interrupted' } })
-    this.#reportSoon()
+    this.#reports.ended(token, { kind: 'interrupted' })
+    this.#reports.reportSoon()
   }
 
   /** Solo: takes jobs one after another until one takes time. */
@@ -220,7 +219,7 @@ export class FakeThread implements ThreadPort {
       const isOver = index >= message.seqs.length
       if (isOver || !take(this.#cells, message.generation, message.first + index)) {
         this.#batches.shift()
-        this.#report()
+        this.#reports.report()
         continue
       }
       batch.index++
@@ -236,19 +235,19 @@ export class FakeThread implements ThreadPort {
     this.#ports.began(run)
     this.#isSpinning = behaviour.spins === true
     for (const { afterMs = 0, ...saying } of behaviour.says ?? []) {
-      live.callOff.push(this.#plan(afterMs, () => this.#tell(saying.message(run.token))))
+      live.callOff.push(this.#plan(afterMs, () => this.#reports.tell(saying.message(run.token))))
     }
     const { takesMs = 0 } = behaviour
     if (takesMs === 0 && behaviour.says === undefined) this.#finish(live)
     else {
-      if (this.lane === 'cpu' && behaviour.spins !== true) this.#reportSoon()
+      if (this.lane === 'cpu' && behaviour.spins !== true) this.#reports.reportSoon()
       live.callOff.push(this.#plan(takesMs, () => this.#finish(live)))
     }
   }
 
   #finish({ run, behaviour }: Live, ending: Ending = behaviour.ends ?? null): void {
     if (behaviour.crashes !== undefined) {
-      if (behaviour.isBlamed === true) this.#tell({ kind: 'culprit', token: run.token })
+      if (behaviour.isBlamed === true) this.#reports.tell({ kind: 'culprit', token: run.token })
       return this.crash(behaviour.crashes)
     }
     this.#end(run, ending)
@@ -270,46 +269,17 @@ export class FakeThread implements ThreadPort {
     this.#live.delete(run.token)
     this.#isSpinning = false
     this.#ports.ended(run)
+    this.#reports.ended(run.token, ending)
     if (this.lane === 'cpu') {
-      this.#unsent.push({ token: run.token, ending })
-      if (this.#now - this.#reportedAt > reportEveryMs) this.#report()
+      this.#reports.reportIfDue()
       this.#startNext()
-    } else {
-      this.#unsent.push({ token: run.token, ending })
-      this.#reportSoon()
-    }
+    } else this.#reports.reportSoon()
     if (this.#unread.length > 0) this.#readAll()
-  }
-
-  #reportSoon(): void {
-    if (this.#willReport) return
-    this.#willReport = true
-    this.#plan(0, () => this.#report())
-  }
-
-  #report(): void {
-    this.#willReport = false
-    if (this.#unsent.length === 0) return
-    const unsent = this.#unsent
-    this.#unsent = []
-    if (this.shared !== undefined) addBusy(this.shared, this.#now - this.#reportedAt)
-    this.#reportedAt = this.#now
-    if (this.lane === 'cpu' && unsent.every(({ ending }) => ending === null)) this.say(unsent.length)
-    else {
-      const tokens = unsent.map(({ token }) => token)
-      this.say({ kind: 'ended', tokens, endings: unsent.map(({ ending }) => ending) })
-    }
-  }
-
-  /** What is finished is told first. */
-  #tell(message: FromThread): void {
-    this.#report()
-    this.say(message)
   }
 
   #exit(exit: ThreadExit, delayMs: number): void {
     const isSelf = exit.error === undefined && this.#script.exitsInMs === undefined
-    if (isSelf && !this.#isSpinning) this.#report() // as `process.on('exit')` does
+    if (isSelf && !this.#isSpinning) this.#reports.report() // as `process.on('exit')` does
     this.#state = 'dying'
     if (delayMs === Infinity) return
     this.#ports.world.plan(`exit:${this.number}`, delayMs, () => {
@@ -325,30 +295,9 @@ export class FakeThread implements ThreadPort {
     return this.#ports.copy === undefined ? structuredClone(message) : this.#ports.copy(message)
   }
 
-  get #now(): number {
-    return this.#ports.world.clock.now()
-  }
-
   get #cells(): Int32Array {
     if (this.shared === undefined) throw new Error('a shared lane takes no tokens')
     return this.shared
-  }
-}
-
-function readRun(message: RunMessage, index: number, thread: FakeThread): Run {
-  const extra = message.extras?.find(({ at }) => at === index)
-  const [task, maxAttempts] = message.tasks[message.which?.[index] ?? 0] ?? ['', 1]
-  const payloads = JSON.parse(`[${message.payloads}]`) as unknown[]
-  const payload = extra?.bytes === undefined ? payloads[index] : decodePayload(extra.bytes)
-  return {
-    thread,
-    token: message.tokens?.[index] ?? message.first + index,
-    id: thread.idOf(message, index),
-    task,
-    payload: extra?.isVoid === true ? undefined : payload,
-    attempt: extra?.attempt ?? 1,
-    maxAttempts: extra?.maxAttempts ?? maxAttempts,
-    handed: extra?.handed,
   }
 }
 

@@ -31,6 +31,43 @@ describe('found by random schedules', () => {
     expect(sim.began).toHaveLength(1)
   })
 
+  it('a job that had timed out and still held its thread when that crashed is one of those that run alone next', () => {
+    const sim = makeSim()
+    const lasts = { takesMs: 10 }
+    const crashes = { takesMs: 20, ignoresAbort: true, crashes: { exitCode: 1 } }
+    const late = sim.task('late', ({ attempt }) => (attempt === 1 ? crashes : lasts), {
+      lane: 'io',
+      timeout: 15,
+      backoff: { type: 'fixed', delay: 0 },
+    })
+    const other = sim.task('other', ({ thread }) => (thread.number === 1 ? { takesMs: 50 } : lasts), { lane: 'io' }) // prettier-ignore
+    sim.scheduler.defer(late)
+    sim.scheduler.defer(other)
+    sim.advance(100)
+    const next = sim.began.slice(2)
+    expect(next.map(({ task, at }) => [task, at])).toEqual([['other', 20], ['late', 30]]) // prettier-ignore
+  })
+
+  it('a job that spins as its neighbour did is stopped, and the main thread does not hang', () => {
+    const sim = makeSim()
+    const spins = { takesMs: 50, spins: true }
+    const task = sim.task(
+      'spins',
+      ({ payload }) => (payload === 1 ? spins : { ...spins, takesMs: Infinity }),
+      {
+        lane: 'io',
+        timeout: 16,
+        killAfter: 3,
+        attempts: 1,
+      },
+    )
+    const first = sim.scheduler.defer(task, 1)
+    sim.advance(1)
+    const second = sim.scheduler.defer(task, 2)
+    sim.advance(100)
+    expect([first.state, second.state]).toEqual(['completed', 'failed'])
+  })
+
   it('a debounced job expires counted from its latest due time', () => {
     const sim = makeSim()
     const task = sim.task('mail')

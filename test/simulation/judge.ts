@@ -5,7 +5,8 @@ import type { Stats } from '../../src/stats.js'
 import { checkEvent, type JobEventData } from './check-events.js'
 import { checkCounts, checkDuplicates, checkExpiry, checkWork } from './check-quiet.js'
 import { checkStart } from './check-start.js'
-import { isSettled, type Exec, type Model, type ModelJob, type ModelThread } from './model.js'
+import { isSettled, type Exec, type ModelJob, type ModelThread } from './model-records.js'
+import type { Model } from './model.js'
 import type { Run } from './script.js'
 
 /** Starts that wait to be judged until what was told has been read. */
@@ -136,6 +137,7 @@ export class Judge {
 
   exits(thread: ModelThread): void {
     const { sometimes } = this.#model
+    this.#model.refresh() // verdicts that came before are none on this crash
     thread.isGone = true
     thread.isOpen = false
     const begun = thread.execs.filter((exec) => exec.began || !exec.wasSentAhead)
@@ -145,8 +147,29 @@ export class Judge {
       sometimes.reached('a crash blamed one job of a shared thread')
     for (const exec of [...thread.execs]) {
       if (thread.fake.lane === 'io' && isUnexplained) exec.job.runsAlone = true
-      if (thread.fake.lane === 'io' && thread.wasStopped && begun.length > 1) exec.job.mayRunAlone = true
       this.#model.over(exec)
+    }
+    if (thread.fake.lane === 'io' && thread.wasStopped && begun.length > 1)
+      thread.untold = begun.map(({ job }) => ({ job, generation: job.generation, wasOver: !isUnderWay(job) }))
+  }
+
+  /** Why a thread exited is told after it has: whoever was on one that hung runs alone, also if it was started meanwhile. */
+  toldWhy(thread: ModelThread, reason: string): void {
+    const model = this.#model
+    const untold = thread.untold.splice(0)
+    if (reason !== 'stuck') return
+    model.sometimes.reached('a shared thread hung')
+    if (!thread.mayHaveHung)
+      model.wrong('I26', `thread ${thread.fake.number} was taken for hung, and answers`)
+    for (const { job, generation, wasOver } of untold) {
+      const isJudged = !wasOver && !isUnderWay(job)
+      if (isJudged || job.generation !== generation) continue
+      job.runsAlone = true
+      const exec = job.execs.find((one) => !one.isOver)
+      if (exec === undefined) continue
+      exec.thread.isKept = true
+      if (exec.thread.execs.length > 1)
+        model.wrong('I14', `job ${job.payload} was on a thread that hung, and did not run alone next`)
     }
   }
 
@@ -201,12 +224,11 @@ export class Judge {
   }
 }
 
+function isUnderWay({ handle: { state } }: ModelJob): boolean {
+  return state === 'ready' || state === 'running'
+}
+
 /** Whether what the thread says about this execution counts: it is the job's last, and was not given up. */
 function isCurrent(exec: Exec): boolean {
-  const { state } = exec.job.handle
-  return (
-    exec === exec.job.execs.at(-1) &&
-    exec.stoppedAt === undefined &&
-    (state === 'running' || state === 'ready')
-  )
+  return exec === exec.job.execs.at(-1) && exec.stoppedAt === undefined && isUnderWay(exec.job)
 }

@@ -2,105 +2,18 @@
  * What the contract says must be so, in plain arrays: a second, slow and simple account of a schedule, kept from what
  * goes in and out (calls, messages, events), against which the scheduler is held after every happening.
  */
-import type { EventName } from '../../src/events/event-types.js'
 import type { Job } from '../../src/defer/job-handle.js'
 import type { JobSnapshot } from '../../src/job/snapshot.js'
-import type { JobState, SettledState } from '../../src/job/lifecycle.js'
-import type { FakeThread } from './fake-thread.js'
+import {
+  isSettled,
+  type Broken,
+  type Exec,
+  type ModelJob,
+  type ModelLimit,
+  type ModelThread,
+} from './model-records.js'
 import type { JobPlan, Plan, TaskPlan } from './plan.js'
 import type { Sometimes } from './sometimes.js'
-
-export interface Exec {
-  readonly thread: ModelThread
-  token: number
-  readonly job: ModelJob
-  readonly limits: ModelLimit[]
-  readonly startedAt: number
-  /** Its handler has begun. */
-  began: boolean
-  /** Its handler is over, whether that was told or not. */
-  isDone: boolean
-  /** The scheduler knows that it has ended. */
-  isOver: boolean
-  wasSentAhead: boolean
-  /** When the scheduler was seen to have given it up. */
-  stoppedAt: number | undefined
-}
-
-export interface ModelThread {
-  readonly fake: FakeThread
-  isOpen: boolean
-  isGone: boolean
-  wasStopped: boolean
-  /** It may take nothing for a reason that cannot be seen: it may have been retired. */
-  isDoubtful: boolean
-  /** It got a job that must run alone and has not been empty since. */
-  isKept: boolean
-  /** When it last told that something had ended. */
-  reportedAt: number
-  /** What it holds, in the order sent. */
-  execs: Exec[]
-}
-
-export interface ModelLimit {
-  readonly name: string
-  readonly concurrency: number
-  readonly rate: { limit: number; per: number } | undefined
-  running: Exec[]
-  starts: number[]
-  pausedUntil: number
-}
-
-export interface ModelJob {
-  readonly seq: number
-  readonly id: string
-  readonly handle: Pick<Job, 'state'>
-  readonly task: number
-  readonly lane: TaskPlan['lane']
-  readonly wanted: JobPlan
-  /** The number its payload has. */
-  payload: number
-  group: number
-  priority: number
-  acceptedAt: number
-  /** On the monotonic clock. */
-  runAt: number
-  readyAt: number
-  /** When it became ready cannot be told from outside. */
-  isVague: boolean
-  expiresAt: number
-  state: JobState
-  /** Place in the line of its key; undefined while it has not joined. */
-  rank: number | undefined
-  isRankVague: boolean
-  generation: number
-  last: EventName | 'none'
-  attempt: number
-  repeats: boolean
-  executions: number
-  execs: Exec[]
-  accepts: number
-  settles: number
-  /** Its thread crashed among others and nobody could be blamed: it gets a thread to itself. */
-  runsAlone: boolean
-  /** Its thread was stopped while others were there, perhaps because it did not answer: then it runs alone too. */
-  mayRunAlone: boolean
-  outOfMemory: boolean
-  /** The end of its current execution was heard, and has not been told as an event. */
-  hasReported: boolean
-  /** What its current execution was heard to say of progress, less what was told. */
-  heardProgress: number
-  isRestored: boolean
-}
-
-export const settled: readonly JobState[] = ['completed', 'failed', 'cancelled', 'expired']
-const isSettled = (state: JobState): state is SettledState =>
-  state === 'completed' || state === 'failed' || state === 'cancelled' || state === 'expired'
-
-export interface Broken {
-  invariant: string
-  what: string
-}
 
 export class Model {
   readonly plan: Plan
@@ -148,7 +61,7 @@ export class Model {
       priority: wanted.priority ?? 5, acceptedAt: now, runAt: now + waits, readyAt: now, isVague: false,
       expiresAt: isHeld ? Infinity : now + waits + expiresIn, state: isHeld ? 'held' : waits > 0 ? 'scheduled' : 'ready',
       rank: undefined, isRankVague: false, generation: 1, last: 'none', attempt: 0, repeats: false, executions: 0, execs: [],
-      accepts: 1, settles: 0, runsAlone: false, mayRunAlone: false, outOfMemory: false,
+      accepts: 1, settles: 0, runsAlone: false, outOfMemory: false,
       hasReported: false, heardProgress: 0, isRestored: false,
     } // prettier-ignore
     if (this.byId.has(job.id) && !isSettled(this.byId.get(job.id)?.handle.state ?? 'completed'))
@@ -172,7 +85,7 @@ export class Model {
     const job: ModelJob = {
       ...old, seq: this.jobs.length, handle, acceptedAt: now, runAt, readyAt: now, isVague: true, isRestored: true,
       expiresAt: Infinity, priority: snapshot.priority, state: handle.state, last: 'none', attempt: snapshot.attempt,
-      execs: [], accepts: 1, settles: 0, isRankVague: true, runsAlone: false, mayRunAlone: false, outOfMemory: true,
+      execs: [], accepts: 1, settles: 0, isRankVague: true, runsAlone: false, outOfMemory: true,
       hasReported: false, heardProgress: 0,
     } // prettier-ignore
     if (expiresIn !== undefined) job.expiresAt = Infinity
@@ -277,8 +190,7 @@ export class Model {
       if (state === job.state && !isSettled(state)) continue
       const from = job.state
       job.state = state
-      if (state === 'retrying' || state === 'scheduled' || isSettled(state))
-        job.runsAlone = job.mayRunAlone = false // there was a verdict
+      if (state === 'retrying' || state === 'scheduled' || isSettled(state)) job.runsAlone = false // there was a verdict
       if (isSettled(state)) {
         hasSettled = true
         continue
@@ -353,5 +265,3 @@ export class Model {
 export function isLate(exec: Exec, model: Model): boolean {
   return exec.stoppedAt !== undefined && model.now() >= exec.stoppedAt + model.taskOf(exec.job.task).killAfter
 }
-
-export { isSettled }

@@ -76,7 +76,7 @@ export const mutants: readonly Mutant[] = [
   m('close leaves a waiter', 'rooms.ts', 'for (const waiter of waiters) waiter.settled()', 'if (this.closing === undefined) for (const waiter of waiters) waiter.settled()'),
   m('a timer is left after close', 'queue/agenda.ts', '    if (this.#isClosed) return\n', ''),
   m('close waits for a thread that does not exit', 'closing.ts', 'this.#grace = agenda.alarm(clock.now() + waitMs, () => this.#finish())', ''),
-  m('a due time is a millisecond early', 'queue/agenda.ts', 'this.#heap.firstAt + this.#world.clock.resolutionMs <= now', 'this.#heap.firstAt - 1 <= now'),
+  m('a due time is a millisecond early', 'queue/agenda.ts', 'this.#heap.firstAt + this.#world.clock.resolutionMs <= now', 'this.#heap.firstAt + this.#world.clock.resolutionMs - 1 <= now'),
   m('restore forgets attempts', 'defer/restore.ts', 'job.attempt = attempt\n', 'job.attempt = 0\n'),
   m('a settled job is announced twice', 'job/journal.ts', "    this.#settle(job, 'cancelled', now)\n", "    this.#settle(job, 'cancelled', now)\n    this.#tell.cancelled(job, error)\n"),
   m('retry does not count the job', 'job/journal.ts', "    this.counts.ready++\n    job.task.counts.ready++\n    this.#tell", "    job.task.counts.ready++\n    this.#tell"),
@@ -94,4 +94,8 @@ export const mutants: readonly Mutant[] = [
   m('a completed job can be retried', 'operations.ts', " || job.state === 'completed' || !history.has(job)", ' || !history.has(job)'),
   m('an empty line is kept', 'queue/ordering-lines.ts', '      this.#lines.delete(key)\n', ''),
   m('progress of a stopped attempt is told', 'dispatch/reports.ts', 'if (execution === undefined || job === undefined || !execution.isValid) {', 'if (execution === undefined || job === undefined) {'),
+  m('nobody runs alone after a thread hung', 'dispatch/departure.ts', "    stopReason === 'stuck' || stopReason === 'memory'", "    stopReason === 'memory'"),
+  m('a thread that answers is taken for hung', 'dispatch/overdue.ts', '    thread.answersBy = undefined\n    this.#judge', '    this.#judge'),
+  m('a retired thread gets new jobs', 'dispatch/overdue.ts', "    thread.phase = 'retiring'\n", ''),
+  m('a question that nobody waits for is asked for ever', 'dispatch/overdue.ts', 'if (thread.answersBy !== undefined && thread.answersBy > now)', 'if (thread.answersBy !== undefined)'),
 ] // prettier-ignore

@@ -1,5 +1,5 @@
 /** What an operator does to jobs that are there, and what a confused thread says. */
-import { isSettled, type ModelJob, type ModelThread } from './model.js'
+import { isSettled, type ModelJob, type ModelThread } from './model-records.js'
 import type { Stage } from './stage.js'
 
 export class Operating {

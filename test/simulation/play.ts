@@ -4,7 +4,7 @@
  */
 import { Deferring } from './deferring.js'
 import { Ending } from './ending.js'
-import type { Broken } from './model.js'
+import type { Broken } from './model-records.js'
 import { Operating } from './operating.js'
 import type { Op, Plan } from './plan.js'
 import type { Sometimes } from './sometimes.js'
@@ -40,7 +40,7 @@ export class Play {
       if (stage.model.broken === undefined && !this.#ending.isOver) await this.#ending.end()
     } catch (error) {
       const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
-      stage.model.wrong(what.includes('job cannot become') ? 'I5' : 'crash', what)
+      stage.model.wrong(invariantOf(what), what)
     }
     const { model, trace } = stage
     const ends = Object.fromEntries(model.jobs.map((job) => [`${job.payload}`, job.handle.state]))
@@ -130,4 +130,10 @@ export class Play {
         return this.#ending.close(op)
     }
   }
+}
+
+/** What is broken when the scheduler throws. */
+function invariantOf(thrown: string): string {
+  if (thrown.includes('job cannot become')) return 'I5'
+  return thrown.includes('a loop without end') ? 'I30' : 'crash'
 }

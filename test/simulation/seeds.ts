@@ -1,5 +1,6 @@
 /** Plays many seeds and stops at the first that breaks an invariant, which it then shrinks. */
-import { drawPlan, type Plan } from './plan.js'
+import { drawPlan } from './draw-plan.js'
+import type { Plan } from './plan.js'
 import { Play, type Played } from './play.js'
 import { scenarioOf } from './scenario.js'
 import { Sometimes } from './sometimes.js'

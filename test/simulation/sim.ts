@@ -121,6 +121,12 @@ export class Sim {
     return task
   }
 
+  /** Defines a known task anew, as a module does that is evaluated again. It behaves as before. */
+  taskAgain(name: string, options: TaskOptions<never> = {}): Task<unknown> {
+    this.#tasks.delete(name)
+    return this.task(name, this.#behaviours.get(name), options)
+  }
+
   /** Defines a task with a real handler, for the real main lane. */
   mainTask(name: string, run: Handler, options: TaskOptions<never> = {}): Task<unknown> {
     return definition(name, run, { lane: 'main', ...options })

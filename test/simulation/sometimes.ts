@@ -13,7 +13,7 @@ const names = [
   'a halted key was released while its job lingered', 'the head of a line was cancelled', 'a job with a key was retried at the end of its line',
   'a signal cancelled a running job', 'a signal cancelled a waiting job', 'runNow hurried a retry', 'a waiting job changed its priority',
   'aging let a lower priority go first', 'the queue was full', 'an own id was taken', 'a retry was refused by its key',
-  'a thread could not be started', 'a thread died while it started', 'a shared thread was retired', 'a main-lane handler was given up',
+  'a thread could not be started', 'a thread died while it started', 'a shared thread was retired', 'a shared thread hung', 'a main-lane handler was given up',
   'a spinning thread was stopped', 'the timer woke early', 'the loop was blocked past a deadline', 'the wall clock jumped',
   'a forged message was ignored', 'a report came twice', 'a child was deferred by a handler',
   'close drained', 'close lost jobs', 'a lost job was restored and settled', 'a lost running job kept its attempt', 'a lost held job was left out', 'retryAll was refused as a whole',

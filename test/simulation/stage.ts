@@ -9,7 +9,8 @@ import type { FakeThread } from './fake-thread.js'
 import type { JobEventData } from './check-events.js'
 import { checkSizes } from './check-quiet.js'
 import { Judge } from './judge.js'
-import { isSettled, Model, type ModelJob } from './model.js'
+import { isSettled, type ModelJob } from './model-records.js'
+import { Model } from './model.js'
 import { Draw, type JobPlan, type Plan } from './plan.js'
 import type { Sometimes } from './sometimes.js'
 import { startThread } from './start-thread.js'
@@ -138,7 +139,7 @@ export class Stage {
     const rateLimit = rate === undefined ? { limit: 1000, per: 1 } : rate
     const settings = readSettings({
       tasks: new URL('file:///simulation/tasks.js'),
-      threads: plan.threads,
+      threads: { ...plan.threads, maxRssBytes: 2 ** 40 }, // asking the system for its memory takes as long as some schedules
       main: { concurrency: plan.mainConcurrency },
       aging: plan.aging,
       maxQueued: plan.maxQueued,
@@ -147,7 +148,6 @@ export class Stage {
       logger: false,
     })
     const scheduler = new Scheduler(settings, () => {
-      const { model, judge } = this
       this.world.startThread = (lane, listener) => startThread(this, lane, listener, model, judge)
       return this.world
     })
@@ -157,7 +157,10 @@ export class Stage {
       this.model.halted.add(key)
       this.sometimes.reached('a key halted')
     })
-    scheduler.on('thread:exited', ({ reason, lane }) => {
+    const { model, judge } = this
+    scheduler.on('thread:exited', ({ reason, lane, thread }) => {
+      const known = model.threads[thread - 1]
+      if (known !== undefined) judge.toldWhy(known, reason)
       if (reason === 'retired' && lane === 'io') this.sometimes.reached('a shared thread was retired')
       if (reason === 'timeout' && lane === 'cpu') this.sometimes.reached('a spinning thread was stopped')
     })

@@ -5,7 +5,8 @@ import type { ThreadListener, ThreadPort } from '../../src/world.js'
 import { behaviourOf } from './behave.js'
 import { FakeThread } from './fake-thread.js'
 import type { Judge } from './judge.js'
-import type { Model, ModelThread } from './model.js'
+import type { ModelThread } from './model-records.js'
+import type { Model } from './model.js'
 import type { Stage } from './stage.js'
 
 export function startThread(
@@ -70,10 +71,13 @@ export function startThread(
     isOpen: false,
     isGone: false,
     wasStopped: false,
-    isDoubtful: false,
+    isRetired: false,
     isKept: false,
     reportedAt: 0,
     execs: [],
+    pingedAt: 0,
+    mayHaveHung: false,
+    untold: [],
   }
   if (stage.doThreadsStay) fake.stay()
   model.threads.push(thread)
@@ -84,11 +88,14 @@ export function startThread(
         judge.posted(thread, message, (stage.world.timerAt ?? Infinity) > model.now())
       if (message.kind === 'deferred' && message.id !== undefined && !model.byId.has(message.id))
         stage.adopt(message.id)
+      if (message.kind === 'ping') thread.pingedAt = model.now()
       fake.post(message)
     },
     drain: () => fake.drain(),
     terminate: () => {
       thread.wasStopped = true
+      // While the main thread was blocked, the others stood still here: they could not answer.
+      thread.mayHaveHung = fake.isSpinning || thread.pingedAt < model.blockedUntil
       thread.isOpen = false
       fake.terminate()
     },

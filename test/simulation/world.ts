@@ -18,6 +18,8 @@ interface Happening {
 
 /** More happenings than this in one `advance` is a loop without end. */
 const mostHappenings = 2_000_000
+/** Looking at the clock more often than this in one happening is a loop without end: whatever goes round looks at it. */
+const mostLooks = 20_000_000
 
 export interface VirtualWorldOptions {
   seed?: number
@@ -56,6 +58,7 @@ export class VirtualWorld implements World {
   /** What could come next, while it is being chosen. */
   readonly #heads: Happening[] = []
   #planned = 0
+  #looks = 0
   #timer: { at: number; wake: () => void } | undefined
   isKeptAlive = false
   isClosed = false
@@ -74,12 +77,16 @@ export class VirtualWorld implements World {
     this.changeIds()
     this.#chooses = seededRandom(seed ^ 0x5eed)
     this.#shuffles = shuffle
+    const look = (): number => this.#look()
     this.clock = {
-      now: () => this.#now,
-      precise: () => this.#now,
+      now: look,
+      precise: look,
       wall: () => this.#now + this.#offset,
       wallAt: (instant) => instant + this.#offset,
-      resolutionMs: 0,
+      get resolutionMs() {
+        look()
+        return 0
+      },
     }
   }
 
@@ -151,6 +158,7 @@ export class VirtualWorld implements World {
       const next = this.#next(end)
       if (next === undefined) break
       this.#now = Math.max(this.#now, next.at)
+      this.#looks = 0
       next.run()
     }
     this.#now = end
@@ -166,9 +174,17 @@ export class VirtualWorld implements World {
     this.#offset += ms
   }
 
+  #look(): number {
+    if (++this.#looks > mostLooks) {
+      this.#looks = 0 // whoever tells it wants to know the time
+      throw new Error(`the clock was read ${mostLooks} times: a loop without end`)
+    }
+    return this.#now
+  }
+
   #drainSoon(): void {
     for (let count = 0; this.#soon.length > 0; count++) {
-      if (count > mostHappenings) throw new Error('a soon queue that never empties')
+      if (count > mostHappenings) throw new Error('a soon queue that never empties: a loop without end')
       const tasks = this.#soon
       this.#soon = []
       for (const task of tasks) task()

@@ -1,0 +1,90 @@
+/** The add-ons of one scheduler that act by themselves, and what each works with. */
+import type { AddOn, AddOnPort } from './add-on-port.js'
+import { Duplicate } from './defer/acceptance.js'
+import type { PreparedJob } from './defer/draft.js'
+import type { Job } from './defer/job-handle.js'
+import { inlineTaskName } from './defer/task-book.js'
+import { ClosedError } from './errors.js'
+import { isSettled } from './job/lifecycle.js'
+import type { ScheduleContext } from './job/snapshot.js'
+import { TimeHeap } from './queue/time-heap.js'
+import type { Rooms } from './rooms.js'
+
+/** Called with the context of its attempt, as `defer` would call it. */
+type Closure = (context: never) => unknown
+
+export class AddOnRoom {
+  readonly #rooms: Rooms
+  readonly #addOns: AddOn[] = []
+
+  constructor(rooms: Rooms) {
+    this.#rooms = rooms
+  }
+
+  /** What an add-on works with. @throws ClosedError */
+  attach(addOn: AddOn): AddOnPort {
+    const rooms = this.#rooms
+    if (rooms.closing !== undefined) throw new ClosedError()
+    this.#addOns.push(addOn)
+    const { clock, random } = rooms.world
+    const isClosing = (): boolean => rooms.closing !== undefined
+    let isHeld = false
+    return {
+      clock,
+      random,
+      soon: (task) => rooms.world.soon(task),
+      nextTurn: (task) => rooms.world.nextTurn(task),
+      logger: rooms.log.logger,
+      events: rooms.emitter,
+      get isClosing() {
+        return isClosing()
+      },
+      alarm: (at, run) => rooms.agenda.alarm(at, run),
+      timeHeap: () => new TimeHeap(),
+      keepAlive: (active) => {
+        if (active === isHeld) return
+        isHeld = active
+        if (active) rooms.rest.begin()
+        else rooms.rest.end()
+      },
+      prepare: (task, payload, options) => this.#prepare(task, payload, options),
+      deferPrepared: (prepared, schedule, settled) => this.#deferPrepared(prepared, schedule, settled),
+    }
+  }
+
+  /** Add-ons defer nothing more: the first step of closing. */
+  stop(): void {
+    for (const addOn of this.#addOns.splice(0)) addOn.stop()
+  }
+
+  #prepare(task: unknown, payload: unknown, options: unknown): PreparedJob {
+    const rooms = this.#rooms
+    if (typeof task === 'function') {
+      rooms.drafts.draftInline(rooms.book.inline, task as Closure, options, undefined)
+      return { task, payload: undefined, options }
+    }
+    const draft = rooms.drafts.draft(rooms.book.find(task), payload, options, undefined)
+    return { task, payload: draft.payload, options }
+  }
+
+  #deferPrepared(prepared: PreparedJob, schedule: ScheduleContext, settled: () => void): Job {
+    const rooms = this.#rooms
+    const { task, payload, options } = prepared
+    try {
+      if (rooms.closing !== undefined) throw new ClosedError()
+      const draft =
+        typeof task === 'function'
+          ? rooms.drafts.draftInline(rooms.book.inline, task as Closure, options, undefined)
+          : rooms.drafts.draftAgain(rooms.book.find(task), payload, options)
+      draft.more().schedule = schedule
+      const accepted = rooms.acceptance.accept(draft)
+      const job = accepted instanceof Duplicate ? accepted.of : accepted
+      if (isSettled(job.state)) settled()
+      else (job.more().waiters ??= []).push({ settled })
+      rooms.rest.jobCame()
+      return rooms.handle(accepted)
+    } catch (error) {
+      throw rooms.refused(typeof task === 'function' ? inlineTaskName : task, error)
+    }
+  }
+}

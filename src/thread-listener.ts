@@ -1,0 +1,105 @@
+/** What the handlers in threads say, and what becomes of threads: told, logged, and their defers accepted. */
+import { Duplicate } from './defer/acceptance.js'
+import type { DispatchListener } from './dispatch/dispatch-rooms.js'
+import type { LaneThread } from './dispatch/lane-thread.js'
+import { ClosedError } from './errors.js'
+import type { Flow } from './flows/flow.js'
+import type { Job } from './job/job.js'
+import { decodePayload, toPlain, type EncodedPayload } from './job/payload.js'
+import { serializeError } from './job/serialized-error.js'
+import type { Progress } from './job/snapshot.js'
+import type { Rooms } from './rooms.js'
+import type { FlowPlan, PlannedStep } from './task/flow-plan.js'
+import { withCarrier } from './task/trace-channels.js'
+import type { DeferFlowMessage, DeferMessage } from './threads/protocol.js'
+
+export function threadListener(rooms: Rooms): DispatchListener {
+  const { clock } = rooms.world
+  return {
+    progress: (job, encoded) => {
+      const value = toPlain(encoded) as Progress // checked where it was reported (attempt.ts)
+      job.more().progress = value
+      rooms.announce.progress(job, value)
+    },
+    log: (job, message) => rooms.log.fromHandler(job, message),
+    defer: (job, message, thread) =>
+      message.kind === 'defer'
+        ? deferChild(rooms, job, message, thread)
+        : deferFlow(rooms, job, message, thread),
+    pauseLimit: (job, name, delayMs) => {
+      if (!rooms.limits.pauseShared(name, delayMs)) rooms.log.unknownLimit(job, name)
+    },
+    threadStarted: ({ lane, number }) => {
+      rooms.log.threadStarted(lane, number)
+      rooms.emitter.emit('thread:started', { lane, thread: number, at: clock.wall() })
+    },
+    threadExited: ({ lane, number }, reason, exitCode) => {
+      rooms.log.threadExited(lane, number, reason, exitCode)
+      rooms.emitter.emit('thread:exited', { lane, thread: number, reason, exitCode, at: clock.wall() })
+      rooms.rest.look()
+    },
+    printed: (thread, job, message) => rooms.log.printed(thread, job, message),
+    leaked: (thread, message) => rooms.log.leaked(thread, message),
+    memoryExceeded: (rssBytes, maxRssBytes, thread) =>
+      rooms.log.memoryExceeded(rssBytes, maxRssBytes, thread?.number),
+    startFailed: (lane, error) => rooms.log.startFailed(lane, error),
+  }
+}
+
+/** A handler defers a child, of the same request: accepted also while closing, until the deadline. */
+function deferChild(rooms: Rooms, parent: Job, message: DeferMessage, thread: LaneThread): void {
+  try {
+    if (rooms.closing?.acceptsChildren === false) throw new ClosedError()
+    const record = rooms.book.find(message.task)
+    // Its own schema, keys and limits apply as to any other job, so the value is looked at once more.
+    const request = withCarrier(parent.details?.request, message.carrier)
+    const draft = rooms.drafts.draft(record, decodePayload(message.payload), message.options, request)
+    const runIn = parent.details?.runIn
+    if (runIn !== undefined && record.policy.lane === 'main') draft.more().runIn = runIn
+    const accepted = rooms.acceptance.accept(draft)
+    rooms.rest.jobCame()
+    const deduplicated = accepted instanceof Duplicate
+    const id = rooms.table.idOf(deduplicated ? accepted.of : accepted)
+    thread.port.post({ kind: 'deferred', call: message.call, id, deduplicated })
+  } catch (error) {
+    const refusal = rooms.refused(message.task, error)
+    thread.port.post({ kind: 'deferred', call: message.call, error: serializeError(refusal) })
+  }
+}
+
+/** A handler defers a flow, of the same request. */
+function deferFlow(
+  rooms: Rooms,
+  parent: Job,
+  { call, plan, carrier }: DeferFlowMessage,
+  { port }: LaneThread,
+): void {
+  try {
+    if (rooms.closing?.acceptsChildren === false) throw new ClosedError()
+    const opened: FlowPlan = {
+      ...plan,
+      steps: plan.steps.map(withPayload),
+      callback: plan.callback === undefined ? undefined : withPayload(plan.callback),
+    }
+    const flow = rooms.flows.accept(opened, withCarrier(parent.details?.request, carrier), false)
+    rooms.rest.jobCame()
+    const { id } = flow
+    if (plan.kind === 'batch') port.post({ kind: 'deferred', call, id })
+    else port.post({ kind: 'deferred', call, id, jobs: idsOf(rooms, flow) })
+  } catch (error) {
+    port.post({ kind: 'deferred', call, error: serializeError(rooms.refused(`(${plan.kind})`, error)) })
+  }
+}
+
+/** Ids of the jobs of a flow by ref. */
+function idsOf(rooms: Rooms, { steps }: Flow): Record<string, string> {
+  const ids = steps.flatMap(({ ref, job }) =>
+    job === undefined ? [] : [[ref, rooms.table.idOf(job)] as const],
+  )
+  return Object.fromEntries(ids)
+}
+
+/** The payload as a handler's thread encoded it, opened: it is looked at once more, as any other job's. */
+function withPayload(step: PlannedStep): PlannedStep {
+  return { ...step, payload: decodePayload(step.payload as EncodedPayload) } // encoded by thread-host.ts
+}

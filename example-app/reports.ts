@@ -1,6 +1,6 @@
 /** Draws the report of all users. A reader never sees half of one: it gets its name when it is whole. */
 import { createWriteStream, mkdirSync } from 'node:fs'
-import { rename } from 'node:fs/promises'
+import { readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { finished } from 'node:stream/promises'
 import PDFDocument from 'pdfkit'
@@ -45,4 +45,19 @@ export async function drawReport(
   pdf.end()
   await written
   await rename(`${file}.part`, file)
+}
+
+/**
+ * Removes reports that were written before `before`, in ms since the epoch, also those whose drawing was broken off.
+ * @returns how many
+ */
+export async function removeOldReports(folder: string, before: number): Promise<number> {
+  let removed = 0
+  for (const name of await readdir(folder)) {
+    const file = join(folder, name)
+    if ((await stat(file)).mtimeMs >= before) continue
+    await rm(file, { force: true })
+    removed++
+  }
+  return removed
 }

@@ -4,17 +4,18 @@ import type { Scheduler } from 'sidework'
 import { createCron, type Cron } from 'sidework/cron'
 import { fieldError } from './answers.js'
 import type { Database } from './database.js'
-import { removeExpiredLogIns, writeNightlyReport } from './tasks.js'
+import { removeExpiredLogIns, removeReports, writeNightlyReport } from './tasks.js'
 
 /** Where the people are who read the report. */
 const timeZone = 'Europe/Berlin'
 const shownRuns = 3
 
-/** Starts both schedules; they end with the scheduler. */
+/** Starts the schedules; they end with the scheduler. */
 export function startSchedules(scheduler: Scheduler): Cron {
   const cron = createCron(scheduler)
   cron.schedule('nightly-report', '0 2 * * *', writeNightlyReport, { timeZone }, { timezone: timeZone })
   cron.every('expired-log-ins', '15m', removeExpiredLogIns)
+  cron.every('old-reports', '1h', removeReports)
   return cron
 }
 

@@ -17,7 +17,7 @@ import {
   sizeNames,
   type PhotoSize,
 } from './photos.js'
-import { drawReport, reportFile, reportFolder } from './reports.js'
+import { drawReport, removeOldReports, reportFile, reportFolder } from './reports.js'
 import { readSettings } from './settings.js'
 
 /** Twenty attempts with at most five seconds between them live through more than a minute without a mail server. */
@@ -151,6 +151,19 @@ export const removeExpiredLogIns = defineTask(
   (_payload: undefined, { log }) => {
     const removed = tools().database.removeExpiredLogIns(Date.now())
     log.info({ removed }, 'expired log-ins removed')
+    return { removed }
+  },
+  { lane: 'io', attempts: 1 },
+)
+
+const reportsKeptMs = 24 * 60 * 60 * 1000
+
+/** A report can be fetched for a day. */
+export const removeReports = defineTask(
+  'remove-reports',
+  async (_payload: undefined, { log }) => {
+    const removed = await removeOldReports(tools().reports, Date.now() - reportsKeptMs)
+    log.info({ removed }, 'old reports removed')
     return { removed }
   },
   { lane: 'io', attempts: 1 },

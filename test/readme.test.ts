@@ -1,10 +1,10 @@
 /**
- * The code in README.md, src/README.md and those of metrics and traces is what it says: files are run, fragments are type-checked against the built
+ * The code in README.md, src/README.md and those of cron, metrics, traces and threads is what it says: files are run, fragments are type-checked against the built
  * package, commands are run or exist, and a block in a language that nothing here checks is a failure.
  */
 import { spawn, execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { cpSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import ts from 'typescript'
@@ -18,6 +18,7 @@ const documents = [
   'src/cron/README.md',
   'src/metrics/README.md',
   'src/opentelemetry/README.md',
+  'src/threads/README.md',
 ]
 const blocks = documents.flatMap((name) => codeBlocks(name, readFileSync(join(packageRoot, name), 'utf8')))
 const inLanguage = (language: string): CodeBlock[] => blocks.filter((block) => block.language === language)
@@ -128,6 +129,15 @@ const entries: Record<string, () => Promise<void>> = {
     using project = new Project(filesOf(/\.c?js$/))
     const { stdout, stderr } = await project.node(['server.cjs'])
     expect({ stdout, stderr }).toEqual({ stdout: '21\n', stderr: '' })
+  },
+  async 'build.mjs'() {
+    using project = new Project(filesOf(/\.(m[jt]s|ts)$/), [...installed, 'esbuild'])
+    expect(await project.node(['build.mjs'])).toEqual({ stdout: '', stderr: '' })
+    // The bundle alone, where nothing is installed.
+    using bundle = new Project({ 'announce.mjs': announce })
+    rmSync(join(bundle.folder, 'node_modules'), { recursive: true })
+    cpSync(join(project.folder, 'dist'), join(bundle.folder, 'dist'), { recursive: true })
+    await walkSignUp(bundle, ['dist/server.js'])
   },
 }
 

@@ -4,8 +4,9 @@ import { element } from './jobs.js'
 const titles = {
   'nightly-report': 'Nightly report',
   'expired-log-ins': 'Removal of expired log-ins',
+  'old-reports': 'Removal of PDFs older than a day',
 }
-const format = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' })
+const format = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' })
 
 export const titleOf = (name) => titles[name] ?? name
 

@@ -12,6 +12,7 @@ import type { SerializedError } from '../job/serialized-error.js'
 import type { Agenda } from '../queue/agenda.js'
 import type { Queue } from '../queue/queue.js'
 import type { Clock } from '../world.js'
+import { AbortWatch } from './abort-watch.js'
 import type { Admission } from './admission.js'
 import type { DedupeIndex, Standing } from './dedupe-index.js'
 import type { RestoredJob } from './restore.js'
@@ -47,9 +48,11 @@ export class Duplicate {
 
 export class Acceptance {
   readonly #rooms: AcceptanceRooms
+  readonly #signals: AbortWatch
 
   constructor(rooms: AcceptanceRooms) {
     this.#rooms = rooms
+    this.#signals = new AbortWatch((job, reason) => rooms.abort(job, reason))
   }
 
   /** @throws OptionError for an id in use, QueueFullError */
@@ -283,9 +286,7 @@ export class Acceptance {
     const signal = job.details?.wanted?.signal
     if (signal === undefined) return
     if (signal.aborted) return this.#rooms.abort(job, signal.reason)
-    const onAbort = (): void => this.#rooms.abort(job, signal.reason)
-    signal.addEventListener('abort', onAbort, { once: true })
-    job.more().unlisten = () => signal.removeEventListener('abort', onAbort)
+    job.more().unlisten = this.#signals.watch(job, signal)
   }
 
   #checkId(job: Job): void {

@@ -25,7 +25,8 @@ export function blame(thread: LaneThread, exit: ThreadExit): Casualty[] {
   const { stopReason } = thread
   const isItsFault = stopReason === undefined || stopReason === 'memory'
   const culprit = isItsFault ? findCulprit(thread, executions, begun) : undefined
-  const isUnexplained = begun > 1 && culprit === undefined && mayBeAmongThem(thread)
+  const isUnexplained =
+    culprit === undefined && ((isItsFault && thread.culprit === 0) || (begun > 1 && mayBeAmongThem(thread)))
   return executions.flatMap((execution, index) => {
     const { job } = execution
     if (job === undefined) return []
@@ -56,7 +57,9 @@ function findCulprit(
 ): Execution | undefined {
   if (thread.window !== undefined && thread.claims !== undefined) {
     const taken = thread.claims.takenSince(thread.window.oldest)
-    return taken === 0 ? undefined : executions[taken - 1]
+    const atWork = taken === 0 ? undefined : executions[taken - 1]
+    // Something an earlier job left behind: not this one's fault, the first time.
+    return thread.culprit === 0 && atWork?.job?.details?.runsAlone !== true ? undefined : atWork
   }
   // It may be an execution that has ended, and left a timer behind.
   if (thread.culprit !== undefined) return executions.find(({ token }) => token === thread.culprit)

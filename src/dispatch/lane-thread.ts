@@ -1,6 +1,7 @@
 import type { Lane } from '../job/snapshot.js'
 import type { AgendaAlarm } from '../queue/agenda.js'
 import { Claims } from '../threads/claims.js'
+import type { StartingMessage } from '../threads/protocol.js'
 import type { ThreadPort } from '../world.js'
 import type { Execution } from './execution.js'
 import { Slots, Window } from './places.js'
@@ -36,7 +37,7 @@ export class LaneThread {
   isExclusive = false
   /** Nothing is sent ahead until it reports: it was found stuck. */
   isStuck = false
-  /** Token of the execution because of which it exits, as it said itself. Shared threads only. */
+  /** Token of the execution because of which it exits, as it said itself; 0: because of none on it. */
   culprit: number | undefined = undefined
   /** It was asked whether its loop turns, and has until then to answer. */
   answersBy: number | undefined = undefined
@@ -52,6 +53,8 @@ export class LaneThread {
   watchAt = Infinity
   /** Stops it when idle, or when starting, tearing down or exiting takes too long. */
   patience: AgendaAlarm | undefined = undefined
+  /** What it said last that it does on its way to open. */
+  starting: StartingMessage | undefined = undefined
   /** Tasks its modules define. */
   tasks: ReadonlySet<string> = new Set()
   /** It wants to tear down before it ends. */

@@ -209,7 +209,6 @@ export class Overdue {
     this.#dispatch(this.#crew.lanes[thread.lane])
   }
 
-  /** A replacement is asked for at once, however long the thread takes to exit. */
   /** The thread gets no new jobs, and ends when those it has have ended; a new one takes over. */
   retire(thread: LaneThread): void {
     if (thread.phase !== 'open') return
@@ -220,6 +219,7 @@ export class Overdue {
     if (room.ready.size > 0) this.#staffing.callIn(room)
   }
 
+  /** A replacement is asked for at once, however long the thread takes to exit. */
   #terminate(thread: LaneThread, reason: StopReason): void {
     this.#crew.terminate(thread, reason)
     this.#dispatch(this.#crew.lanes[thread.lane])

@@ -54,6 +54,9 @@ export class Reports {
     switch (message.kind) {
       case 'ended':
         return this.#ended(thread, message, now)
+      case 'starting':
+        thread.starting = message
+        return
       case 'ready':
         return this.#staffing.opened(thread, message)
       case 'start-failed':

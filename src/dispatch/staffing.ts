@@ -124,13 +124,7 @@ export class Staffing {
 
   #giveUp(thread: LaneThread): void {
     const room = this.#crew.lanes[thread.lane]
-    this.#pause(
-      room,
-      new ThreadStartError(
-        `A thread has not imported its task modules and run their setup() within ${startTimeoutMs / 1000} s. ` +
-          'Look for a top-level await or a setup() that never settles.',
-      ),
-    )
+    this.#pause(room, new ThreadStartError(tooSlow(thread)))
     this.#crew.terminate(thread, 'start-failed')
   }
 
@@ -156,5 +150,17 @@ export class Staffing {
     for (const { failed } of room.starters.splice(0)) failed(error)
     room.retryStart?.disarm()
     room.retryStart = agenda.alarm(world.clock.now() + pauseMs, () => this.#port.dispatch(room))
+  }
+}
+
+function tooSlow({ starting }: LaneThread): string {
+  const within = `within ${startTimeoutMs / 1000} s`
+  switch (starting?.step) {
+    case undefined:
+      return `A thread has not begun to import its task modules ${within}. Look for a loader or an execArgv that never lets it.`
+    case 'import':
+      return `A thread has not imported ${starting.file} ${within}. Look for a top-level await that never settles.`
+    case 'setup':
+      return `setup() of ${starting.file} has not ended ${within}. Look for a promise in it that never settles.`
   }
 }

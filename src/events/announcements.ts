@@ -15,14 +15,15 @@ export class Announcements implements Announcer {
   readonly #clock: Clock
   readonly #log: LogBook
   readonly #idOf: (job: Job) => string
-  readonly #isDebug: boolean
+  #isDebug = false
+  /** When the logger was last asked for its level. */
+  #askedAt = -1
 
   constructor(emitter: Emitter, clock: Clock, log: LogBook, idOf: (job: Job) => string) {
     this.#emitter = emitter
     this.#clock = clock
     this.#log = log
     this.#idOf = idOf
-    this.#isDebug = log.logger?.isLevelEnabled('debug') ?? false
   }
 
   accepted(job: Job): void {
@@ -31,7 +32,7 @@ export class Announcements implements Announcer {
 
   started(job: Job): void {
     if (this.#emitter.wants.started) this.#emitter.emit('started', this.#event(job))
-    if (this.#isDebug) {
+    if (this.#writesDebug(job.startedAt)) {
       this.#log.aboutJob('debug', job, 'job started', { waitMs: job.startedAt - job.readyAt })
     }
   }
@@ -43,7 +44,7 @@ export class Announcements implements Announcer {
   completed(job: Job): void {
     const durationMs = job.endedAt - job.startedAt
     if (this.#emitter.wants.completed) this.#emitter.emit('completed', { ...this.#event(job), durationMs })
-    if (this.#isDebug) this.#log.aboutJob('debug', job, 'job completed', { durationMs })
+    if (this.#writesDebug(job.endedAt)) this.#log.aboutJob('debug', job, 'job completed', { durationMs })
   }
 
   retrying(job: Job, error: SerializedError, dueAt: number): void {
@@ -59,7 +60,8 @@ export class Announcements implements Announcer {
     if (this.#emitter.wants.snoozed) {
       this.#emitter.emit('snoozed', { ...this.#event(job), runAt: this.#clock.wallAt(dueAt) })
     }
-    if (this.#isDebug) this.#log.aboutJob('debug', job, 'job snoozed', { inMs: dueAt - this.#clock.now() })
+    const now = this.#clock.now()
+    if (this.#writesDebug(now)) this.#log.aboutJob('debug', job, 'job snoozed', { inMs: dueAt - now })
   }
 
   deduplicated(job: Job): void {
@@ -79,7 +81,7 @@ export class Announcements implements Announcer {
 
   cancelled(job: Job, error: SerializedError): void {
     if (this.#emitter.wants.cancelled) this.#emitter.emit('cancelled', { ...this.#event(job), error })
-    if (this.#isDebug) this.#log.aboutJob('debug', job, 'job cancelled')
+    if (this.#writesDebug(job.endedAt)) this.#log.aboutJob('debug', job, 'job cancelled')
   }
 
   expired(job: Job): void {
@@ -108,8 +110,17 @@ export class Announcements implements Announcer {
       this.#emitter.emit('flow:settled', { id, kind, ...counts, state, durationMs, at: this.#clock.wall() })
     if (state !== 'completed')
       this.#log.logger?.warn({ flow: id, kind, ...counts, ...end, reason: error?.message }, `flow ${state}`)
-    else if (this.#isDebug)
+    else if (this.#writesDebug(this.#clock.now()))
       this.#log.logger?.debug({ flow: id, kind, ...counts, durationMs }, 'flow completed')
+  }
+
+  /** Follows the logger's level, but asks for it once per ms: asking costs as much as the rest of a short job's telling. */
+  #writesDebug(now: number): boolean {
+    if (now !== this.#askedAt) {
+      this.#askedAt = now
+      this.#isDebug = this.#log.logger?.isLevelEnabled('debug') ?? false
+    }
+    return this.#isDebug
   }
 
   #event(job: Job): JobEvent {

@@ -1,6 +1,7 @@
 /**
  * What the scheduler writes to the log. Payloads and results never; of a sensitive task nothing that could hold them.
- * Lines at `warn` and `error` are bounded per kind and task (line-rate.ts), lines at `debug` and those of handlers not.
+ * Lines at `warn` and `error` are bounded per kind and task (line-rate.ts), lines at `debug` not; those of handlers, and what
+ * threads print, where they are made (bounded-log.ts, console-tap.ts).
  */
 import type { Logger } from 'pino'
 import type { Job } from '../job/job.js'

@@ -2,10 +2,17 @@ import type { Job } from '../job/job.js'
 import type { Lane } from '../job/snapshot.js'
 import type { Limit } from './limit.js'
 import type { ReadyQueue } from './ready-queue.js'
+import type { HeapItem } from './time-heap.js'
 
 /** What a group needs of its lane's queue. */
 export interface GroupPort {
   opened(group: GatedGroup): void
+}
+
+/** Where a group stands among all of its lane, open or shut, by the job that is longest ready. Lane queue only. */
+export interface GroupAge extends HeapItem {
+  /** When that job became ready; Infinity while there is none. */
+  oldestAt: number
 }
 
 /** The ready jobs of a lane that have to pass the same limits, in the order of the rule. */
@@ -24,6 +31,7 @@ export class GatedGroup {
   /** Acceptance number of that job. */
   seq = 0
   place = 0
+  readonly age: GroupAge = { oldestAt: Infinity, seq: 0, place: 0 }
 
   constructor(name: string, lane: Lane, limits: readonly Limit[], ready: ReadyQueue<Job>, port: GroupPort) {
     this.name = name

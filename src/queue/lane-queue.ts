@@ -8,7 +8,7 @@
  */
 import type { Gates, Job } from '../job/job.js'
 import type { Lane } from '../job/snapshot.js'
-import { GatedGroup } from './gated-group.js'
+import { GatedGroup, type GroupAge } from './gated-group.js'
 import type { Limit } from './limit.js'
 import { ReadyQueue } from './ready-queue.js'
 import { TimeHeap } from './time-heap.js'
@@ -31,6 +31,8 @@ export class LaneQueue {
   readonly #groups = new Map<string, GatedGroup>()
   /** Open groups with jobs, by the rank of their first. */
   readonly #open = new TimeHeap<GatedGroup>()
+  /** All groups, by the job that is longest ready. */
+  readonly #ages = new TimeHeap<GroupAge>()
   /** All ready jobs, those of shut groups included. */
   size = 0
 
@@ -53,6 +55,7 @@ export class LaneQueue {
     job.more().gates = gates
     const group = this.#groupOf(gates.name, gates.limits)
     group.ready.push(job)
+    this.#reckonAge(group, job)
     if (group.shutBy === undefined) this.#list(group)
     else if (group.ready.peek() === job) group.reopen() // a better first job: it may be its turn
   }
@@ -79,6 +82,7 @@ export class LaneQueue {
     if (group === undefined) return
     const wasFirst = group.ready.peek() === job
     group.ready.remove(job)
+    this.#reckonAge(group, job)
     if (group.ready.size === 0) this.#close(group)
     else if (group.shutBy === undefined) {
       this.#list(group)
@@ -87,11 +91,9 @@ export class LaneQueue {
     } else if (wasFirst) group.shutBy.stand(group) // behind those whose first job is better than its next
   }
 
-  /** When the job that is longest ready became so, or Infinity. */
+  /** When the job that is longest ready became so, or Infinity. O(1), however many groups there are. */
   get oldestAt(): number {
-    let oldest = this.#free.oldestAt
-    for (const group of this.#groups.values()) oldest = Math.min(oldest, group.ready.oldestAt)
-    return oldest
+    return Math.min(this.#free.oldestAt, this.#ages.firstAt)
   }
 
   /** Takes out every job that `matches`; in no order. */
@@ -130,6 +132,16 @@ export class LaneQueue {
     })
     this.#groups.set(name, group)
     return group
+  }
+
+  /** Notes how old the group's jobs are. @param job the one that came or went */
+  #reckonAge({ age, ready }: GatedGroup, job: Job): void {
+    if (job.readyAt > age.oldestAt) return // neither came nor went the oldest
+    const { oldestAt } = ready
+    if (oldestAt === age.oldestAt) return
+    if (age.oldestAt !== Infinity) this.#ages.remove(age)
+    age.oldestAt = oldestAt
+    if (oldestAt !== Infinity) this.#ages.add(age, oldestAt)
   }
 
   /** Stands it among the open groups by its first job. */

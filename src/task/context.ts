@@ -84,6 +84,7 @@ export interface TaskContext {
   readonly maxAttempts: number
   /** Aborted on timeout, cancel and close; `signal.reason.code` says which. Made only when touched. */
   readonly signal: AbortSignal
+  /** Writes to the scheduler's logger, naming job, task, attempt and request; at most 1,000 lines of each level in a second. */
   readonly log: TaskLog
   /** Tells how far the job is: a ratio 0–1 or JSON. Coalesced to at most 10 a second per job, the last one kept. */
   progress(value: Progress): void

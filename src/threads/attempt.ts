@@ -11,6 +11,7 @@ import type { DeferredChild, DeferredFlow, StepResults, TaskContext, TaskLog } f
 import { planBatch, planChain, planFlow, type FlowPlan } from '../task/flow-plan.js'
 import type { DeferOptions } from '../task/defer-options.js'
 import { durationMs, key, show } from '../options.js'
+import { BoundedLog } from './bounded-log.js'
 import { openResults, resultOf } from './open-results.js'
 import type { LogMessage } from './protocol.js'
 
@@ -53,6 +54,7 @@ export class Attempt implements TaskContext {
   readonly #host: AttemptHost
   readonly #handed: Handed | undefined
   #results: StepResults | undefined
+  #log: BoundedLog | undefined
   readonly #seq: number
   readonly #cell: number
   #id: string | undefined
@@ -102,12 +104,12 @@ export class Attempt implements TaskContext {
   }
 
   get log(): TaskLog {
-    const at =
-      (level: LogMessage['level']) =>
-      (fields: object | string, message?: string): void => {
+    return (this.#log ??= new BoundedLog(
+      (level, fields, message) => {
         if (!this.#hasEnded) this.#host.log(this.token, level, fields, message)
-      }
-    return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
+      },
+      () => this.#host.now(),
+    ))
   }
 
   get progress(): (value: Progress) => void {
@@ -162,8 +164,9 @@ export class Attempt implements TaskContext {
     this.#controller?.abort(this.#abortReason)
   }
 
-  /** Nothing the handler says counts from here on; the last progress is told first. */
+  /** Nothing the handler says counts from here on; the last progress, and how many lines were dropped, are told first. */
   end(): void {
+    this.#log?.tellDropped()
     this.#hasEnded = true
     this.#stopTimer?.()
     this.#stopBeat?.()

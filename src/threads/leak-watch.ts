@@ -13,8 +13,6 @@ const passing = /^(Immediate|TickObject|Microtask|.*Req.*)$/
 
 export interface LeakPort {
   send(message: LeakMessage): void
-  /** Precise ms. */
-  now(): number
   /** Names of what is open in this thread: Node's `process.getActiveResourcesInfo()`. */
   openResources(): readonly string[]
 }
@@ -24,8 +22,9 @@ export class LeakWatch {
   readonly #baseline: number
   #lastCount = 0
   #lookedAt = -Infinity
-  /** Tasks that ended since the last look. */
+  /** Tasks that ended since the last look, and the last of them. */
   readonly #ended = new Set<string>()
+  #lastEnded: string | undefined
   /** By how much the number grew when they had ended. */
   readonly #growth = new Map<string, number>()
   #hasTold = false
@@ -36,11 +35,13 @@ export class LeakWatch {
     this.#baseline = this.#open().length
   }
 
-  /** A job of the task has ended, and no job is running. */
-  ended(task: string): void {
+  /** A job of the task has ended, and no job is running. Called for every job: it must cost next to nothing. */
+  ended(task: string, now: number): void {
     if (this.#hasTold) return
-    this.#ended.add(task)
-    const now = this.#port.now()
+    if (task !== this.#lastEnded) {
+      this.#lastEnded = task
+      this.#ended.add(task)
+    }
     if (now - this.#lookedAt < lookEveryMs) return
     this.#lookedAt = now
     const open = this.#open()
@@ -49,6 +50,7 @@ export class LeakWatch {
       this.#growth.set(name, (this.#growth.get(name) ?? 0) + (count - this.#lastCount) / this.#ended.size)
     }
     this.#ended.clear()
+    this.#lastEnded = undefined
     this.#lastCount = count
     if (count < mostLeftOpen) return
     this.#hasTold = true

@@ -43,6 +43,7 @@ interface Loader {
 export async function importTaskModules(
   urls: readonly string[],
   hint: LoaderHint,
+  begin: (url: string) => void = () => undefined,
 ): Promise<ImportedTaskModules> {
   const typescript = urls.find(isTypescript)
   // JavaScript run under tsx or ts-node may import TypeScript; elsewhere compiled modules need nothing.
@@ -50,7 +51,10 @@ export async function importTaskModules(
   const needsLoader = typescript ?? mainLoaded
   const loader = needsLoader === undefined ? plain('none') : await registerLoader(needsLoader, hint)
   const modules: TaskModule[] = []
-  for (const url of urls) modules.push({ url, exports: await importOne(url, loader) })
+  for (const url of urls) {
+    begin(url)
+    modules.push({ url, exports: await importOne(url, loader) })
+  }
   return { loader: loader.name, modules }
 }
 

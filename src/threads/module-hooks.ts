@@ -5,12 +5,14 @@ import type { TaskModule } from './loader.js'
 
 /**
  * Runs the modules' `setup()`, one after the other in the order of `createScheduler({ tasks })`.
+ * `begin` is told of each before it runs.
  * @throws ThreadStartError naming the file, with what was thrown as `cause`
  */
-export async function setUp(modules: readonly TaskModule[]): Promise<void> {
+export async function setUp(modules: readonly TaskModule[], begin: (url: string) => void): Promise<void> {
   for (const { url, exports } of modules) {
     const { setup } = exports
     if (typeof setup !== 'function') continue
+    begin(url)
     try {
       await (setup as () => unknown)()
     } catch (error) {

@@ -3,6 +3,7 @@
  *
  *      scheduler                                   thread (or the main lane)
  *          │                                           │  imports the task modules, runs their setup()
+ *          │ ◀──────────────────────────── starting ───│  before each import and each setup()
  *          │ ◀──────────────── ready | start-failed ───│
  *          │── run (a batch of jobs) ─────────────────▶│  takes each job, runs its handler
  *          │ ◀──── 12 (that many ended well, in order) │
@@ -11,7 +12,7 @@
  *          │── abort (one token) ─────────────────────▶│  aborts that attempt's signal
  *          │── ping ──────────────────────────────────▶│  answers when its loop turns
  *          │ ◀──────────────────────────────── pong ───│
- *          │ ◀─────────────────────────────  culprit ──│  (on a shared thread) exits because of this execution
+ *          │ ◀────────────────────────────── culprit ──│  exits because of this execution
  *          │ ◀────────────────────────  console, leak ─│
  *          │── deferred (answer to a defer) ──────────▶│
  *          │── close ─────────────────────────────────▶│  runs teardown(), then exits
@@ -160,6 +161,14 @@ export interface PongMessage {
   readonly memoryBytes: number
 }
 
+/** What the thread does next on its way to `ready`; told before, since it may never end. */
+export interface StartingMessage {
+  readonly kind: 'starting'
+  readonly step: 'import' | 'setup'
+  /** Path of the task module. */
+  readonly file: string
+}
+
 /** The task modules are imported and set up. */
 export interface ReadyMessage {
   readonly kind: 'ready'
@@ -179,6 +188,13 @@ export interface DeferFlowMessage {
   readonly carrier?: Readonly<Record<string, string>>
 }
 
+/** The thread exits, because of this execution. */
+export interface CulpritMessage {
+  readonly kind: 'culprit'
+  /** 0: on a cpu thread, because of something older than the job at work. */
+  readonly token: number
+}
+
 export type FromThread =
   | number
   | EndedMessage
@@ -188,9 +204,10 @@ export type FromThread =
   | DeferFlowMessage
   | PauseLimitMessage
   | { readonly kind: 'heartbeat'; readonly token: number }
-  | { readonly kind: 'culprit'; readonly token: number }
+  | CulpritMessage
   | PongMessage
   | ConsoleMessage
   | LeakMessage
+  | StartingMessage
   | ReadyMessage
   | { readonly kind: 'start-failed'; readonly error: SerializedError }

@@ -55,6 +55,11 @@ export class SharedRunner {
     return this.#context.getStore()
   }
 
+  /** Token of the execution because of which the thread exits, asked in the context of what ends it. */
+  get culprit(): number | undefined {
+    return this.current?.token
+  }
+
   /** A handler may have held the loop meanwhile, so whoever is next may have been cancelled. */
   #next(): { batch: OpenBatch; index: number } | undefined {
     this.#port.readWaiting()
@@ -71,7 +76,7 @@ export class SharedRunner {
 
   #end(attempt: Attempt, ending: Ending): void {
     this.#keep(attempt.token, ending)
-    if (this.#attempts.size === 0) this.#port.ended(attempt.task)
+    if (this.#attempts.size === 0) this.#port.ended(attempt.task, this.#port.now())
   }
 
   #keep(token: number, ending: Ending): void {

@@ -3,6 +3,7 @@
  * batch, but never held back for more than about a millisecond of other work: what is done is sent as soon as a
  * millisecond has passed, or when a handler makes the thread wait.
  */
+import { AsyncResource, executionAsyncId } from 'node:async_hooks'
 import type { TaskDefinition } from '../task/define-task.js'
 import type { Attempt, AttemptHost } from './attempt.js'
 import { addBusy, take } from './claims.js'
@@ -17,8 +18,8 @@ export interface RunnerPort {
   readonly now: () => number
   readonly definitionOf: (task: string) => TaskDefinition | undefined
   readonly host: AttemptHost
-  /** A job of the task has ended, and no job is running. */
-  readonly ended: (task: string) => void
+  /** A job of the task has ended at `now` (precise ms), and no job is running. */
+  readonly ended: (task: string, now: number) => void
   /** Reads the messages that have arrived. */
   readonly readWaiting: () => void
 }
@@ -35,6 +36,8 @@ export class SoloRunner {
   #unsentIsPlain = true
   #reportedAt = 0
   #willReport = false
+  /** Number of an asynchronous resource: timers, sockets and callbacks with lower ones are not of the job at work. */
+  #mark = 0
 
   constructor(port: RunnerPort, shared: Int32Array) {
     this.#port = port
@@ -53,6 +56,18 @@ export class SoloRunner {
   /** The attempt at work. */
   get current(): Attempt | undefined {
     return this.#current
+  }
+
+  /**
+   * Token of the execution because of which the thread exits, asked in the context of what ends it; 0 when that was
+   * begun before the job at work, by one that left a timer behind, say. A handler cannot be followed as on a shared
+   * thread, which would cost more than a short job; so what an earlier job's timer sets up meanwhile, and a rejection
+   * that nobody caught, count as the job's own.
+   */
+  get culprit(): number | undefined {
+    if (this.#current === undefined) return undefined
+    const cause = executionAsyncId()
+    return cause > 1 && cause < this.#mark ? 0 : this.#current.token
   }
 
   /** Reports what is finished: also called when the thread is about to exit. */
@@ -84,6 +99,7 @@ export class SoloRunner {
 
   async #runBatch(batch: OpenBatch): Promise<void> {
     const { first, generation } = batch.run
+    this.#setMark()
     for (let index = 0; index < batch.size; index++) {
       if (!take(this.#shared, generation, first + index)) return // recalled, and so are all that follow
       const attempt = batch.attemptAt(index, this.#port.host)
@@ -92,11 +108,17 @@ export class SoloRunner {
       if (ending instanceof Promise) {
         this.#reportSoon()
         ending = await ending
+        this.#setMark() // only what waits lets others' timers run
       }
       this.#keep(first + index, ending)
-      this.#port.ended(attempt.task)
-      if (this.#port.now() - this.#reportedAt > reportEveryMs) this.report()
+      const now = this.#port.now()
+      this.#port.ended(attempt.task, now)
+      if (now - this.#reportedAt > reportEveryMs) this.report()
     }
+  }
+
+  #setMark(): void {
+    this.#mark = new AsyncResource('sidework').asyncId()
   }
 
   #keep(token: number, ending: Ending): void {

@@ -1,5 +1,6 @@
 /** The thread's half of protocol.ts. */
 import os from 'node:os'
+import { fileURLToPath } from 'node:url'
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads'
 import { after, every, monotonicMs } from '../clock.js'
 import { JobIds } from '../job/job-ids.js'
@@ -11,7 +12,7 @@ import { LeakWatch } from './leak-watch.js'
 import { importTaskModules, type TaskModule } from './loader.js'
 import type { LoaderHint } from './loader-hint.js'
 import { hasTeardown, setUp, tearDown } from './module-hooks.js'
-import type { FromThread, ToThread } from './protocol.js'
+import type { FromThread, StartingMessage, ToThread } from './protocol.js'
 import { SharedRunner } from './shared-runner.js'
 import { SoloRunner, type RunnerPort } from './solo-runner.js'
 import { ThreadHost } from './thread-host.js'
@@ -39,11 +40,13 @@ export async function startThreadSide(data: ThreadData): Promise<void> {
   markThread()
   lowerPriority(data.nice)
   data.port.ref()
+  const starts = (step: StartingMessage['step']) => (url: string) =>
+    send({ kind: 'starting', step, file: fileURLToPath(url) })
   let modules: readonly TaskModule[]
   try {
-    const imported = await importTaskModules(data.modules, data.loader)
+    const imported = await importTaskModules(data.modules, data.loader, starts('import'))
     modules = imported.modules
-    await setUp(modules)
+    await setUp(modules, starts('setup'))
   } catch (error) {
     send({ kind: 'start-failed', error: serializeError(error) })
     return
@@ -90,21 +93,19 @@ function serve(
     definitionOf: (task) => registeredTasks().get(task),
     host,
     readWaiting: () => readAll(data.port, read),
-    ended: (task) => leaks.ended(task),
+    ended: (task, now) => leaks.ended(task, now),
   }
   const runner: SoloRunner | SharedRunner =
     data.lane === 'cpu' ? new SoloRunner(port, data.shared) : new SharedRunner(port)
   // Runs in the context of whatever ends the thread: process.exit, an error or a rejection that nobody caught.
   process.on('exit', () => {
     runner.report()
-    if (runner instanceof SharedRunner && runner.current !== undefined) {
-      send({ kind: 'culprit', token: runner.current.token })
-    }
+    const { culprit } = runner
+    if (culprit !== undefined) send({ kind: 'culprit', token: culprit })
   })
   data.port.on('message', read)
   const leaks = new LeakWatch({
     send,
-    now: monotonicMs,
     openResources: () => process.getActiveResourcesInfo(),
   })
   return runner

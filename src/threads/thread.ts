@@ -1,5 +1,12 @@
 /** A real worker thread behind the `ThreadPort`. */
-import { MessageChannel, receiveMessageOnPort, Worker, type ResourceLimits } from 'node:worker_threads'
+import {
+  MessageChannel,
+  receiveMessageOnPort,
+  Worker,
+  type ResourceLimits,
+  type WorkerOptions,
+} from 'node:worker_threads'
+import { ThreadStartError } from '../errors.js'
 import type { Lane } from '../job/snapshot.js'
 import type { ThreadListener, ThreadPort } from '../world.js'
 import { sharedCells } from './claims.js'
@@ -37,7 +44,7 @@ export function startThread(
     idKey,
     nice: settings.nice,
   }
-  const worker = new Worker(settings.entry ?? new URL('./thread-entry.js', import.meta.url), {
+  const worker = makeWorker(settings.entry ?? new URL('./thread-entry.js', import.meta.url), {
     workerData: { sidework: data },
     transferList: [port2],
     name: `sidework ${lane}`,
@@ -45,6 +52,19 @@ export function startThread(
     ...(settings.resourceLimits === undefined ? undefined : { resourceLimits: settings.resourceLimits }),
   })
   return connect(worker, port1, shared, listener)
+}
+
+/** @throws ThreadStartError when the system refuses a thread */
+function makeWorker(entry: URL, options: WorkerOptions): Worker {
+  try {
+    return new Worker(entry, options)
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new ThreadStartError(
+      `The system gave no thread (${why}). Look at the limits of this process for threads and memory.`,
+      error,
+    )
+  }
 }
 
 function connect(

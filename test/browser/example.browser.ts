@@ -27,9 +27,25 @@ it('the page follows a mail, a photo and a report live to their ends', async () 
   expect(bytes.subarray(-6).toString()).toContain('%%EOF')
   if (folder !== undefined) await page.screenshot({ path: `${folder}/three-jobs.png`, fullPage: true })
 
+  await page.setViewportSize({ width: 360, height: 800 })
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(360)
+  if (folder !== undefined) await page.screenshot({ path: `${folder}/narrow.png`, fullPage: true })
+
   await page.reload() // what this visit did is still there, with its links
   await card(page, 'all users').locator('a').waitFor()
   expect(await page.locator('#jobs .job').count()).toBe(3)
+  expect(complaints).toEqual([])
+})
+
+it('recurring jobs are shown with their next runs, and one runs when asked to', async () => {
+  const { url } = await example()
+  const { page, complaints } = await visit(url)
+  const report = page.locator('.schedule', { hasText: 'Nightly report' })
+  await report.locator('.next-runs li').nth(2).waitFor()
+  expect(await page.locator('.schedule').count()).toBe(3)
+  await report.locator('button', { hasText: 'Run now' }).click()
+  await page.locator('#recurring-answer', { hasText: /^Report of \d{4}-\d{2}-\d{2}/ }).waitFor()
+  if (folder !== undefined) await page.locator('.recurring').screenshot({ path: `${folder}/recurring.png` })
   expect(complaints).toEqual([])
 })
 

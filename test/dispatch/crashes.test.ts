@@ -84,6 +84,27 @@ describe('a cpu thread that exits', () => {
     })
   })
 
+  it('because of something older than its job charges the job the second time only', () => {
+    const sim = makeSim()
+    const job = sim.scheduler.defer(sim.task('t', { takesMs: 20 }, { attempts: 1 }))
+    const crash = () => {
+      const thread = sim.threads.at(-1)
+      thread?.say({ kind: 'culprit', token: 0 })
+      thread?.crash()
+    }
+    sim.advance(5)
+    crash()
+    sim.advance(5)
+    expect(job.snapshot()).toMatchObject({ state: 'running', attempt: 1 })
+    crash()
+    sim.advance(5)
+    expect(job.snapshot()).toMatchObject({
+      state: 'failed',
+      attempt: 1,
+      error: { code: 'ERR_SIDEWORK_THREAD_EXITED' },
+    })
+  })
+
   it('messages posted before it exits arrive first', () => {
     const sim = makeSim()
     const task = sim.task('t', ({ payload }) => (payload === 2 ? { takesMs: 0, crashes: {} } : {}), {

@@ -99,7 +99,7 @@ describe('B19: task modules that cannot be imported', () => {
       { throwsAtStart: new Error('ERR_WORKER_INIT_FAILED') },
       'ERR_WORKER_INIT_FAILED',
     ],
-    ['B20: whose top-level await never settles', { startsInMs: Infinity }, 'top-level await'],
+    ['B20: that never begin', { startsInMs: Infinity }, 'has not begun to import'],
   ])('threads %s are treated alike', async (_name, script, message) => {
     const sim = makeSim({ threads: () => script })
     const ready = sim.scheduler.ready().catch((error: Error) => error)
@@ -112,6 +112,21 @@ describe('B19: task modules that cannot be imported', () => {
     expect(sim.spawnedAt.length).toBeLessThanOrEqual(6 * 2)
     expect(job.state).toBe('ready')
   })
+})
+
+it.each([
+  ['import', 'A thread has not imported /app/tasks.js within 9 s. Look for a top-level await'],
+  ['setup', 'setup() of /app/tasks.js has not ended within 9 s.'],
+] as const)('B20: an endless %s is told with its file', async (step, message) => {
+  const sim = makeSim({ threads: () => ({ startsInMs: Infinity }) })
+  const ready = sim.scheduler.ready().catch((error: Error) => error)
+  sim.advance(0)
+  for (const thread of sim.threads) {
+    thread.say({ kind: 'starting', step: 'import', file: '/app/earlier.js' })
+    thread.say({ kind: 'starting', step, file: '/app/tasks.js' })
+  }
+  sim.advance(9001)
+  expect((await ready) as Error).toMatchObject({ message: expect.stringContaining(message) as string })
 })
 
 describe('ready()', () => {

@@ -1,3 +1,4 @@
+import pino from 'pino'
 import { describe, expect, it } from 'vitest'
 import { asksForRetry, failsForGood, failsWith, snoozes } from '../simulation/script.js'
 import { makeSim, type Sim } from '../simulation/sim.js'
@@ -48,6 +49,25 @@ describe('the log', () => {
       { level: 'debug', message: 'job started', fields: { ...of(2), waitMs: 0 } },
       { level: 'debug', message: 'job completed', fields: { ...of(2), durationMs: 7 } },
     ])
+  })
+
+  it('follows the level of its logger, also when that is changed later', () => {
+    const written: string[] = []
+    const logger = pino(
+      { level: 'info' },
+      { write: (line: string) => void written.push(String(JSON.parse(line).msg)) },
+    )
+    const sim = makeSim({ scheduler: { logger } })
+    const runOne = (): string[] => {
+      sim.scheduler.defer(sim.task('t', { takesMs: 2 }))
+      sim.advance(10)
+      return written.splice(0)
+    }
+    expect(runOne()).toEqual([])
+    logger.level = 'debug'
+    expect(runOne()).toEqual(['job started', 'job completed'])
+    logger.level = 'info'
+    expect(runOne()).toEqual([])
   })
 
   it('names the request in every line of its jobs', () => {

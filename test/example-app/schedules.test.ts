@@ -31,6 +31,7 @@ describe('the schedules', () => {
       schedules: [
         { name: 'nightly-report', description: 'every day at 02:00 (Europe/Berlin)', state: 'active' },
         { name: 'expired-log-ins', description: 'every 15 minutes', state: 'active' },
+        { name: 'old-reports', description: 'every hour', state: 'active' },
       ],
       logIns: 0,
     })
@@ -46,6 +47,7 @@ describe('the schedules', () => {
     for (const [name, task] of [
       ['nightly-report', 'write-nightly-report'],
       ['expired-log-ins', 'remove-expired-log-ins'],
+      ['old-reports', 'remove-reports'],
     ] as const) {
       const { body } = await request(app).post(`/schedules/${name}/run`).expect(202)
       const { job } = body as { job: string }

@@ -1,10 +1,12 @@
+import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
 import express from 'express'
 import request from 'supertest'
 import { describe, expect, it } from 'vitest'
 import { jobsRouter, sidework, type JobsRouterOptions } from '../../src/express/index.js'
 import { defineTask, type Scheduler } from '../../src/index.js'
 import { makeScheduler } from './make-scheduler.js'
-import { follow, serve, signal } from './serving.js'
+import { follow, serve, signal, type SseEvent } from './serving.js'
 
 const gate = { open: signal() }
 const wait = defineTask('flows.wait', () => gate.open.promise, { lane: 'main' })
@@ -40,8 +42,15 @@ function makeApp(options: JobsRouterOptions = {}) {
     const chain = req.defer.chain([{ task: echo, payload: 'x' }], { on: 'finish' })
     res.json({ id: chain.id, count: req.defer.discard() })
   })
+  let last: ServerResponse | undefined
+  app.use((_req, res, next) => {
+    last = res
+    next()
+  })
   app.use('/jobs', jobsRouter(scheduler, options))
-  return { scheduler, app }
+  /** Resolves when the server has noticed that the latest reader went away. */
+  const lost = () => once(last as ServerResponse, 'close')
+  return { scheduler, app, lost }
 }
 
 const settledFlow = (scheduler: Scheduler, id: string) =>
@@ -105,6 +114,85 @@ describe('a flow over HTTP', () => {
       .slice(1, -1)
       .map(({ event, status }) => [event, (status['progress'] as { ratio: number }).ratio])
     expect(between).toEqual(between.map(() => ['progress', 0.5]))
+  })
+
+  it('is told to a reader that comes back from where it left: nothing missing, nothing twice', async () => {
+    const { scheduler, app, lost } = makeApp()
+    const { url } = await serve(app)
+    const gates = Array.from({ length: 6 }, () => signal())
+    const pass = defineTask('flows.pass', (n: number) => gates[n]?.promise, { lane: 'main' })
+    const flow = scheduler.chain(gates.map((_gate, n) => ({ task: pass, payload: n })))
+    const events = `${url}/jobs/${flow.id}/events`
+    const told = (events: SseEvent[]) =>
+      events.map(({ event, id, status }) => [event, id, JSON.stringify(status)])
+    const passed = (count: number) =>
+      new Promise<void>((resolve) => {
+        const listener = ({ completed }: { completed: number }) => {
+          if (completed < count) return
+          scheduler.off('flow:progress', listener)
+          resolve()
+        }
+        scheduler.on('flow:progress', listener)
+      })
+    const open = async (n: number) => {
+      const done = passed(n + 1)
+      gates[n]?.resolve()
+      await done
+    }
+
+    const steady = await follow(events)
+    const all: SseEvent[] = []
+    for (let n = 0; n < 2; n++) all.push((await steady.next()) as SseEvent) // retry, and the state of now
+    const first = await follow(events)
+    const seen: SseEvent[] = []
+    await first.next()
+    seen.push((await first.next()) as SseEvent)
+    await open(0)
+    seen.push((await first.next()) as SseEvent)
+    const gone = lost()
+    first.leave()
+    await gone
+    await open(1)
+    await open(2)
+
+    const again = await follow(events, { 'Last-Event-ID': seen.at(-1)?.id ?? '' })
+    await again.next()
+    seen.push((await again.next()) as SseEvent, (await again.next()) as SseEvent)
+    for (const n of [3, 4, 5]) gates[n]?.resolve()
+    seen.push(...(await again.rest()))
+    all.push(...(await steady.rest()))
+    expect(told(seen)).toEqual(told(all.slice(1)))
+    const ids = seen.map(({ id }) => Number(id))
+    expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b))
+    expect(seen.at(-1)?.status).toMatchObject({ state: 'completed', progress: { completed: 6 } })
+
+    const late = await follow(events, { 'Last-Event-ID': seen.at(-1)?.id ?? '' })
+    expect(late.response.statusCode).toBe(204)
+    const older = await follow(events, { 'Last-Event-ID': seen[0]?.id ?? '' })
+    expect((await older.rest()).at(-1)?.status.state).toBe('completed')
+  })
+
+  it('asks authorize before it is followed, and hides a flow that is not the visitor’s', async () => {
+    const asked: unknown[] = []
+    const { scheduler, app } = makeApp({
+      authorize: (_req, job, action) => {
+        asked.push([job.payload, action])
+        return job.payload !== 'forbidden'
+      },
+    })
+    const flows = ['mine', 'forbidden'].map((payload) => scheduler.chain([{ task: echo, payload }]))
+    await Promise.all(flows.map((flow) => flow.result()))
+    const [mine, other, none] = await Promise.all(
+      [...flows.map(({ id }) => id), 'unknown'].map((id) =>
+        request(app).get(`/jobs/${id}/events`).set('Last-Event-ID', '1'),
+      ),
+    )
+    expect(mine?.text).toContain('"state":"completed"')
+    expect([other?.status, other?.text]).toEqual([404, none?.text])
+    expect(asked).toEqual([
+      ['mine', 'read'],
+      ['forbidden', 'read'],
+    ])
   })
 
   it('is cancelled with DELETE; authorize is asked about the job of its first step', async () => {

@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import { createGzip } from 'node:zlib'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
+import compression from 'compression'
 import express, { type RequestHandler } from 'express'
 import { jobsRouter, type JobsRouterOptions } from '../../src/express/index.js'
 import type { Progress } from '../../src/job/snapshot.js'
@@ -441,6 +442,20 @@ it('G13: a compressing middleware is told to keep out, and is flushed where it c
   while (!text.includes('"running"')) text += Buffer.from((await reader.read()).value ?? []).toString()
   expect(response.headers.get('cache-control')).toContain('no-transform')
   await reader.cancel()
+})
+
+it('G13: the middleware `compression` leaves a stream alone, and each event reaches its reader at once', async () => {
+  const { scheduler, url } = await setUp({ before: compression({ threshold: 0 }) })
+  const job = runningJob(scheduler)
+  await job.started
+  const client = await follow(`${url}/jobs/r/events`, { 'Accept-Encoding': 'gzip, br' })
+  expect(client.response.headers['content-encoding']).toBeUndefined()
+  await client.next()
+  expect(await client.next()).toMatchObject({ event: 'state', status: { state: 'running' } })
+  job.end(1)
+  expect(states(await client.rest())).toEqual([['state', 'completed']])
+  const status = await fetch(`${url}/jobs/r`, { headers: { 'Accept-Encoding': 'gzip' } })
+  expect(status.headers.get('content-encoding')).toBe('gzip') // it does compress what it may
 })
 
 describe('closing', () => {

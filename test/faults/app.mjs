@@ -17,6 +17,16 @@ process.on('warning', ({ name }) => warnings.push(name))
 for (const event of ['uncaughtException', 'unhandledRejection'])
   process.on(event, (error) => uncaught.push(String(error)))
 await import('./tasks.mjs')
+const settled = ['completed', 'failed', 'cancelled', 'expired']
+/** Any job settles. */
+const settling = () =>
+  new Promise((resolve) => {
+    const done = () => {
+      for (const name of settled) scheduler.off(name, done)
+      resolve()
+    }
+    for (const name of settled) scheduler.on(name, done)
+  })
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 const rssMb = () => Math.round(process.memoryUsage().rss / 2 ** 20)
 const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
@@ -62,9 +72,9 @@ app.post('/defer', (req, res) => {
   }
 })
 app.get('/result/:id', async (req, res) => {
-  const job = scheduler.job(req.params.id)
-  if (job?.settledAt === undefined) await new Promise((resolve) => scheduler.once('completed', resolve))
-  res.json(scheduler.job(req.params.id))
+  const { id } = req.params
+  while (scheduler.job(id)?.settledAt === undefined) await settling()
+  res.json(scheduler.job(id))
 })
 app.get('/health', (req, res) => res.json({ stats: scheduler.stats(), warnings, uncaught, rssMb: rssMb() }))
 

@@ -1,13 +1,11 @@
 /** Rows about execution, against real threads. Rows that are not here stand beside what they are about. */
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, expect, it } from 'vitest'
 import type { Scheduler, SchedulerOptions } from 'sidework'
 import '../fixtures/tasks/faulty.mjs'
 import { end, next, withThreads } from '../scenarios/with-threads.js'
 
 const tasks = new URL('../fixtures/tasks/faulty.mjs', import.meta.url)
-/** Thread deaths and cancels of the stress tests: 1000 in full. */
-const stress = Number(process.env['STRESS'] ?? 200)
 const unhandled: unknown[] = []
 process.on('unhandledRejection', (reason) => unhandled.push(reason))
 
@@ -138,65 +136,35 @@ it.runIf(process.platform === 'linux')('threads run at the niceness that threads
   expect(await end(scheduler.defer('niceness'))).toBe(7)
 })
 
-describe('under load', () => {
-  /** How often each job settled, and the most attempts one had. */
-  function watch() {
-    const settled = new Map<string, number>()
-    let attempts = 0
-    for (const name of ['completed', 'failed', 'cancelled'] as const) {
-      scheduler.on(name, ({ id, attempt }) => {
-        settled.set(id, (settled.get(id) ?? 0) + 1)
-        attempts = Math.max(attempts, attempt)
-      })
-    }
-    return { settled, mostAttempts: () => attempts }
+/** Naps that are taken per ms while one more thread than `free` hangs, or does not exist. */
+async function napsPerMs(free: number, hangs: boolean): Promise<number> {
+  start({ threads: { cpu: free + Number(hangs), io: 1 } })
+  const started = next(scheduler, 'started')
+  const hung = hangs ? scheduler.defer('hangs') : undefined
+  if (hangs) await started
+  const nap = (count: number) =>
+    Promise.all(Array.from({ length: count }, () => end(scheduler.defer('cpu-naps', 5))))
+  await nap(20 * free) // all threads have started
+  const begin = performance.now()
+  await nap(100 * free)
+  const perMs = (100 * free) / (performance.now() - begin)
+  if (hung !== undefined) {
+    const exited = next(scheduler, 'thread:exited')
+    const ended = end(hung)
+    hung.cancel()
+    expect(await exited).toMatchObject({ reason: 'timeout' })
+    await ended
   }
-  const resources = (): string[] =>
-    process.getActiveResourcesInfo().filter((name) => /MessagePort|Worker|Timeout/.test(name))
+  return perMs
+}
 
-  it(`B25: ${stress} cancels at random moments: each job settles exactly once, and nothing is left`, async () => {
-    const before = resources().length
-    start({ threads: { cpu: 2, io: 1 } })
-    await scheduler.ready()
-    const { settled, mostAttempts } = watch()
-    const timers: NodeJS.Timeout[] = []
-    const names = ['cpu-naps', 'io-naps', 'cpu-stubborn']
-    const jobs = Array.from({ length: stress }, (_, n) => {
-      const job = scheduler.defer(names[n % names.length] ?? '', Math.random() * 8)
-      timers.push(setTimeout(() => job.cancel(), Math.random() * stress * 2))
-      return job
-    })
-    await Promise.all(jobs.map(end))
-    await scheduler.idle()
-    for (const timer of timers) clearTimeout(timer)
-    expect(settled.size).toBe(stress)
-    expect([...settled.values()].every((count) => count === 1)).toBe(true)
-    expect(mostAttempts()).toBeLessThanOrEqual(5)
-    await end(scheduler.defer('canary', 'before closing'))
-    const last = scheduler
-    await last.close()
-    expect(last.stats().threads).toBe(0)
-    await new Promise((resolve) => setImmediate(resolve))
-    expect(resources().length).toBeLessThanOrEqual(before + 1) // vitest's own timer for this test may have come
-    start()
-  })
-
-  it(`I26: ${stress} thread deaths at random moments: each job settles exactly once, as if it were alone`, async () => {
-    start({ threads: { cpu: 2, io: 1 } })
-    await scheduler.ready()
-    const { settled, mostAttempts } = watch()
-    let deaths = 0
-    scheduler.on('thread:exited', ({ reason }) => void (deaths += Number(reason === 'crashed')))
-    const jobs = Array.from({ length: stress }, (_, n) => [
-      scheduler.defer(n % 2 === 0 ? 'cpu-dies' : 'io-dies'),
-      scheduler.defer(n % 2 === 0 ? 'cpu-naps' : 'io-naps', Math.random() * 3),
-    ]).flat()
-    await Promise.all(jobs.map(end))
-    await scheduler.idle()
-    expect(deaths).toBeGreaterThanOrEqual(stress / 2)
-    expect(settled.size).toBe(jobs.length)
-    expect([...settled.values()].every((count) => count === 1)).toBe(true)
-    expect(mostAttempts()).toBe(2)
-    expect(scheduler.stats()).toMatchObject({ completed: jobs.length, failed: 0 })
-  }, 120_000)
+it('B10: while a task hangs, the other threads do at least 90 % of what they did', async () => {
+  let best = { alone: 0, beside: 0 }
+  // Rounds alternate, and the best of each counts: others use this machine too.
+  for (let round = 0; round < 3; round++) {
+    const alone = await napsPerMs(3, false)
+    const beside = await napsPerMs(3, true)
+    best = { alone: Math.max(best.alone, alone), beside: Math.max(best.beside, beside) }
+  }
+  expect(best.beside / best.alone).toBeGreaterThanOrEqual(0.9)
 })

@@ -28,6 +28,10 @@ export interface App {
   result(id: string): Promise<Record<string, unknown>>
   /** What was run, in order. */
   ledger(): { what: string; id: string; attempt: number }[]
+  /** How the process ended. */
+  exited(): Promise<{ code: number | null; signal: string | null }>
+  /** Starts the app again after its process has ended; the ledger goes on. */
+  restart(): Promise<void>
   kill(): Promise<void>
 }
 
@@ -68,13 +72,7 @@ export async function startApp(options: object = {}): Promise<App> {
   const ledger = join(folder, 'ledger')
   writeFileSync(ledger, '')
   const env = { PATH: process.env['PATH'], LEDGER: ledger, OPTIONS: JSON.stringify(options) }
-  const child = fork(fileURLToPath(new URL('app.mjs', import.meta.url)), [], { env, execArgv: [] })
-  const exited = once(child, 'exit')
-  const started = once(child, 'message') as Promise<[{ port: number }]>
-  const ended = exited.then(([code]) => Promise.reject(new Error(`The app ended with ${code}.`)))
-  ended.catch(() => undefined)
-  const [{ port }] = await Promise.race([started, ended])
-  const url = `http://127.0.0.1:${port}`
+  let { child, exited, url } = await boot(env)
   const ask = async (path: string, init?: RequestInit): Promise<Answer> => {
     const response = await fetch(url + path, init)
     return { status: response.status, headers: response.headers, body: (await response.json()) as Answer['body'] } // prettier-ignore
@@ -94,6 +92,14 @@ export async function startApp(options: object = {}): Promise<App> {
         .slice(0, -1)
         .map((line) => line.split('|'))
         .map(([what = '', id = '', attempt]) => ({ what, id, attempt: Number(attempt) })),
+    async exited() {
+      const [code, signal] = await exited
+      return { code, signal }
+    },
+    async restart() {
+      await exited
+      ;({ child, exited, url } = await boot(env))
+    },
     async kill() {
       child.kill('SIGKILL')
       await exited
@@ -102,6 +108,18 @@ export async function startApp(options: object = {}): Promise<App> {
   }
   apps.add(app)
   return app
+}
+
+/** A process that listens. */
+async function boot(env: Record<string, string | undefined>) {
+  const file = fileURLToPath(new URL('app.mjs', import.meta.url))
+  const child = fork(file, [], { env, execArgv: [], silent: true })
+  const exited = once(child, 'exit') as Promise<[code: number | null, signal: string | null]>
+  const started = once(child, 'message') as Promise<[{ port: number }]>
+  const ended = exited.then(([code]) => Promise.reject(new Error(`The app ended with ${code}.`)))
+  ended.catch(() => undefined)
+  const [{ port }] = await Promise.race([started, ended])
+  return { child, exited, url: `http://127.0.0.1:${port}` }
 }
 
 async function checkApp(app: App): Promise<void> {

@@ -8,6 +8,7 @@ import { metrics } from '../../src/metrics/index.js'
 import type { TaskDefinition } from '../../src/task/define-task.js'
 import { registeredTasks } from '../../src/task/registry.js'
 import { asksForRetry, failsForGood, failsWith, neverEnds, snoozes } from '../simulation/script.js'
+import { makeCron } from '../cron/make-cron.js'
 import { makeSim, type Sim } from '../simulation/sim.js'
 import { seriesNamed, seriesOf } from './exposition.js'
 
@@ -235,6 +236,38 @@ describe('the histograms', () => {
     const text = await metrics(sim.scheduler).register.metrics()
     expect(seriesNamed(text, 'sidework_attempt_duration_seconds_count')).toEqual({ '{task="t"}': 0 })
     expect(seriesNamed(text, 'sidework_jobs_accepted_total')).toEqual({ '{task="t"}': 1 })
+  })
+})
+
+describe('the schedules', () => {
+  it('are counted as the real cron fires them: runs, misses and runs that did not take place, by reason', async () => {
+    const { sim, cron } = makeCron({ scheduler: { threads: 2 } })
+    const { register } = metrics(sim.scheduler)
+    const minute = 60_000
+    cron.every('quick', '1m', sim.task('quick'))
+    cron.every('long', '1m', sim.task('long', { takesMs: 2.5 * minute }), undefined, { overlap: 'skip' })
+    sim.advance(10 * minute + 1)
+    const read = async () => {
+      const text = await register.metrics()
+      return {
+        fires: seriesNamed(text, 'sidework_schedule_fires_total'),
+        misses: seriesNamed(text, 'sidework_schedule_misses_total'),
+        skips: seriesNamed(text, 'sidework_schedule_skips_total'),
+      }
+    }
+    // 'long' runs at 1, 4, 7 and 10 minutes.
+    expect(await read()).toEqual({
+      fires: { '{schedule="quick"}': 10, '{schedule="long"}': 4 },
+      misses: { '{schedule="quick"}': 0, '{schedule="long"}': 0 },
+      skips: { '{schedule="long",reason="overlap"}': 6 },
+    })
+    cron.remove('long')
+    sim.world.block(5 * minute) // the latest of those that were due is made up for
+    sim.advance(1)
+    expect(await read()).toMatchObject({
+      fires: { '{schedule="quick"}': 11 },
+      misses: { '{schedule="quick"}': 4 },
+    })
   })
 })
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
+import { ReadyQueue } from '../../src/queue/ready-queue.js'
 import { failsWith, neverEnds, snoozes, type Run } from '../simulation/script.js'
 import { makeSim, type Sim } from '../simulation/sim.js'
 
@@ -458,5 +459,51 @@ describe('pause(task)', () => {
     expect(() => sim.scheduler.pause('unknown')).toThrow(
       expect.objectContaining({ code: 'ERR_SIDEWORK_UNKNOWN_TASK' }),
     )
+  })
+})
+
+describe('stats() of jobs that wait at limits', () => {
+  it('tell how long the oldest has waited, whatever starts, is cancelled or gets another priority meanwhile', () => {
+    fc.assert(
+      fc.property(
+        fc.array(
+          fc.record({
+            what: fc.constantFrom('defer', 'defer', 'defer', 'cancel', 'setPriority', 'pass'),
+            key: fc.constantFrom('a', 'b', 'c'),
+            n: fc.nat(30),
+          }),
+          { maxLength: 60 },
+        ),
+        (steps) => {
+          const sim = makeSim({ scheduler: { threads: { cpu: 2 } } })
+          const task = sim.task(
+            't',
+            { takesMs: 7 },
+            { concurrency: { limit: 1, key: (payload: string) => payload } },
+          )
+          const jobs: { job: ReturnType<typeof sim.scheduler.defer>; at: number }[] = []
+          for (const { what, key, n } of steps) {
+            const one = jobs[n % Math.max(1, jobs.length)]?.job
+            if (what === 'defer') jobs.push({ job: sim.scheduler.defer(task, key), at: sim.now })
+            else if (what === 'pass') sim.advance(n)
+            else if (what === 'cancel') one?.cancel()
+            else if (one !== undefined) sim.scheduler.setPriority(one.id, n % 10)
+            const waits = jobs.filter(({ job }) => job.state === 'ready').map(({ at }) => sim.now - at)
+            expect(sim.scheduler.stats().oldestWaitMs).toBe(Math.max(0, ...waits))
+          }
+        },
+      ),
+    )
+  })
+
+  it('cost no more with a thousand keys than with one', () => {
+    const sim = makeSim()
+    const task = sim.task('t', neverEnds, { concurrency: { limit: 1, key: (payload: string) => payload } })
+    for (let n = 0; n < 2_000; n++) sim.scheduler.defer(task, `key ${n % 1_000}`)
+    sim.advance(5)
+    const look = vi.spyOn(ReadyQueue.prototype, 'oldestAt', 'get')
+    expect(sim.scheduler.stats()).toMatchObject({ oldestWaitMs: 5 })
+    expect(look.mock.calls.length).toBeLessThanOrEqual(3) // one per lane
+    look.mockRestore()
   })
 })

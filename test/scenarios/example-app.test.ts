@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { seriesNamed } from '../metrics/exposition.js'
 import { followJob, startExample, untilState, type Example, type JobStatus } from './example-process.js'
 
 const samplePhoto = readFileSync(
@@ -74,7 +75,7 @@ describe('a visitor of the example', () => {
     expect(await page.text()).not.toMatch(/<script(?![^>]*\bsrc=)|\son\w+=/)
   })
 
-  test('sees the recurring jobs with their next runs, and runs both now', async () => {
+  test('sees the recurring jobs with their next runs, and runs each now', async () => {
     interface Schedules {
       readonly schedules: { readonly name: string; readonly nextRuns: number[] }[]
       readonly report?: { readonly day: string }
@@ -83,6 +84,7 @@ describe('a visitor of the example', () => {
     expect(before.schedules.map(({ name, nextRuns }) => [name, nextRuns.length])).toEqual([
       ['nightly-report', 3],
       ['expired-log-ins', 3],
+      ['old-reports', 3],
     ])
     expect(before.report).toBeUndefined()
     for (const { name } of before.schedules) {
@@ -149,6 +151,62 @@ describe('a visitor of the example', () => {
     const job = await signUp(example.url, 'nobody@example.invalid')
     const failed = await untilState(example.url, job, 'failed')
     expect(failed).toMatchObject({ attempt: 1, error: { message: expect.stringContaining('refused') } })
+  })
+
+  test('asks for the mail again: one job while the first is there, and nobody else is mailed', async () => {
+    await json(post(`${example.url}/mail-server`, { up: false }))
+    const first = await json<{ userId: string; job: string }>(
+      post(`${example.url}/signup`, signUpOf('again@example.com')),
+    )
+    await untilState(example.url, first.job, 'retrying')
+    const again = await post(`${example.url}/signup/again`, { userId: first.userId })
+    expect(again.status).toBe(202)
+    expect(again.headers.get('location')).toBe(`/jobs/${first.job}`)
+    expect(await json(again)).toMatchObject({ job: first.job, deduplicated: true, state: 'retrying' })
+    await json(post(`${example.url}/mail-server`, { up: true }))
+    await untilState(example.url, first.job, 'completed')
+    expect(await mailsTo(example.url, 'again@example.com')).toHaveLength(1)
+    for (const body of [{ userId: 'nobody' }, { userId: 7 }, {}])
+      expect((await post(`${example.url}/signup/again`, body)).status).toBe(404)
+  })
+
+  test('gets a PDF of all users, is told how far it is, and the same report for the same key', async () => {
+    const order = () =>
+      fetch(`${example.url}/reports`, { method: 'POST', headers: { 'Idempotency-Key': '"report-1"' } })
+    const accepted = await order()
+    expect(accepted.status).toBe(202)
+    const { job, report } = await json<{ job: string; report: string }>(accepted)
+    expect(accepted.headers.get('location')).toBe(`/jobs/${job}`)
+    const seen: JobStatus[] = []
+    for await (const status of followJob(example.url, job)) seen.push(status)
+    expect(seen.at(-1)).toMatchObject({ state: 'completed', progress: { ratio: 1 } })
+    const pdf = await fetch(example.url + report)
+    expect([pdf.status, pdf.headers.get('content-type')]).toEqual([200, 'application/pdf'])
+    const bytes = Buffer.from(await pdf.arrayBuffer())
+    expect([bytes.subarray(0, 5).toString(), bytes.toString('latin1').trimEnd().slice(-5)]).toEqual([
+      '%PDF-',
+      '%%EOF',
+    ])
+    const again = await order()
+    expect([again.status, await json(again)]).toMatchObject([202, { job, report }])
+    for (const path of ['/reports/00000000-0000-0000-0000-000000000000.pdf', '/reports/..%2Fexample.db.pdf'])
+      expect((await fetch(example.url + path)).status).toBe(404)
+  })
+
+  test('serves metrics that agree with what was done', async () => {
+    const response = await fetch(`${example.url}/metrics`)
+    expect(response.headers.get('content-type')).toContain('text/plain; version=0.0.4')
+    const text = await response.text()
+    const of = (metric: string) => seriesNamed(text, metric)
+    expect(of('sidework_jobs_settled_total')).toMatchObject({
+      '{task="make-report",outcome="completed"}': 1,
+      '{task="write-nightly-report",outcome="completed"}': 1,
+      '{task="remove-reports",outcome="completed"}': 1,
+    })
+    expect(of('sidework_jobs_deduplicated_total')).toMatchObject({ '{task="send-verification-mail"}': 1 })
+    const accepted = Object.values(of('sidework_jobs_accepted_total')).reduce((sum, count) => sum + count)
+    const settled = Object.values(of('sidework_jobs_settled_total')).reduce((sum, count) => sum + count)
+    expect(settled).toBe(accepted) // nothing is under way between two tests
   })
 
   test('gets three thumbnails of a photo, and sees how far they are', async () => {

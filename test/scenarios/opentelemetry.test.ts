@@ -1,6 +1,11 @@
 /** The real OpenTelemetry SDK with an in-memory exporter, on the main thread and in each worker thread. */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import express from 'express'
+import { defineTask, type Job } from 'sidework'
+import { sidework } from 'sidework/express'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
+import { serve } from '../express/serving.js'
 import { withThreads } from './with-threads.js'
 
 const tasks = new URL('../fixtures/tasks/traced.mjs', import.meta.url)
@@ -124,6 +129,54 @@ describe('a job deferred in a request', () => {
     expect(attempt.attributes).toMatchObject({ 'error.type': 'ERR_SIDEWORK_PERMANENT' })
     expect(JSON.stringify(spans)).not.toContain('secret')
   })
+})
+
+it('in a main-lane job of req.defer its own span is active, not the request’s, and the rest of the context is the request’s', async () => {
+  const store = new AsyncLocalStorage<string>()
+  const seen: unknown[] = []
+  const see = (attempt: number) =>
+    seen.push([attempt, store.getStore(), trace.getActiveSpan()?.spanContext().spanId])
+  const retried = defineTask(
+    'traced.retried',
+    async (_payload, { attempt, yieldNow }) => {
+      see(attempt)
+      await yieldNow()
+      see(attempt)
+      if (attempt === 1) throw new Error('once more')
+    },
+    { lane: 'main', backoff: { type: 'fixed', delay: 0 } },
+  )
+  const scheduler = withThreads({ tasks })
+  const app = express().use(sidework(scheduler))
+  const jobs: Job[] = []
+  app.post('/', (req, res) => {
+    inRequest(() =>
+      store.run('request', () => {
+        jobs.push(
+          req.defer(retried),
+          req.defer(({ attempt }) => void see(attempt)),
+        )
+      }),
+    )
+    res.end()
+  })
+  const { url } = await serve(app)
+  await fetch(url, { method: 'POST' })
+  await Promise.all(jobs.map((job) => job.result()))
+  const ofRequest = named(finishedSpans(), 'POST /signup')
+  const [first, second] = finishedSpans().filter(({ name }) => name === 'run traced.retried')
+  const inline = named(finishedSpans(), 'run (inline)')
+  expect([first, second, inline].map((span) => span?.links[0]?.traceId)).toEqual(
+    Array(3).fill(ofRequest.traceId),
+  )
+  const own = [
+    [1, 'request', first?.spanId], [1, 'request', first?.spanId],
+    [2, 'request', second?.spanId], [2, 'request', second?.spanId],
+    [1, 'request', inline.spanId],
+  ] // prettier-ignore
+  expect(seen).toHaveLength(own.length)
+  expect(seen).toEqual(expect.arrayContaining(own))
+  expect(new Set([ofRequest, first, second, inline].map((span) => span?.spanId)).size).toBe(4)
 })
 
 it('a child is a span of the attempt that deferred it, and its own attempt links to that', async () => {

@@ -106,23 +106,26 @@ it('of 1,000 interleaved requests every log line of every attempt, from threads 
   expect(storesSeen.sort()).toEqual(stores.sort())
 })
 
-it('a main-lane job that no request deferred runs in no context, whoever woke the lane', async () => {
+it('a main-lane job runs in the context in which it was deferred, whoever woke the lane', async () => {
   const store = new AsyncLocalStorage<string>()
   const scheduler = createScheduler({ logger: false })
   onTestFinished(() => void scheduler.close({ timeout: 0 }))
   const app = express().use(sidework(scheduler))
   const seen: (string | undefined)[] = []
   app.post('/', (req, res) => {
+    const see = () => seen.push(store.getStore())
     store.run('request', () => {
-      req.defer(() => seen.push(store.getStore()))
-      scheduler.defer(() => seen.push(store.getStore()))
+      req.defer(see)
+      scheduler.defer(see)
+      store.exit(() => req.defer(see))
     })
+    store.run('another', () => req.defer(see))
     res.end()
   })
   const { url } = await serve(app)
   await fetch(url, { method: 'POST' })
   await scheduler.idle()
-  expect(seen).toEqual(['request', undefined])
+  expect(seen).toEqual(['request', 'request', undefined, 'another'])
 })
 
 it('a child runs in the context of its parent, and a settled job lets go of it', async () => {

@@ -8,38 +8,37 @@ function makeWatch(atStart: string[] = []) {
   let now = 0
   const watch = new LeakWatch({
     send: (message) => void sent.push(message),
-    now: () => (now += 10),
     openResources: () => open,
   })
-  return { watch, sent, open }
+  return { ended: (task: string) => watch.ended(task, (now += 10)), sent, open }
 }
 
 describe('what tasks leave open', () => {
   it('is told when it is 32 more than after the start, with the task that left most', () => {
-    const { watch, sent, open } = makeWatch(['MessagePort', 'Timeout'])
+    const { ended, sent, open } = makeWatch(['MessagePort', 'Timeout'])
     for (let n = 0; n < 30; n++) {
       open.push('Timeout')
-      watch.ended('leaky')
-      watch.ended('innocent')
+      ended('leaky')
+      ended('innocent')
     }
     open.push('TCPSocketWrap')
-    watch.ended('connects')
+    ended('connects')
     expect(sent).toEqual([])
     open.push('Timeout')
-    watch.ended('leaky')
+    ended('leaky')
     expect(sent).toEqual([
       { kind: 'leak', task: 'leaky', count: 32, resources: ['MessagePort', 'Timeout', 'TCPSocketWrap'] },
     ])
-    watch.ended('leaky')
+    ended('leaky')
     expect(sent).toHaveLength(1)
   })
 
   it('does not count requests and callbacks under way, nor a pool that stays as it is', () => {
-    const { watch, sent, open } = makeWatch()
+    const { ended, sent, open } = makeWatch()
     open.push(...Array.from({ length: 20 }, () => 'TCPSocketWrap'))
     open.push(...Array.from({ length: 100 }, () => 'FSReqCallback'))
     open.push(...Array.from({ length: 100 }, () => 'Immediate'))
-    for (let n = 0; n < 1000; n++) watch.ended('query')
+    for (let n = 0; n < 1000; n++) ended('query')
     expect(sent).toEqual([])
   })
 })

@@ -320,7 +320,7 @@ describe('the app', { repeats: Number(process.env['REPEATS'] ?? 0) }, () => {
       for (let n = 0; n < 2; n++) photos.push((await upload(agent).set('Cookie', cookie)).body.photo)
       await scheduler.run()
       const { body } = await agent.delete('/account').set('Cookie', cookie).expect(202)
-      expect(scheduler).toHaveDeferred(eraseItem, { photoId: photos[0] })
+      expect(scheduler).toHaveDeferred(eraseItem, { photoId: photos[0] ?? '' })
       expect(body.items).toBe(5)
       await scheduler.run()
       const { body: batch } = await agent.get(body.links.self).expect(200)

@@ -1,20 +1,22 @@
 /** The Express app: answers at once, and defers what takes its time. */
-import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import express, { type Express, type Request, type Response } from 'express'
 import type { Scheduler } from 'sidework'
 import type { Cron } from 'sidework/cron'
 import { idempotent, jobsRouter, sidework } from 'sidework/express'
 import { metrics } from 'sidework/metrics'
+import { accountOf, accountRoutes, logIn } from './account.js'
 import { answerErrors, fieldError, securityHeaders } from './answers.js'
 import type { Database } from './database.js'
 import type { MailServer } from './mail-server.js'
-import { describePhoto, receivePhoto } from './photo-upload.js'
+import { describePhoto, photoJobIds, photoSteps } from './photo-steps.js'
+import { receivePhoto } from './photo-upload.js'
 import { photoFolder, removeOriginal, sizeFile, sizeNames } from './photos.js'
 import { scheduleRoutes } from './schedules.js'
 import { hashPassword, readSignUp } from './sign-up.js'
 import { isReportId, reportFile, reportFolder } from './reports.js'
-import { makeReport, makeThumbnails, sendVerificationMail } from './tasks.js'
+import { makeReport, sendVerificationMail } from './tasks.js'
 
 export interface Deps {
   readonly scheduler: Scheduler
@@ -37,6 +39,7 @@ export function createApp(deps: Deps): Express {
   app.use('/jobs', jobsRouter(deps.scheduler))
   app.use(sidework(deps.scheduler), express.json({ limit: '16kb' }))
   signUpRoutes(app, deps)
+  app.use('/account', accountRoutes(deps.scheduler, deps.database))
   mailRoutes(app, deps)
   photoRoutes(app, deps)
   reportRoutes(app, deps)
@@ -79,22 +82,13 @@ function signUpRoutes(app: Express, { database }: Deps): void {
 
   app.get('/verify/:code', (req, res) => {
     const isVerified = database.verifyUser(req.params.code)
-    if (isVerified) logIn(res, database, database.userOfCode(req.params.code))
+    const userId = database.userOfCode(req.params.code)
+    if (userId !== undefined) logIn(res, database, userId)
     res.status(isVerified ? 200 : 404).format({
       html: () => res.sendFile(isVerified ? 'verified.html' : 'unknown-link.html', { root: publicFolder }),
       json: () => res.json(isVerified ? { verified: true } : fieldError('code', 'This link is not known.')),
     })
   })
-}
-
-const logInMs = 30 * 60 * 1000
-
-/** Whoever follows the link is logged in for half an hour. */
-function logIn(res: Response, database: Database, userId: string | undefined): void {
-  if (userId === undefined) return
-  const token = randomBytes(24).toString('base64url')
-  database.addLogIn(createHash('sha256').update(token).digest('base64url'), userId, Date.now() + logInMs)
-  res.cookie('log-in', token, { httpOnly: true, sameSite: 'lax', maxAge: logInMs })
 }
 
 const taken = fieldError('email', 'This address has signed up already.')
@@ -134,10 +128,13 @@ function photoRoutes(app: Express, { scheduler, database, dataDir }: Deps): void
     const photoId = res.locals['photoId'] as string | undefined // set by receivePhoto
     if (photoId === undefined) return res.status(400).json(fieldError('photo', 'Choose a photo.'))
     try {
-      database.addPhoto(photoId)
-      // One photo, one job: it has the photo's id (random, ours), so that either finds the other.
-      const job = req.defer(makeThumbnails, { photoId }, { id: photoId })
-      return res.accepted(job, { message: 'Your thumbnails are on their way.', photo: photoId, job: job.id })
+      database.addPhoto(photoId, accountOf(req, database)?.id)
+      const flow = req.defer.flow(photoSteps(photoId))
+      return res.accepted(flow, {
+        message: 'Your thumbnails are on their way.',
+        photo: photoId,
+        job: flow.id,
+      })
     } catch (error) {
       database.removePhoto(photoId)
       await removeOriginal(folder, photoId)
@@ -148,7 +145,12 @@ function photoRoutes(app: Express, { scheduler, database, dataDir }: Deps): void
   app.get('/photos/:id', (req, res) => {
     const photo = database.photo(req.params.id)
     if (photo === undefined) return res.status(404).json(fieldError('id', 'This photo is not known.'))
-    return res.set('Cache-Control', 'no-store').json(describePhoto(photo, scheduler.job(photo.id)))
+    return res.set('Cache-Control', 'no-store').json(
+      describePhoto(
+        photo,
+        photoJobIds(photo.id).map((id) => scheduler.job(id)),
+      ),
+    )
   })
 
   app.get('/photos/:id/:size', (req, res) => {

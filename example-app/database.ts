@@ -1,6 +1,7 @@
 /**
- * The embedded SQLite database: users, log-ins, the inbox of the demo, photos, reports. The server and every thread open their own
- * connection to the same file; WAL lets them read while one writes, and a writer waits up to five seconds for its turn.
+ * The embedded SQLite database: users, log-ins, the inbox of the demo, photos, reports. The server and every
+ * thread open their own connection to the same file; WAL lets them read while one writes, and a writer waits up to five
+ * seconds for its turn.
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,6 +14,13 @@ export interface User {
   readonly passwordHash: string
   /** The unguessable part of the link in the verification mail. */
   readonly verifyCode: string
+}
+
+/** Who is logged in. */
+export interface Account {
+  readonly id: string
+  readonly name: string
+  readonly email: string
 }
 
 export interface ListedUser {
@@ -54,6 +62,9 @@ const schema = `
   create table if not exists inbox (
     message_id text primary key, recipient text not null, subject text not null, body text not null) strict;
   create table if not exists photos (id text primary key, refusal text) strict;
+  create table if not exists photo_owners (
+    photo_id text primary key references photos (id) on delete cascade,
+    user_id text not null references users (id) on delete cascade) strict;
   create table if not exists photo_sizes (
     photo_id text not null references photos (id) on delete cascade, size text not null,
     primary key (photo_id, size)) strict;
@@ -137,10 +148,16 @@ function logIns(sqlite: Sqlite.Database) {
   const insert = sqlite.prepare('insert into log_ins (token_hash, user_id, expires_at) values (?, ?, ?)')
   const removeExpired = sqlite.prepare('delete from log_ins where expires_at <= ?')
   const count = sqlite.prepare('select count(*) as count from log_ins')
+  const account = sqlite.prepare(
+    `select users.id, name, email from users join log_ins on user_id = users.id
+     where token_hash = ? and expires_at > ?`,
+  )
   return {
     /** @param tokenHash of the cookie, so that the database alone lets nobody in */
     addLogIn: (tokenHash: string, userId: string, expiresAt: number): void =>
       void insert.run(tokenHash, userId, expiresAt),
+    accountOf: (tokenHash: string, now: number): Account | undefined =>
+      account.get(tokenHash, now) as Account | undefined, // the columns asked for
     /** Answers how many there were. */
     removeExpiredLogIns: (now: number): number => removeExpired.run(now).changes,
     logInCount: (): number => Number((count.get() as Row)['count']),
@@ -181,8 +198,14 @@ function inbox(sqlite: Sqlite.Database) {
     'insert into inbox (message_id, recipient, subject, body) values (?, ?, ?, ?) on conflict do nothing',
   )
   const latest = sqlite.prepare('select * from inbox order by rowid desc limit 100')
+  const to = sqlite.prepare('select message_id from inbox where recipient = ? collate nocase')
+  const remove = sqlite.prepare('delete from inbox where message_id = ?')
   return {
     keepMail: ({ messageId, to, subject, text }: Mail): void => void insert.run(messageId, to, subject, text),
+    /** Ids of all mails to this address. */
+    mailsTo: (address: string): string[] =>
+      (to.all(address) as Row[]).map(({ message_id: id }) => String(id)),
+    removeMail: (messageId: string): void => void remove.run(messageId),
     /** The newest hundred, newest first. */
     mails: (): Mail[] =>
       (latest.all() as Row[]).map((row) => ({
@@ -196,6 +219,11 @@ function inbox(sqlite: Sqlite.Database) {
 
 function photos(sqlite: Sqlite.Database) {
   const insert = sqlite.prepare('insert into photos (id) values (?)')
+  const own = sqlite.prepare('insert into photo_owners (photo_id, user_id) values (?, ?)')
+  const owner = sqlite.prepare(
+    'select users.id, name, email from users join photo_owners on user_id = users.id where photo_id = ?',
+  )
+  const ownedBy = sqlite.prepare('select photo_id from photo_owners where user_id = ?')
   const remove = sqlite.prepare('delete from photos where id = ?')
   const refuse = sqlite.prepare('update photos set refusal = ? where id = ?')
   const byId = sqlite.prepare('select * from photos where id = ?')
@@ -204,9 +232,17 @@ function photos(sqlite: Sqlite.Database) {
   )
   const sizesOf = sqlite.prepare('select size from photo_sizes where photo_id = ?')
   return {
-    addPhoto: (id: string): void => void insert.run(id),
+    /** @param ownerId of the user who was logged in, if any */
+    addPhoto(id: string, ownerId?: string): void {
+      insert.run(id)
+      if (ownerId !== undefined) own.run(id, ownerId)
+    },
+    ownerOf: (id: string): Account | undefined => owner.get(id) as Account | undefined, // the columns asked for
+    photosOf: (userId: string): string[] =>
+      (ownedBy.all(userId) as Row[]).map(({ photo_id: id }) => String(id)),
     removePhoto: (id: string): void => void remove.run(id),
     refusePhoto: (id: string, reason: string): void => void refuse.run(reason, id),
+    /** @throws SqliteError when the photo has been removed */
     addSize: (photoId: string, size: string): void => void insertSize.run(photoId, size),
     photo(id: string): Photo | undefined {
       const row = byId.get(id) as Row | undefined // the columns are those of `schema`

@@ -50,11 +50,17 @@ export async function checkPhoto(file: string): Promise<void> {
 }
 
 /**
- * Makes one size. Doing it again gives the same file; a reader never sees half of one.
- * @throws NotAPhotoError when the original breaks off or is larger than 100 megapixels
+ * Makes one size, of the original unless told otherwise. Doing it again gives the same file; a reader never sees half of
+ * one.
+ * @throws NotAPhotoError when what it is made of breaks off or is larger than 100 megapixels
  */
-export async function makeSize(folder: string, id: string, size: PhotoSize): Promise<void> {
-  const picture = sharp(originalFile(folder, id), { limitInputPixels: maxPixels })
+export async function makeSize(
+  folder: string,
+  id: string,
+  size: PhotoSize,
+  from = originalFile(folder, id),
+): Promise<void> {
+  const picture = sharp(from, { limitInputPixels: maxPixels })
     .autoOrient()
     .resize({ width: photoSizes[size], withoutEnlargement: true })
     .webp({ quality: 80 })
@@ -63,7 +69,12 @@ export async function makeSize(folder: string, id: string, size: PhotoSize): Pro
   await rename(`${file}.part`, file)
 }
 
-/** Removes an original for which no job could be accepted. */
+/** Removes one size. */
+export async function removeSize(folder: string, id: string, size: PhotoSize): Promise<void> {
+  await rm(sizeFile(folder, id, size), { force: true })
+}
+
+/** Removes an original. */
 export async function removeOriginal(folder: string, id: string): Promise<void> {
   await rm(originalFile(folder, id), { force: true })
 }

@@ -11,16 +11,24 @@ import {
   NotAPhotoError,
   originalFile,
   photoFolder,
-  photoSizes,
+  removeOriginal,
+  removeSize,
+  sizeFile,
   sizeNames,
+  type PhotoSize,
 } from './photos.js'
 import { drawReport, removeOldReports, reportFile, reportFolder } from './reports.js'
 import { readSettings } from './settings.js'
 
-/**
- * Sends the mail with the verify link. Twenty attempts with at most five seconds between them live through more than
- * a minute without a mail server. The payload names the user; what the mail says is looked up when it is sent.
- */
+/** Twenty attempts with at most five seconds between them live through more than a minute without a mail server. */
+const mailing = {
+  lane: 'io',
+  attempts: 20,
+  backoff: { type: 'exponential', delay: '1s', max: '5s' },
+  timeout: '15s',
+} as const
+
+/** Sends the mail with the verify link. The payload names the user; what the mail says is looked up when it is sent. */
 export const sendVerificationMail = defineTask(
   'send-verification-mail',
   async ({ userId }: { userId: string }, { id, signal, log }) => {
@@ -33,37 +41,92 @@ export const sendVerificationMail = defineTask(
     tools().database.markMailed(userId)
     log.info({ userId }, 'verification mail sent')
   },
-  {
-    lane: 'io',
-    attempts: 20,
-    backoff: { type: 'exponential', delay: '1s', max: '5s' },
-    timeout: '15s',
-    dedupe: ({ userId }) => userId,
-  },
+  { ...mailing, dedupe: ({ userId }) => userId },
 )
 
-/** Makes the three sizes of a photo, the smallest first so that there is something to see soon. */
-export const makeThumbnails = defineTask(
-  'make-thumbnails',
-  async ({ photoId }: { photoId: string }, { signal, progress }) => {
+const pictures = {
+  lane: 'cpu',
+  attempts: 3,
+  backoff: { type: 'exponential', delay: '1s', max: '5s' },
+  timeout: '1m',
+} as const
+
+/** Makes the large picture of an upload, of which the thumbnails are cut; what is no photo is refused here. */
+export const resizePhoto = defineTask(
+  'resize-photo',
+  async ({ photoId }: { photoId: string }) => {
     const { database, folder } = tools()
     try {
       await checkPhoto(originalFile(folder, photoId))
-      for (const [index, size] of sizeNames.entries()) {
-        signal.throwIfAborted()
-        await makeSize(folder, photoId, size)
-        database.addSize(photoId, size)
-        progress({
-          ratio: (index + 1) / sizeNames.length,
-          message: `${size} (${photoSizes[size]} px) is ready`,
-        })
-      }
+      await addSize(photoId, 'large')
     } catch (error) {
       if (error instanceof NotAPhotoError) database.refusePhoto(photoId, error.message)
       giveUpIf(NotAPhotoError)(error)
     }
   },
-  { lane: 'cpu', attempts: 3, backoff: { type: 'exponential', delay: '1s', max: '5s' }, timeout: '1m' },
+  pictures,
+)
+
+/** Cuts one thumbnail of the large picture. */
+export const makeThumbnail = defineTask(
+  'make-thumbnail',
+  ({ photoId, size }: { photoId: string; size: 'small' | 'medium' }) =>
+    addSize(photoId, size, sizeFile(tools().folder, photoId, 'large')),
+  pictures,
+)
+
+/** A photo may be deleted while its pictures are made; then nothing of it may stay behind. */
+async function addSize(photoId: string, size: PhotoSize, from?: string): Promise<void> {
+  const { database, folder } = tools()
+  await makeSize(folder, photoId, size, from)
+  try {
+    database.addSize(photoId, size)
+  } catch (error) {
+    await removeSize(folder, photoId, size)
+    throw error
+  }
+}
+
+/** Writes to whom the photo belongs that its thumbnails are there. Without an owner there is nobody to tell. */
+export const notifyOwner = defineTask(
+  'notify-owner',
+  async ({ photoId }: { photoId: string }, { id, signal }) => {
+    const owner = tools().database.ownerOf(photoId)
+    if (owner === undefined) return
+    const mail = {
+      messageId: messageIdOf(id),
+      to: { name: owner.name, address: owner.email },
+      subject: 'Your photo is ready',
+      text: `Hello ${owner.name},\n\nyour photo is ready:\n${tools().publicUrl}/photos/${photoId}/large\n`,
+    }
+    await tools().mailer.send(mail, { signal }).catch(giveUpIf(MailRefusedError))
+  },
+  mailing,
+)
+
+/** Deletes one thing of somebody's: a photo with its files, or a mail. What is gone already is no error. */
+export const eraseItem = defineTask(
+  'erase-item',
+  async (item: { photoId: string } | { messageId: string }) => {
+    const { database, folder } = tools()
+    if ('messageId' in item) return database.removeMail(item.messageId)
+    // The row first: whoever makes a picture meanwhile then removes it (see `addSize`).
+    database.removePhoto(item.photoId)
+    await removeOriginal(folder, item.photoId)
+    for (const size of sizeNames) await removeSize(folder, item.photoId, size)
+  },
+  { lane: 'io', attempts: 5, backoff: { type: 'exponential', delay: '1s' } },
+)
+
+/** The end of an account: the user goes when everything of theirs has gone. */
+export const closeAccount = defineTask(
+  'close-account',
+  ({ userId }: { userId: string }, { results }) => {
+    const { failed, total } = results.batch
+    if (failed > 0) throw new PermanentError(`${failed} of ${total} items could not be deleted.`)
+    tools().database.removeUser(userId)
+  },
+  { lane: 'io', attempts: 5, backoff: { type: 'exponential', delay: '1s' } },
 )
 
 /**
@@ -127,11 +190,16 @@ function verificationMail(
   user: { name: string; email: string; verifyCode: string },
 ): OutgoingMail {
   return {
-    messageId: `<${jobId}@sidework.example>`,
+    messageId: messageIdOf(jobId),
     to: { name: user.name, address: user.email },
     subject: 'Please verify your email address',
     text: `Hello ${user.name},\n\nplease follow this link to verify your address:\n${tools().publicUrl}/verify/${user.verifyCode}\n`,
   }
+}
+
+/** The same on every attempt of a job. */
+function messageIdOf(jobId: string): string {
+  return `<${jobId}@sidework.example>`
 }
 
 /** Rethrows; errors of this class as one that is not retried. */

@@ -68,6 +68,7 @@ mail=$(mail_to "$email")
 code=$(echo "$mail" | sed -n 's/.*\/verify\/\([A-Za-z0-9_-]*\).*/\1/p')
 [ "$(get "/verify/$code")" = '{"verified":true}' ] || fail "the link /verify/$code does not verify"
 echo "$email is verified"
+verified=$email
 
 say '2. Refused: bad input, an address that is taken'
 expect_status 400 --header 'Content-Type: application/json' --data '{"name":"","email":"x"}' "$url/signup"
@@ -102,5 +103,16 @@ say '5. A file that is no photo: fails at once, without a retry'
 id=$(curl --silent --show-error --max-time 30 --form "photo=@$0;filename=walk.jpg" "$url/photos" | field photo)
 await_state "/photos/$id" failed 30
 get "/photos/$id"
+
+say '6. Delete the account: a batch of small deletions, the user at the end'
+cookie=$(curl --silent --max-time 10 --output /dev/null --dump-header - --header 'Accept: application/json' \
+  "$url/verify/$code" | sed -n 's/^[Ss]et-[Cc]ookie: \([^;]*\).*/\1/p')
+answer=$(curl --silent --show-error --max-time 10 --request DELETE --header "Cookie: $cookie" "$url/account")
+echo "$answer"
+job=$(echo "$answer" | field job)
+[ -n "$job" ] || fail 'the deletion was not accepted'
+await_state "/jobs/$job" completed 20
+[ -z "$(mail_to "$verified")" ] || fail "a mail to $verified is still there"
+expect_status 401 --request DELETE --header "Cookie: $cookie" "$url/account"
 
 say 'All steps went well.'

@@ -7,12 +7,13 @@
  */
 import { type Job } from './defer/job-handle.js'
 import type { AddOn, AddOnPort } from './add-on-port.js'
-import { Closing } from './closing.js'
+import { closeRooms, type CloseReport } from './close-rooms.js'
+import { Deferring, type DeferItem, type InlineHandler } from './deferring.js'
 import { ClosedError, OptionError } from './errors.js'
 import type { EventName, SchedulerEvents } from './events/event-types.js'
 import { bucketBoundsMs } from './job/duration-tally.js'
-import type { Job as JobRecord } from './job/job.js'
-import { isSettled, type JobState } from './job/lifecycle.js'
+import type { FlowKind } from './job/flow-step.js'
+import { isSettled } from './job/lifecycle.js'
 import type { JobSnapshot, RequestContext } from './job/snapshot.js'
 import type { Measurements } from './measurements.js'
 import { type JobFilter } from './operations.js'
@@ -27,13 +28,12 @@ import {
   type Priority,
 } from './options.js'
 import { realWorld, type WorldNeeds } from './real-world.js'
-import { inlineTaskName, taskNameOf } from './defer/task-book.js'
+import { inlineTaskName } from './defer/task-book.js'
 import type { Batch, Flow } from './flows/flow-handle.js'
 import { overviewOf, type FlowOverview } from './flows/flow-snapshot.js'
 import { Rooms } from './rooms.js'
 import { readSettings, type SchedulerOptions, type Settings } from './scheduler-options.js'
 import { takeStats, type Stats } from './stats.js'
-import type { TaskContext } from './task/context.js'
 import type { DeferOptions } from './task/defer-options.js'
 import type { Task } from './task/define-task.js'
 import type {
@@ -45,48 +45,30 @@ import type {
   PayloadOf,
   ResultOf,
 } from './task/flow-options.js'
-import { planBatch, planChain, planFlow, type FlowPlan } from './task/flow-plan.js'
-import { deferChannel, traceDefer, traceDeferMany } from './task/trace-channels.js'
 import { isSchedulerThread } from './task/registry.js'
 import { whenReady } from './ready.js'
 import type { World } from './world.js'
 
+export type { CloseReport } from './close-rooms.js'
 export type { Job } from './defer/job-handle.js'
+export type { DeferItem, InlineHandler } from './deferring.js'
 export type { JobFilter } from './operations.js'
 export type { Stats } from './stats.js'
 export type { SchedulerOptions, ThreadOptions } from './scheduler-options.js'
 
-/** A closure deferred as a job: runs on the main lane under the task name '(inline)', with retries like any other. */
-export type InlineHandler<R = unknown> = (context: TaskContext) => R
-
-/** What `close()` resolves with. */
-export interface CloseReport {
-  /** Jobs that reached each end since `close()` was called, lost ones excepted. */
-  readonly settled: Readonly<Record<'completed' | 'failed' | 'cancelled' | 'expired', number>>
-  /** Jobs that were not settled, in the state they had: plain JSON that `restore` takes back. */
-  readonly lost: readonly JobSnapshot[]
-}
-
-/** One of many jobs for `deferMany`. */
-export interface DeferItem {
-  readonly task: Task | string
-  readonly payload?: unknown
-  readonly options?: DeferOptions
-}
-
 const closeNames: ReadonlySet<string> = new Set(['timeout', 'drain'])
-const itemNames: ReadonlySet<string> = new Set(['task', 'payload', 'options'])
 const taskNames: ReadonlySet<string> = new Set(['task'])
 
 /** Takes jobs and sees them through. Made by `createScheduler`. */
 export class Scheduler {
   readonly #rooms: Rooms
+  readonly #deferring: Deferring
   #closed: Promise<CloseReport> | undefined
-  #lost: readonly JobSnapshot[] = []
 
   /** @internal Use `createScheduler`. */
   constructor(settings: Settings, makeWorld: (needs: WorldNeeds) => World) {
     this.#rooms = new Rooms(settings, makeWorld)
+    this.#deferring = new Deferring(this.#rooms)
   }
 
   /**
@@ -117,8 +99,7 @@ export class Scheduler {
   defer<R>(task: Task<undefined, R>): Job<R>
   defer<I, R>(task: Task<I, R>, payload: NoInfer<I>, options?: DeferOptions): Job<R>
   defer(task: unknown, payload?: unknown, options?: unknown): Job {
-    if (this.#rooms.closing !== undefined) throw this.#rooms.refused(task, new ClosedError())
-    return this.#defer(undefined, task, payload, options)
+    return this.#deferring.defer(task, payload, options)
   }
 
   /** @internal `defer` for a request in flight: its context travels along, and closing does not refuse it yet. */
@@ -128,8 +109,7 @@ export class Scheduler {
     payload?: unknown,
     options?: unknown,
   ): Job {
-    if (this.#rooms.closing?.acceptsChildren === false) throw this.#rooms.refused(task, new ClosedError())
-    return this.#defer(request, task, payload, options)
+    return this.#deferring.deferWithRequest(request, task, payload, options)
   }
 
   /**
@@ -137,28 +117,7 @@ export class Scheduler {
    * @throws like `defer`, for the first that is refused; then nothing was accepted
    */
   deferMany(items: readonly DeferItem[]): Job[] {
-    if (this.#rooms.closing !== undefined) throw this.#rooms.refused(undefined, new ClosedError())
-    if (!Array.isArray(items))
-      throw new OptionError(`deferMany got ${show(items)}. Give an array of { task, payload, options }.`)
-    if (!deferChannel.hasSubscribers) return this.#acceptMany(items, undefined)
-    const names = items.map((item: unknown) => taskNameOf((item as Partial<DeferItem> | null)?.task))
-    return traceDeferMany(names, (carried) => this.#acceptMany(items, carried))
-  }
-
-  #acceptMany(items: readonly unknown[], request: RequestContext | undefined): Job[] {
-    let task: unknown
-    try {
-      const drafts = items.map((item) => {
-        const own = ownOptions('An item of deferMany', item, itemNames)
-        task = own['task']
-        return this.#rooms.drafts.draft(this.#rooms.book.find(task), own['payload'], own['options'], request)
-      })
-      const accepted = this.#rooms.acceptance.acceptAll(drafts)
-      this.#rooms.rest.jobCame()
-      return accepted.map((one) => this.#rooms.handle(one))
-    } catch (error) {
-      throw this.#rooms.refused(task, error)
-    }
+    return this.#deferring.deferMany(items)
   }
 
   /**
@@ -174,7 +133,7 @@ export class Scheduler {
     steps: { [Ref in keyof T]: FlowStepSpec<T[Ref], keyof T & string> },
     options?: FlowOptions,
   ): Flow<{ readonly [Ref in keyof T]: ResultOf<T[Ref]> }> {
-    return this.#newFlow('flow', () => planFlow(steps, options)) as never // as its steps say
+    return this.#deferring.flow('flow', [steps, options]) as never // as its steps say
   }
 
   /** Hands over jobs that run one after another. @throws like `flow` */
@@ -182,7 +141,7 @@ export class Scheduler {
     steps: { readonly [Position in keyof T]: ChainStepSpec<T[Position]> },
     options?: FlowOptions,
   ): Flow {
-    return this.#newFlow('chain', () => planChain(steps, options)) // refs are known at run time only
+    return this.#deferring.flow('chain', [steps, options]) // refs are known at run time only
   }
 
   /** Hands over one task for many payloads, and perhaps a job after them all. @throws like `flow` */
@@ -191,24 +150,17 @@ export class Scheduler {
     payloads: readonly PayloadOf<T>[],
     options?: BatchOptions<C>,
   ): Batch<ResultOf<T>> {
-    return this.#newFlow('batch', () => planBatch(task, payloads, options)) as never // as the task says
+    return this.#deferring.flow('batch', [task, payloads, options]) as never // as the task says
   }
 
   /** @internal `flow`, `chain` or `batch` for a request in flight. */
   flowWithRequest(
     request: RequestContext | undefined,
     isHeld: boolean,
-    kind: FlowPlan['kind'],
+    kind: FlowKind,
     args: readonly unknown[],
   ): Flow {
-    const [first, second, third] = args
-    const plan = (): FlowPlan => {
-      if (kind === 'batch') return planBatch(first, second, third)
-      return kind === 'flow' ? planFlow(first, second) : planChain(first, second)
-    }
-    if (this.#rooms.closing?.acceptsChildren === false)
-      throw this.#rooms.refused(`(${kind})`, new ClosedError())
-    return this.#acceptFlow(kind, plan, request, isHeld)
+    return this.#deferring.flowWithRequest(request, isHeld, kind, args)
   }
 
   /** @internal A flow as it is now, without its steps; undefined for an unknown id or one that is kept no longer. */
@@ -225,40 +177,17 @@ export class Scheduler {
 
   /** @internal A job that waits for its response: see `releaseHeld` and `discardHeld`. */
   hold(request: RequestContext | undefined, task: unknown, payload?: unknown, options?: unknown): Job {
-    if (this.#rooms.closing?.acceptsChildren === false) throw this.#rooms.refused(task, new ClosedError())
-    if (!deferChannel.hasSubscribers) return this.#holdOne(request, task, payload, options)
-    return traceDefer(taskNameOf(task), request, (carried) => this.#holdOne(carried, task, payload, options))
-  }
-
-  #holdOne(request: RequestContext | undefined, task: unknown, payload: unknown, options: unknown): Job {
-    try {
-      const draft = this.#draft(request, task, payload, options)
-      this.#rooms.acceptance.hold(draft)
-      this.#rooms.rest.jobCame()
-      return this.#rooms.handle(draft)
-    } catch (error) {
-      throw this.#rooms.refused(task, error)
-    }
+    return this.#deferring.hold(request, task, payload, options)
   }
 
   /** @internal Lets held jobs go on, all together. Others are left as they are. */
   releaseHeld(ids: readonly string[]): void {
-    for (const id of ids) {
-      const job = this.#rooms.operations.find(id)
-      if (job?.state === 'held') this.#rooms.acceptance.release(job)
-      const flow = job === undefined ? this.#rooms.flows.find(id) : undefined
-      if (flow !== undefined) this.#rooms.flows.release(flow)
-    }
+    this.#deferring.release(ids)
   }
 
   /** @internal Cancels held jobs: they never were. */
   discardHeld(ids: readonly string[], reason: string): void {
-    for (const id of ids) {
-      const job = this.#rooms.operations.find(id)
-      if (job?.state === 'held') this.#rooms.operations.cancel(job, reason)
-      const flow = job === undefined ? this.#rooms.flows.find(id) : undefined
-      if (flow?.isHeld === true) this.#rooms.cancelFlow(flow, reason)
-    }
+    this.#deferring.discard(ids, reason)
   }
 
   /** The job as it is now, or undefined for an unknown id or one that is kept no longer. */
@@ -435,19 +364,7 @@ export class Scheduler {
     const own = ownOptions('close', options, closeNames)
     const timeoutMs = durationMs('timeout', orDefault(own['timeout'], '25s'), { zero: true })
     const drains = flag('drain', orDefault(own['drain'], true))
-    const before = { ...this.#rooms.journal.counts }
-    this.#rooms.addOns.stop()
-    this.#rooms.rest.begin()
-    this.#closed = new Promise((resolve) => {
-      this.#rooms.log.closing(this.#rooms.journal.unsettled)
-      this.#rooms.emitter.emit('closing', { at: this.#rooms.world.clock.wall() })
-      this.#rooms.closing = new Closing(
-        this.#closingPort(() => resolve(this.#report(before))),
-        timeoutMs,
-        drains,
-      )
-      this.#rooms.closing.moved()
-    })
+    this.#closed = closeRooms(this.#rooms, timeoutMs, drains)
     return this.#closed
   }
 
@@ -514,93 +431,10 @@ export class Scheduler {
     return this.#rooms.inspect()
   }
 
-  #defer(request: RequestContext | undefined, task: unknown, payload: unknown, options: unknown): Job {
-    if (!deferChannel.hasSubscribers) return this.#acceptOne(request, task, payload, options)
-    return traceDefer(taskNameOf(task), request, (carried) =>
-      this.#acceptOne(carried, task, payload, options),
-    )
-  }
-
-  #acceptOne(request: RequestContext | undefined, task: unknown, payload: unknown, options: unknown): Job {
-    try {
-      if (typeof task === 'function' && options !== undefined) {
-        throw new OptionError('defer got three arguments for a closure. Give defer(fn, options).')
-      }
-      const accepted = this.#rooms.acceptance.accept(this.#draft(request, task, payload, options))
-      this.#rooms.rest.jobCame()
-      return this.#rooms.handle(accepted)
-    } catch (error) {
-      throw this.#rooms.refused(task, error)
-    }
-  }
-
-  #newFlow(kind: FlowPlan['kind'], plan: () => FlowPlan): Flow {
-    if (this.#rooms.closing !== undefined) throw this.#rooms.refused(`(${kind})`, new ClosedError())
-    return this.#acceptFlow(kind, plan, undefined, false)
-  }
-
-  #acceptFlow(
-    kind: FlowPlan['kind'],
-    plan: () => FlowPlan,
-    request: RequestContext | undefined,
-    isHeld: boolean,
-  ): Flow {
-    try {
-      const flow = this.#rooms.flows.accept(plan(), request, isHeld)
-      this.#rooms.rest.jobCame()
-      return this.#rooms.flowHandle(flow) as Flow // one class for all kinds
-    } catch (error) {
-      throw this.#rooms.refused(`(${kind})`, error)
-    }
-  }
-
-  #draft(request: RequestContext | undefined, task: unknown, payload: unknown, options: unknown): JobRecord {
-    return typeof task === 'function'
-      ? this.#rooms.drafts.draftInline(this.#rooms.book.inline, task as InlineHandler, payload, request)
-      : this.#rooms.drafts.draft(this.#rooms.book.find(task), payload, options, request)
-  }
-
   #tellPaused(event: 'paused' | 'resumed', task: string | undefined): void {
     const at = this.#rooms.world.clock.wall()
     this.#rooms.log.paused(event === 'paused', task)
     this.#rooms.emitter.emit(event, task === undefined ? { at } : { task, at })
-  }
-
-  #closingPort(finished: () => void): ConstructorParameters<typeof Closing>[0] {
-    const { counts } = this.#rooms.journal
-    const { flows } = this.#rooms
-    return {
-      clock: this.#rooms.world.clock,
-      agenda: this.#rooms.agenda,
-      dispatcher: this.#rooms.dispatcher,
-      get busyJobs() {
-        return counts.ready + counts.running + flows.pending
-      },
-      get runningJobs() {
-        return counts.running
-      },
-      abandonJobs: () => {
-        this.#lost = this.#rooms.abandonJobs()
-      },
-      finished,
-    }
-  }
-
-  #report(before: Readonly<Record<JobState, number>>): CloseReport {
-    const { counts } = this.#rooms.journal
-    const settledSince = (state: 'completed' | 'failed' | 'cancelled' | 'expired'): number =>
-      counts[state] - before[state]
-    const settled = Object.freeze({
-      completed: settledSince('completed'),
-      failed: settledSince('failed'),
-      cancelled: settledSince('cancelled') - this.#lost.length,
-      expired: settledSince('expired'),
-    })
-    this.#rooms.log.closed(settled)
-    this.#rooms.emitter.emit('closed', { at: this.#rooms.world.clock.wall(), lost: this.#lost.length })
-    this.#rooms.agenda.close()
-    this.#rooms.world.close()
-    return Object.freeze({ settled, lost: Object.freeze(this.#lost) })
   }
 }
 

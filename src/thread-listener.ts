@@ -68,7 +68,12 @@ function deferChild(rooms: Rooms, parent: Job, message: DeferMessage, thread: La
 }
 
 /** A handler defers a flow, of the same request. */
-function deferFlow(rooms: Rooms, parent: Job, { call, plan }: DeferFlowMessage, { port }: LaneThread): void {
+function deferFlow(
+  rooms: Rooms,
+  parent: Job,
+  { call, plan, carrier }: DeferFlowMessage,
+  { port }: LaneThread,
+): void {
   try {
     if (rooms.closing?.acceptsChildren === false) throw new ClosedError()
     const opened: FlowPlan = {
@@ -76,7 +81,7 @@ function deferFlow(rooms: Rooms, parent: Job, { call, plan }: DeferFlowMessage, 
       steps: plan.steps.map(withPayload),
       callback: plan.callback === undefined ? undefined : withPayload(plan.callback),
     }
-    const flow = rooms.flows.accept(opened, parent.details?.request, false)
+    const flow = rooms.flows.accept(opened, withCarrier(parent.details?.request, carrier), false)
     rooms.rest.jobCame()
     const { id } = flow
     if (plan.kind === 'batch') port.post({ kind: 'deferred', call, id })

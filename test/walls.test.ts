@@ -123,10 +123,42 @@ describe('an add-on', () => {
   })
 })
 
+describe('the test kit', () => {
+  it.each(['../scheduler.js', '../main-lane/main-lane.js', '../threads/loader.js', '../job/lifecycle.js'])(
+    'is the engine in another world, and may take values from %s',
+    async (target) => {
+      expect(await refusals('src/testing/x.ts', `export * from '${target}'`)).toEqual([])
+      expect(await refusals('src/metrics/x.ts', `export * from '${target}'`)).not.toEqual([])
+    },
+  )
+
+  it.each([
+    '../rooms.js',
+    '../real-world.js',
+    '../dispatch/dispatcher.js',
+    '../queue/agenda.js',
+    '../flows/flow.js',
+  ])('may take types only from %s', async (target) => {
+    expect(await refusals('src/testing/x.ts', `export * from '${target}'`)).toEqual([
+      expect.stringContaining('The add-on testing takes values from'),
+    ])
+    expect(
+      await refusals('src/testing/x.ts', `import type * as x from '${target}'\nexport type X = typeof x`),
+    ).toEqual([])
+  })
+
+  it('does without other add-ons, and reads no clock', async () => {
+    expect(await refusals('src/testing/x.ts', "export * from '../express/index.js'")).toContainEqual(
+      expect.stringContaining(path),
+    )
+    expect(await refusals('src/testing/x.ts', 'export const x = Date.now()')).not.toEqual([])
+  })
+})
+
 describe('the client', () => {
   it('knows the shape of a status', async () => {
-    const code = "import type { JobStatus } from '../express/job-status.js'\nexport type X = JobStatus"
-    expect(await refusals('src/client/x.ts', code)).toEqual([])
+    for (const target of ['../express/job-status.js', '../express/flow-status.js'])
+      expect(await refusals('src/client/x.ts', `export type * as x from '${target}'`)).toEqual([])
     expect(await refusals('src/client/x.ts', 'setTimeout(() => 1, 1)')).toEqual([])
   })
 

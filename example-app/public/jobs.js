@@ -76,7 +76,15 @@ function messageOf({ state, error, progress }) {
     message.dataset.kind = 'error'
     return [message]
   }
-  return state === 'running' && progress?.message ? [element('p', 'job-message', progress.message)] : []
+  const message = progress?.message ?? countOf(progress)
+  return state === 'running' && message ? [element('p', 'job-message', message)] : []
+}
+
+/** A flow or batch says how many of its steps have settled. */
+function countOf(progress) {
+  if (typeof progress?.total !== 'number') return ''
+  const { total, completed, failed } = progress
+  return `${completed} of ${total} done` + (failed > 0 ? `, ${failed} failed` : '')
 }
 
 function progressOf({ state, progress }) {

@@ -152,7 +152,7 @@ async function sendPhoto(file) {
     id: body.job,
     kind: 'photo',
     photo: body.photo,
-    title: 'Thumbnails',
+    title: 'Photo',
     detail: file.name,
     answeredMs: ms,
   }
@@ -208,6 +208,27 @@ function sizeItem(url, description, width) {
   return item
 }
 
+// Account
+
+async function showAccount() {
+  const { ok, body } = await request('/account')
+  if (!ok) return
+  $('#account').hidden = body.account === null
+  if (body.account === null) return
+  const { name, email, photos } = body.account
+  $('#account-who').textContent = `${name}, ${email}, ${photos} ${photos === 1 ? 'photo' : 'photos'}`
+}
+
+$('#account-form').addEventListener('submit', async (event) => {
+  event.preventDefault()
+  const detail = $('#account-who').textContent
+  const { ok, body, ms } = await request('/account', { method: 'DELETE' })
+  if (!ok) return say($('#account-answer'), 'bad', messages(body))
+  const job = { id: body.job, kind: 'account', title: 'Delete the account', detail, answeredMs: ms }
+  addJob(job, onChangeOf(job))
+  showAccount()
+})
+
 // Recurring jobs
 
 async function showSchedules() {
@@ -221,6 +242,7 @@ async function runNow(name) {
   const job = { id: body.job, kind: 'recurring', title: titleOf(name), detail: 'run now', answeredMs: ms }
   addJob(job, onChangeOf(job))
 }
+
 // Report
 
 $('#report-form').addEventListener('submit', async (event) => {
@@ -244,7 +266,13 @@ $('#report-form').addEventListener('submit', async (event) => {
 // What a job's change means for the rest of the page
 
 function onChangeOf(job) {
-  if (job.kind === 'photo') return photoTile(job)
+  if (job.kind === 'photo') {
+    const fetchPhoto = photoTile(job)
+    return ({ state }) => {
+      fetchPhoto()
+      if (isSettled(state)) refresh()
+    }
+  }
   if (job.kind === 'report') return undefined
   return ({ state }) => {
     if (isSettled(state)) refresh()
@@ -252,6 +280,7 @@ function onChangeOf(job) {
 }
 
 function refresh() {
+  showAccount()
   showInbox()
   showSchedules()
   askMailServer()

@@ -1,26 +1,30 @@
 /**
  * The public 'sidework/client', one ES module without dependencies for browsers.
- * `followJob(url)`: from a job's URL to how it ended, over whatever the network and the server do meanwhile.
+ * `followJob(url)`: from the URL of a job or flow to how it ended, over whatever network and server do meanwhile.
  *
  *   stream ──the server refused, or streams are taken──▶ poll every second ──▶ settled, or gone
  *     └──connection lost: the browser connects again, the stream begins with the current state
  */
+import type { FlowStatus } from '../express/flow-status.js'
 import type { JobStatus } from '../express/job-status.js'
 
-export type { JobStatus }
+export type { FlowStatus, JobStatus }
+
+/** What the endpoints tell: `'flow' in status` says which of both it is. */
+export type Status = JobStatus | FlowStatus
 
 /** The server does not know the job: it was restarted without it, has dropped it, or never had it. */
-export interface GoneStatus extends Partial<Omit<JobStatus, 'state'>> {
+export type GoneStatus = (Partial<Omit<JobStatus, 'state'>> | Partial<Omit<FlowStatus, 'state'>>) & {
   readonly state: 'gone'
 }
 
 /** How it ended: 'completed', 'failed', 'cancelled' or 'expired'; 'gone' with what was known last. */
-export type FinalStatus = JobStatus | GoneStatus
+export type FinalStatus = Status | GoneStatus
 
 /** What a page wants to hear of. What a callback throws ends the following and rejects the promise. */
 export interface FollowOptions {
-  /** Each progress value that differs from the one before, with the whole status. */
-  onProgress?: (progress: NonNullable<JobStatus['progress']>, status: JobStatus) => void
+  /** Each progress value that differs from the one before, with the whole status. A flow's is `{ total, completed, failed, ratio }`. */
+  onProgress?: (progress: NonNullable<Status['progress']>, status: Status) => void
   /** Each change of the status, the first and the last included. */
   onStatus?: (status: FinalStatus) => void
   /** Ends the following: the promise rejects with its reason. The job goes on. */
@@ -34,7 +38,7 @@ const longestPauseMs = 30_000
 let streams = 0
 
 /**
- * Follows a job to its end by server-sent events; by asking every second where those are refused, not there, or taken by
+ * Follows a job, flow, chain or batch to its end by server-sent events; by asking every second where those are refused, not there, or taken by
  * four other jobs of this page. An unreachable server is asked again, ever more rarely (at most every 30 s), until it
  * answers.
  * @param url of the job, as `Location` and `links.self` of the 202 give it; of the page's own origin
@@ -56,7 +60,7 @@ class Follower {
   #timer: ReturnType<typeof setTimeout> | undefined
   #isOver = false
   #pauseMs = pollEveryMs
-  #last: JobStatus | undefined
+  #last: Status | undefined
   #lastJson = ''
   #lastProgress = ''
 
@@ -119,7 +123,7 @@ class Follower {
   /** Repetitions, as after a reconnect, are not told. */
   #take(json: string): void {
     if (this.#isOver || json === this.#lastJson) return
-    const status = (this.#last = JSON.parse(json) as JobStatus) // what the endpoints send
+    const status = (this.#last = JSON.parse(json) as Status) // what the endpoints send
     this.#lastJson = json
     const progress = JSON.stringify(status.progress) as string | undefined // of undefined
     const hasProgressed = progress !== undefined && progress !== this.#lastProgress

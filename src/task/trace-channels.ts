@@ -2,21 +2,23 @@
  * Two tracing channels of node:diagnostics_channel, for whoever wants to see defers and attempts in a trace. Each thread
  * has its own: an attempt is told where its handler runs. Nothing is built while nobody has subscribed.
  *
- *      sidework:defer      start ─▶ [error] ─▶ end                              defer, deferMany, req.defer
- *                          start ─▶ end ─▶ [error] ─▶ asyncStart ─▶ asyncEnd    context.defer
+ *      sidework:defer      start ─▶ [error] ─▶ end                              defer, deferMany, flow, chain, batch, req.defer
+ *                          start ─▶ end ─▶ [error] ─▶ asyncStart ─▶ asyncEnd    context.defer, also its flows
  *      sidework:attempt    start ─▶ [error] ─▶ end                              a handler that returns no promise
  *                          start ─▶ end ─▶ [error] ─▶ asyncStart ─▶ asyncEnd    a handler that does
  */
 import { tracingChannel, type TracingChannel } from 'node:diagnostics_channel'
 import type { Outcome } from '../job/outcome.js'
 import type { SerializedError } from '../job/serialized-error.js'
+import type { FlowKind } from '../job/flow-step.js'
 import type { RequestContext } from '../job/snapshot.js'
+import type { FlowPlan } from './flow-plan.js'
 
 /** The message of `sidework:defer`: one object from start to end. */
 export interface DeferTrace {
-  /** The task's name; '(inline)' for a closure, '(many)' for jobs of several tasks. */
+  /** The task's name; '(inline)' for a closure, '(many)' for jobs of several tasks; '(flow)', '(chain)' or '(batch)'. */
   readonly task: string
-  /** Jobs handed over together: 1 but for `deferMany`. */
+  /** Jobs handed over together: 1 but for `deferMany` and flows; 0 when the steps of a flow cannot be read. */
   readonly count: number
   readonly request: RequestContext | undefined
   /**
@@ -24,7 +26,7 @@ export interface DeferTrace {
    * finds it in `request`.
    */
   readonly carrier: Record<string, string>
-  /** The accepted job; of many, the first. */
+  /** The accepted job or flow; of `deferMany`, the first job. */
   id?: string
   /** The defer found its job already there. */
   deduplicated?: boolean
@@ -53,7 +55,8 @@ export const attemptChannel: TracingChannel<unknown, AttemptTrace> = tracingChan
 /** What a trace takes from the answer of a defer. */
 interface Deferred {
   readonly id: string
-  readonly deduplicated: boolean
+  /** Absent of a flow, which is never taken for another. */
+  readonly deduplicated?: boolean
 }
 
 type Defer<A> = (request: RequestContext | undefined) => A
@@ -72,6 +75,38 @@ export function traceDeferMany<J extends Deferred>(tasks: readonly string[], def
   const [first = '(many)'] = tasks
   const task = tasks.every((name) => name === first) ? first : '(many)'
   return traceNow({ task, count: tasks.length, request: undefined, carrier: {} }, defer, ([job]) => job)
+}
+
+/** The same for a flow, chain or batch. `accept` gets what `plan` has read. */
+export function traceFlow<F extends Pick<Deferred, 'id'>>(
+  kind: FlowKind,
+  request: RequestContext | undefined,
+  plan: () => FlowPlan,
+  accept: (plan: FlowPlan, request: RequestContext | undefined) => F,
+): F {
+  let count = 0
+  let read: () => FlowPlan
+  try {
+    const made = plan()
+    count = countOf(made)
+    read = () => made
+  } catch (error) {
+    // It is told like any other refusal.
+    read = () => {
+      throw error
+    }
+  }
+  const trace: DeferTrace = { task: `(${kind})`, count, request, carrier: {} }
+  return traceNow(
+    trace,
+    (carried) => accept(read(), carried),
+    (flow) => flow,
+  )
+}
+
+/** How many jobs a flow is. */
+export function countOf({ steps, callback }: FlowPlan): number {
+  return steps.length + (callback === undefined ? 0 : 1)
 }
 
 function traceNow<A>(trace: DeferTrace, defer: Defer<A>, jobOf: (answer: A) => Deferred | undefined): A {
@@ -95,8 +130,9 @@ export function traceDeferLater<J extends Deferred>(
   task: string,
   request: RequestContext | undefined,
   run: (carrier: Readonly<Record<string, string>>) => Promise<J>,
+  count = 1,
 ): Promise<J> {
-  const trace: DeferTrace = { task, count: 1, request, carrier: {} }
+  const trace: DeferTrace = { task, count, request, carrier: {} }
   return deferChannel.start.runStores(trace, async () => {
     const answer = run(trace.carrier)
     deferChannel.end.publish(trace)
@@ -169,5 +205,5 @@ export function withCarrier(
 function noteJob(trace: DeferTrace, job: Deferred | undefined): void {
   if (job === undefined) return
   trace.id = job.id
-  trace.deduplicated = job.deduplicated
+  if (job.deduplicated !== undefined) trace.deduplicated = job.deduplicated
 }

@@ -184,6 +184,8 @@ export interface DeferFlowMessage {
   readonly token: number
   readonly call: number
   readonly plan: FlowPlan
+  /** What a subscriber of the tracing channel wants to travel with the jobs. */
+  readonly carrier?: Readonly<Record<string, string>>
 }
 
 /** The thread exits, because of this execution. */

@@ -7,7 +7,7 @@ import type { DeferredChild, DeferredFlow } from '../task/context.js'
 import type { DeferOptions } from '../task/defer-options.js'
 import type { FlowPlan, PlannedStep } from '../task/flow-plan.js'
 import { show } from '../options.js'
-import { deferChannel, traceDeferLater } from '../task/trace-channels.js'
+import { countOf, deferChannel, traceDeferLater } from '../task/trace-channels.js'
 import type { AttemptHost } from './attempt.js'
 import type { DeferMessage, DeferredMessage, FromThread, LogMessage } from './protocol.js'
 
@@ -107,10 +107,20 @@ export class ThreadHost implements AttemptHost {
       steps: plan.steps.map(sendable),
       callback: plan.callback === undefined ? undefined : sendable(plan.callback),
     }
-    return new Promise((resolve, reject) => {
-      const answered = ({ id = '', jobs = {} }: DeferredMessage): void => resolve({ id, jobs })
-      this.#send({ kind: 'defer-flow', token, call: this.#expect({ answered, reject }), plan: sent })
-    })
+    const send = (carrier?: Readonly<Record<string, string>>): Promise<DeferredFlow> =>
+      new Promise((resolve, reject) => {
+        const answered = ({ id = '', jobs = {} }: DeferredMessage): void => resolve({ id, jobs })
+        const call = this.#expect({ answered, reject })
+        this.#send({
+          kind: 'defer-flow',
+          token,
+          call,
+          plan: sent,
+          ...(carrier === undefined ? undefined : { carrier }),
+        })
+      })
+    if (!deferChannel.hasSubscribers) return send()
+    return traceDeferLater(`(${plan.kind})`, undefined, send, countOf(plan))
   }
 
   #expect(call: Call): number {

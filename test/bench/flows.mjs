@@ -1,12 +1,13 @@
 /**
- * What waiting for one another costs: a fan-out of 50,000 steps between a first and a last one, a chain of 1,000 and a
- * batch of 50,000, against the same number of plain jobs. Time is from the call to the last end, on one thread.
+ * What waiting for one another costs: a fan-out of 50,000 steps between a first and a last one, a batch of 50,000, a chain
+ * of 1,000, 1,000 diamonds of four steps and 1,000 batches of nothing but a callback, against the same number of plain
+ * jobs. Time is from the call to the last end, on one thread.
  */
 import { mainThreadCpuNs } from './main-thread-cpu.mjs'
 import { loadContender } from './not-available.mjs'
 import { usedBytes } from './used-bytes.mjs'
 
-const shapes = { 'fan-out': 50_000, batch: 50_000, chain: 1_000 }
+const shapes = { 'fan-out': 50_000, batch: 50_000, chain: 1_000, diamonds: 4_000, 'empty batches': 1_000 }
 
 const figures = [
   { key: 'us', label: 'µs per step', digits: 2 },
@@ -40,7 +41,7 @@ function row(shape, figure, unit) {
 }
 
 function groupOf(shape) {
-  return `${shape} of ${shapes[shape].toLocaleString('en')}`
+  return `${shape}, ${shapes[shape].toLocaleString('en')} steps`
 }
 
 export async function measure({ contender, shape, steps }) {

@@ -66,6 +66,44 @@ it('a job that waits for the mail server is seen waiting, and a restart without 
   expect(complaints).toEqual([])
 })
 
+it('an account is deleted while its batch is watched', async () => {
+  const { url } = await example()
+  const { page, complaints } = await visit(url)
+  await signUp(page, 'Asha', 'asha@example.com')
+  const link = page.locator('#inbox .mail a').first()
+  await link.waitFor()
+  await page.goto(new URL((await link.getAttribute('href')) ?? '', url).href)
+  await page.goto(url)
+  await page.locator('#account-who', { hasText: 'asha@example.com, 0 photos' }).waitFor()
+
+  for (let photos = 1; photos <= 12; photos++) {
+    await page.setInputFiles('#photo-file', photo)
+    await page
+      .locator('#jobs .job[data-badge=completed]', { hasText: 'sample-photo.jpg' })
+      .nth(photos - 1)
+      .waitFor()
+  }
+  await page.locator('#account-who', { hasText: '12 photos' }).waitFor()
+  await page.locator('#inbox .mail', { hasText: 'Your photo is ready' }).nth(11).waitFor()
+  // A look at every state of the card, because it may be over before anybody could ask.
+  await page.evaluate(() => {
+    const seen: string[] = []
+    Object.assign(globalThis, { seen })
+    new MutationObserver(() => {
+      const bar = document.querySelector<HTMLProgressElement>('#jobs .job:first-child progress')
+      if (bar !== null) seen.push(`${bar.value} ${bar.parentElement?.textContent ?? ''}`)
+    }).observe(document.querySelector('#jobs') ?? document.body, { childList: true, subtree: true })
+  })
+  await page.click('#account-form button')
+  await card(page, 'asha@example.com, 12 photos').locator('.badge', { hasText: 'completed' }).waitFor()
+  const bars = (await page.evaluate('seen')) as string[]
+  expect(bars.some((bar) => /of 25 done/.test(bar))).toBe(true)
+  await page.locator('#account').waitFor({ state: 'hidden' })
+  await page.locator('#inbox-empty').waitFor()
+  if (folder !== undefined) await page.screenshot({ path: `${folder}/account.png`, fullPage: true })
+  expect(complaints).toEqual([])
+})
+
 const markup = [
   '<script>alert(1)</script>',
   '<img src=x onerror=alert(1)>',

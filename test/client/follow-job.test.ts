@@ -5,6 +5,7 @@ import express from 'express'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { followJob, type FinalStatus } from '../../src/client/follow-job.js'
 import { jobsRouter } from '../../src/express/index.js'
+import { defineTask, PermanentError } from '../../src/index.js'
 import { makeScheduler } from '../express/make-scheduler.js'
 import { serve, signal } from '../express/serving.js'
 
@@ -223,6 +224,39 @@ it('follows a job of a real router to its end', async () => {
   end.resolve('done')
   expect(await followed).toMatchObject({ id: 'j', task: '(inline)', state: 'completed', attempt: 1 })
   expect(await followJob(`${url}/jobs/unknown`)).toEqual({ state: 'gone' })
+})
+
+describe('a flow of a real router', () => {
+  it.each(['failed', 'completed'] as const)('is followed to its end: %s', async (ending) => {
+    vi.stubGlobal('EventSource', undefined)
+    const scheduler = makeScheduler()
+    const { url } = await serve(express().use('/jobs', jobsRouter(scheduler)))
+    const end = signal()
+    const task = defineTask(
+      `follow.${ending}`,
+      async () => {
+        await end.promise
+        if (ending === 'failed') throw new PermanentError('no')
+      },
+      { lane: 'main' },
+    )
+    const batch = scheduler.batch(task, [undefined, undefined], { onFailure: 'cancel' })
+    const [first, progress] = [signal<FinalStatus>(), [] as unknown[]]
+    const followed = followJob(`${url}/jobs/${batch.id}`, {
+      onStatus: first.resolve,
+      onProgress: (value) => progress.push(value),
+    })
+    expect(await first.promise).toMatchObject({ flow: 'batch', state: 'running' })
+    end.resolve()
+    const last = {
+      total: 2,
+      completed: ending === 'completed' ? 2 : 0,
+      failed: ending === 'failed' ? 2 : 0,
+      ratio: 1,
+    }
+    expect(await followed).toMatchObject({ id: batch.id, state: ending, progress: last })
+    expect(progress).toEqual([{ total: 2, completed: 0, failed: 0, ratio: 0 }, last])
+  })
 })
 
 it('the code of the document runs', async () => {

@@ -2,11 +2,11 @@
  * The app in virtual time: real requests, mail server, database and pictures; jobs run when the test says so. With
  * REPEATS=n every test runs n times more.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import request from 'supertest'
+import sharp from 'sharp'
 import { createTestScheduler, type TestScheduler } from 'sidework/testing'
 import 'sidework/testing/matchers'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -14,7 +14,14 @@ import { createApp } from '../../example-app/app.js'
 import { openDatabase, type Database } from '../../example-app/database.js'
 import { MailServer } from '../../example-app/mail-server.js'
 import { startSchedules } from '../../example-app/schedules.js'
-import { makeThumbnails, sendVerificationMail } from '../../example-app/tasks.js'
+import {
+  closeAccount,
+  eraseItem,
+  makeThumbnail,
+  notifyOwner,
+  resizePhoto,
+  sendVerificationMail,
+} from '../../example-app/tasks.js'
 
 const hashing = vi.hoisted(() => ({ crowd: 1, waiting: [] as (() => void)[] }))
 
@@ -28,10 +35,11 @@ vi.mock('../../example-app/sign-up.js', async (original) => ({
     }),
 }))
 
-const samplePhoto = readFileSync(
-  fileURLToPath(new URL('../../example-app/sample-photo.jpg', import.meta.url)),
-)
 const dataDir = mkdtempSync(join(tmpdir(), 'sidework-example-test-'))
+// Small, because how pictures come out is not what these tests are about.
+const smallPhoto = await sharp({ create: { width: 4, height: 3, channels: 3, background: 'teal' } })
+  .jpeg()
+  .toBuffer()
 let database: Database
 let mailServer: MailServer
 let people = 0
@@ -66,6 +74,21 @@ function start(options: { maxQueued?: number } = {}) {
 function person(overrides: object = {}) {
   const email = `asha-${++people}@example.com`
   return { name: 'Asha', email, password: 'correct horse', ...overrides }
+}
+
+type Agent = ReturnType<typeof start>['agent']
+
+const upload = (agent: Agent) => agent.post('/photos').attach('photo', smallPhoto, 'cat.jpg')
+
+/** Somebody who has signed up and followed the link. */
+async function loggedIn(scheduler: TestScheduler, agent: Agent) {
+  const { name, email, password } = person()
+  await agent.post('/signup').send({ name, email, password }).expect(202)
+  await scheduler.run()
+  const [, path = ''] = /http:\/\/example\.test(\/verify\/\S+)/.exec(mailsTo(email)[0]?.text ?? '') ?? []
+  const { headers } = await agent.get(path).set('Accept', 'application/json').expect(200)
+  const [cookie = ''] = headers['set-cookie']?.[0]?.split(';') ?? []
+  return { email, cookie }
 }
 
 const mailsTo = (address: string) => database.mails().filter(({ to }) => to === address)
@@ -210,8 +233,8 @@ describe('the app', { repeats: Number(process.env['REPEATS'] ?? 0) }, () => {
   describe('a photo', () => {
     test('gets its three sizes, told while they are made', async () => {
       const { scheduler, agent } = start()
-      const { body } = await agent.post('/photos').attach('photo', samplePhoto, 'cat.jpg').expect(202)
-      expect(scheduler).toHaveDeferred(makeThumbnails, { photoId: body.photo })
+      const { body } = await upload(agent).expect(202)
+      expect(scheduler).toHaveDeferred(resizePhoto, { photoId: body.photo })
       const before = await agent.get(`/photos/${body.photo}`).expect(200)
       expect(before.body).toMatchObject({ state: 'ready', sizes: { small: null, medium: null, large: null } })
       await scheduler.run()
@@ -223,8 +246,32 @@ describe('the app', { repeats: Number(process.env['REPEATS'] ?? 0) }, () => {
           .expect(200)
           .expect('Content-Type', /image\/webp/)
       }
-      const progress = scheduler.trace().flatMap((entry) => (entry.event === 'progress' ? [entry.value] : []))
-      expect(progress.at(-1)).toEqual({ ratio: 1, message: 'large (1024 px) is ready' })
+      const { body: flow } = await agent.get(body.links.self).expect(200)
+      expect(flow).toMatchObject({ state: 'completed', progress: { total: 4, completed: 4, failed: 0 } })
+    })
+
+    test('is resized first, then cut twice, then told of', async () => {
+      const { scheduler, agent } = start()
+      await upload(agent).expect(202)
+      await scheduler.run()
+      const started = scheduler.trace().flatMap((entry) => (entry.event === 'started' ? [entry.task] : []))
+      expect(started).toEqual(
+        [resizePhoto, makeThumbnail, makeThumbnail, notifyOwner].map(({ name }) => name),
+      )
+    })
+
+    test('of somebody who is logged in is told of by mail, once the thumbnails are there', async () => {
+      const { scheduler, agent } = start()
+      const { cookie, email } = await loggedIn(scheduler, agent)
+      scheduler.failNext(makeThumbnail, new Error('disk full'), 1)
+      const { body } = await upload(agent).set('Cookie', cookie).expect(202)
+      await scheduler.run()
+      expect(mailsTo(email)).toHaveLength(1)
+      await scheduler.advance('2s')
+      expect(mailsTo(email)[0]).toMatchObject({
+        subject: 'Your photo is ready',
+        text: expect.stringContaining(`http://example.test/photos/${body.photo}/large`) as string,
+      })
     })
 
     test('that is none is refused for good, and its page says why', async () => {
@@ -234,7 +281,8 @@ describe('the app', { repeats: Number(process.env['REPEATS'] ?? 0) }, () => {
         .attach('photo', Buffer.from('hello'), 'cat.jpg')
         .expect(202)
       await scheduler.run()
-      expect(scheduler).toHaveSettled(makeThumbnails, { state: 'failed', attempt: 1 })
+      expect(scheduler).toHaveSettled(resizePhoto, { state: 'failed', attempt: 1 })
+      expect(scheduler).toHaveSettled(makeThumbnail, { state: 'cancelled', times: 2 })
       const { body: photo } = await agent.get(`/photos/${body.photo}`).expect(200)
       expect(photo).toMatchObject({
         state: 'failed',
@@ -250,17 +298,69 @@ describe('the app', { repeats: Number(process.env['REPEATS'] ?? 0) }, () => {
 
     test('that fails twice is made at the third attempt', async () => {
       const { scheduler, agent } = start()
-      scheduler.failNext(makeThumbnails, new Error('disk full'), 2)
-      await agent.post('/photos').attach('photo', samplePhoto, 'cat.jpg').expect(202)
+      scheduler.failNext(resizePhoto, new Error('disk full'), 2)
+      await upload(agent).expect(202)
       await scheduler.advance('10s')
-      expect(scheduler).toHaveRetried(makeThumbnails, { after: ['1s', '2s'] })
-      expect(scheduler).toHaveSettled(makeThumbnails, { state: 'completed', attempt: 3 })
+      expect(scheduler).toHaveRetried(resizePhoto, { after: ['1s', '2s'] })
+      expect(scheduler).toHaveSettled(resizePhoto, { state: 'completed', attempt: 3 })
     })
 
     test('that is not known is not found', async () => {
       const { agent } = start()
       await agent.get('/photos/nothing').expect(404)
       await agent.get('/photos/nothing/small').expect(404)
+    })
+  })
+
+  describe('an account', () => {
+    test('is deleted photo by photo and mail by mail, the user at the end', async () => {
+      const { scheduler, agent } = start()
+      const { cookie, email } = await loggedIn(scheduler, agent)
+      const photos: string[] = []
+      for (let n = 0; n < 2; n++) photos.push((await upload(agent).set('Cookie', cookie)).body.photo)
+      await scheduler.run()
+      const { body } = await agent.delete('/account').set('Cookie', cookie).expect(202)
+      expect(scheduler).toHaveDeferred(eraseItem, { photoId: photos[0] ?? '' })
+      expect(body.items).toBe(5)
+      await scheduler.run()
+      const { body: batch } = await agent.get(body.links.self).expect(200)
+      expect(batch).toMatchObject({ flow: 'batch', state: 'completed', progress: { total: 5, completed: 5 } })
+      expect(scheduler).toHaveSettled(closeAccount, { state: 'completed', times: 1 })
+      expect([database.hasUser(email), mailsTo(email)]).toEqual([false, []])
+      for (const photo of photos) await agent.get(`/photos/${photo}`).expect(404)
+      const files = readdirSync(join(dataDir, 'photos'))
+      expect(files.filter((file) => photos.some((photo) => file.startsWith(photo)))).toEqual([])
+      await agent.get('/account').set('Cookie', cookie).expect(200, { account: null })
+    })
+
+    test('stays when a part of it cannot be deleted', async () => {
+      const { scheduler, agent } = start()
+      const { cookie, email } = await loggedIn(scheduler, agent)
+      await agent.delete('/account').set('Cookie', cookie).expect(202)
+      scheduler.failNext(eraseItem, new Error('disk full'), 5)
+      await scheduler.advance('1m')
+      expect(scheduler).toHaveSettled(closeAccount, { state: 'failed', error: '1 of 1 items could not be' })
+      expect(database.hasUser(email)).toBe(true)
+    })
+
+    test('with a photo that is being made takes that photo along', async () => {
+      const { scheduler, agent } = start()
+      const { cookie } = await loggedIn(scheduler, agent)
+      const { body } = await upload(agent).set('Cookie', cookie).expect(202)
+      await agent.delete('/account').set('Cookie', cookie).expect(202)
+      await scheduler.run()
+      expect(scheduler).toHaveSettled(resizePhoto, 'cancelled')
+      await agent.get(`/photos/${body.photo}`).expect(404)
+    })
+
+    test('is shown to its owner and deleted by nobody else', async () => {
+      const { scheduler, agent } = start()
+      const { cookie, email } = await loggedIn(scheduler, agent)
+      const { body } = await agent.get('/account').set('Cookie', cookie).expect(200)
+      expect(body).toEqual({ account: { name: 'Asha', email, photos: 0 } })
+      await agent.delete('/account').expect(401)
+      await agent.delete('/account').set('Cookie', 'log-in=guessed').expect(401)
+      expect(scheduler).not.toHaveDeferred(eraseItem)
     })
   })
 })

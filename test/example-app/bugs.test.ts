@@ -21,20 +21,20 @@ const bugs: Record<string, Bug> = {
   },
   'the attempts are forgotten': {
     file: 'tasks.ts',
-    right: '    attempts: 20,\n',
+    right: '  attempts: 20,\n',
     wrong: '',
     foundBy: 'is tried twenty times, at first after 1, 2 and 4 seconds, later every 5',
   },
   'the job has another key than its photo': {
-    file: 'app.ts',
-    right: '{ id: photoId })',
-    wrong: "{ id: 'photo:' + photoId })",
+    file: 'photo-steps.ts',
+    right: '{ id: photoId }',
+    wrong: "{ id: 'photo:' + photoId }",
     foundBy: 'gets its three sizes, told while they are made',
   },
   'nobody waits for the mail to be sent': {
     file: 'tasks.ts',
-    right: 'await tools().mailer.send',
-    wrong: 'void tools().mailer.send',
+    right: 'verificationMail(id, user)\n    await tools().mailer.send',
+    wrong: 'verificationMail(id, user)\n    void tools().mailer.send',
     foundBy: 'to an address that never exists is not tried again',
   },
   'a request that fails defers a job': {

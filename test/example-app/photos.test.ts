@@ -2,7 +2,7 @@ import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
 import { describe, expect, test } from 'vitest'
-import { describePhoto } from '../../example-app/photo-upload.js'
+import { describePhoto } from '../../example-app/photo-steps.js'
 import {
   checkPhoto,
   makeSize,
@@ -113,7 +113,7 @@ describe('what is told of a photo whose job is forgotten', () => {
   const none = { small: null, medium: null, large: null }
 
   test('it is completed when all sizes are there', () => {
-    expect(describePhoto({ ...photo, sizes: ['large', 'medium', 'small'] }, undefined)).toEqual({
+    expect(describePhoto({ ...photo, sizes: ['large', 'medium', 'small'] }, [])).toEqual({
       id: 'p',
       state: 'completed',
       sizes: { small: '/photos/p/small', medium: '/photos/p/medium', large: '/photos/p/large' },
@@ -121,12 +121,12 @@ describe('what is told of a photo whose job is forgotten', () => {
   })
 
   test('it has failed with its own reason', () => {
-    const told = describePhoto({ ...photo, refusal: 'This is a text.' }, undefined)
+    const told = describePhoto({ ...photo, refusal: 'This is a text.' }, [])
     expect(told).toEqual({ id: 'p', state: 'failed', error: 'This is a text.', sizes: none })
   })
 
   test('it has failed with the server when it was cut short', () => {
-    const told = describePhoto({ ...photo, sizes: ['small'] }, undefined)
+    const told = describePhoto({ ...photo, sizes: ['small'] }, [])
     expect(told).toMatchObject({ state: 'failed', error: expect.stringContaining('Upload the photo again') })
     expect(told.sizes).toEqual({ ...none, small: '/photos/p/small' })
   })

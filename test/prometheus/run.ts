@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url'
 import { startExample } from '../scenarios/example-process.js'
 import { rows } from './panels.js'
 import { installPrometheus, promtool, startPrometheus, type Prometheus } from './server.js'
-import { mail, photo, Visitors } from './visitors.js'
+import { mail, Visitors } from './visitors.js'
 
 const pathOf = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
 const alerts = pathOf('../../src/metrics/prometheus-alerts.yml')
@@ -54,7 +54,7 @@ async function visit(visitors: Visitors): Promise<void> {
   ] as const) {
     const uploaded = await visitors.uploadPhoto(content)
     assert.ok(uploaded)
-    await visitors.settled(photo, uploaded.job, end)
+    await visitors.photoSettled(uploaded, end)
   }
   await whileTheMailServerIsDown(visitors)
   const until = Date.now() + loadMs

@@ -4,7 +4,7 @@ import { untilState } from '../scenarios/example-process.js'
 
 const samplePhoto = readFileSync(new URL('../../example-app/sample-photo.jpg', import.meta.url))
 export const mail = 'send-verification-mail'
-export const photo = 'make-thumbnails'
+export const photo = 'resize-photo'
 
 /** What the visitors saw, by task. */
 export interface Seen {
@@ -39,7 +39,7 @@ export class Visitors {
 
   async uploadPhoto(
     content: Uint8Array<ArrayBuffer> = new Uint8Array(samplePhoto),
-  ): Promise<{ job: string } | undefined> {
+  ): Promise<{ job: string; photo: string } | undefined> {
     const form = new FormData()
     form.append('photo', new Blob([content]), 'photo.jpg')
     return this.#note(photo, await fetch(`${this.#url}/photos`, { method: 'POST', body: form }))
@@ -55,6 +55,15 @@ export class Visitors {
     const seen = this.#of(task)
     seen[end]++
     seen.attempts += attempt
+  }
+
+  /** Waits until all steps of a photo have; the first one is counted, whose id is the photo's. */
+  async photoSettled(
+    { job, photo: resized }: { job: string; photo: string },
+    end: 'completed' | 'failed',
+  ): Promise<void> {
+    await untilState(this.#url, job, end)
+    await this.settled(photo, resized, end)
   }
 
   async retrying(job: string): Promise<void> {

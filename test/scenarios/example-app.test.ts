@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -234,13 +234,44 @@ describe('a visitor of the example', () => {
     const { photo, job } = await json<{ photo: string; job: string }>(
       uploadPhoto(example.url, new TextEncoder().encode('hello')),
     )
-    expect(await untilState(example.url, job, 'failed')).toMatchObject({ attempt: 1 })
+    await untilState(example.url, job, 'failed')
+    // The flow's first step has the photo's id.
+    const resize = await json<JobStatus>(fetch(`${example.url}/jobs/${photo}`))
+    expect(resize).toMatchObject({ task: 'resize-photo', state: 'failed', attempt: 1 })
     const told = await json(fetch(`${example.url}/photos/${photo}`))
     expect(told).toMatchObject({
       state: 'failed',
       error: expect.stringContaining('cannot be read as a photo'),
       sizes: { small: null, medium: null, large: null },
     })
+  })
+
+  test('deletes the account: photos, mails and the user, told step by step', async () => {
+    const job = await signUp(example.url, 'leaves@example.com')
+    await untilState(example.url, job, 'completed')
+    const [mail] = await mailsTo(example.url, 'leaves@example.com')
+    const [link = ''] = /http\S+/.exec(mail?.text ?? '') ?? []
+    const verified = await fetch(link, { headers: { Accept: 'application/json' } })
+    const cookie = verified.headers.get('set-cookie')?.split(';')[0] ?? ''
+    const form = new FormData()
+    form.append('photo', new Blob([samplePhoto]), 'whatever.jpg')
+    const uploaded = await json<{ photo: string; job: string }>(
+      fetch(`${example.url}/photos`, { method: 'POST', body: form, headers: { cookie } }),
+    )
+    await untilState(example.url, uploaded.job, 'completed')
+    expect(await mailsTo(example.url, 'leaves@example.com')).toHaveLength(2)
+
+    const deleted = await fetch(`${example.url}/account`, { method: 'DELETE', headers: { cookie } })
+    expect(deleted.status).toBe(202)
+    const end = await untilState(example.url, (await json<{ job: string }>(deleted)).job, 'completed')
+    expect(end.progress).toEqual({ total: 3, completed: 3, failed: 0, ratio: 1 })
+    expect(await mailsTo(example.url, 'leaves@example.com')).toEqual([])
+    expect((await fetch(`${example.url}/photos/${uploaded.photo}`)).status).toBe(404)
+    expect(readdirSync(join(dataDir, 'photos')).filter((file) => file.startsWith(uploaded.photo))).toEqual([])
+    expect((await post(`${example.url}/signup`, signUpOf('leaves@example.com'))).status).toBe(202)
+    expect((await fetch(`${example.url}/account`, { method: 'DELETE', headers: { cookie } })).status).toBe(
+      401,
+    )
   })
 
   test('is told that a photo is too large, or missing', async () => {

@@ -76,6 +76,7 @@ export function drawFlowSeed(seed: number): FlowSeed {
 }
 
 function drawFlow(draw: Draw, isBad: boolean, isUndisturbed: boolean): FlowPlanOfSeed {
+  if (!isUndisturbed && draw.chance(0.003)) return longChain(draw)
   const kind = draw.of(['flow', 'flow', 'chain', 'batch'] as const)
   const size = kind === 'batch' ? draw.below(6) : 1 + draw.below(8)
   const steps = Array.from({ length: size }, (_, at): StepPlan => {
@@ -95,6 +96,16 @@ function drawFlow(draw: Draw, isBad: boolean, isUndisturbed: boolean): FlowPlanO
     deadline: !isUndisturbed && draw.chance(0.15) ? 1 + draw.below(80) : undefined,
     isHeld: draw.chance(0.15),
   }
+}
+
+/** Longer than what is ended in one turn when its deadline passes. */
+function longChain(draw: Draw): FlowPlanOfSeed {
+  const steps = Array.from({ length: 1_100 }, (_, at): StepPlan => ({
+    after: at === 0 ? [] : [at - 1],
+    acts: [],
+  }))
+  const deadline = 1 + draw.below(10)
+  return { kind: 'chain', steps, callback: undefined, onFailure: 'continue', deadline, isHeld: false }
 }
 
 function drawStep(draw: Draw, isBad: boolean, after: readonly number[]): StepPlan {

@@ -81,6 +81,12 @@ export class FlowPlay {
     scheduler.cancelAll({ task: this.#task as Task }) // known by name from here on
     const stateOf = (id: string) => scheduler.job(id)?.state
     for (const name of jobEvents) scheduler.on(name, ({ id }) => this.#model.told(name, id, stateOf))
+    scheduler.on('started', ({ id }) => {
+      const flow = this.#model.byId.get(id)?.flow
+      const { state, error } = scheduler.flowOverview(flow?.id ?? '') ?? {}
+      if (state === 'running' && error?.code === 'ERR_SIDEWORK_EXPIRED')
+        this.#model.wrong('I15', `${id} started after the deadline of its flow`)
+    })
     scheduler.on('flow:settled', ({ id, state, total, completed, failed }) => {
       const flow = this.#model.flows.find((one) => one.id === id)
       flow?.ends.push(state)
@@ -275,6 +281,11 @@ export class FlowPlay {
     this.#world.advance(options.timeout + 1000)
     for (let turn = 0; turn < 5; turn++) await Promise.resolve()
     if (report === undefined) throw new Error(`close was not done within ${options.timeout} + 1000 ms`)
+    for (const { id } of report.lost) {
+      const { state, error } = this.#scheduler.job(id) ?? {}
+      if (state !== 'cancelled' || error?.code !== 'ERR_SIDEWORK_CLOSED')
+        this.#model.wrong('I19', `${id} was lost by close, and is ${state}: ${error?.code}`)
+    }
     for (const { flow, isOver: isTold } of this.#waits)
       if (!isTold) this.#model.wrong('I19', `who waits for flow ${flow} was never told`)
     return report

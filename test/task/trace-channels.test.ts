@@ -50,6 +50,56 @@ describe('the channel sidework:defer', () => {
     ])
   })
 
+  it('tells a flow, chain or batch as one defer of all its jobs, a refused one with its error', () => {
+    const scheduler = makeScheduler()
+    const step = defineTask('traced.step', () => undefined, main)
+    const told = listen('sidework:defer')
+    const flow = scheduler.flow({ a: { task: step }, b: { task: step, after: ['a'] } })
+    const chain = scheduler.chain([{ task: step }])
+    const batch = scheduler.batch(step, [undefined, undefined], { callback: { task: step } })
+    const expected = ([['(flow)', 2, flow.id], ['(chain)', 1, chain.id], ['(batch)', 3, batch.id]] as const).flatMap(
+      ([task, count, id]) => {
+        const start = { task, count, request: undefined, carrier: {} }
+        return [
+          ['start', start],
+          ['end', { ...start, id }],
+        ]
+      },
+    ) // prettier-ignore
+    expect(told).toEqual(expected)
+    told.length = 0
+    expect(() => scheduler.chain('no' as never)).toThrow()
+    expect(moments(told)).toEqual(['start', 'error', 'end'])
+    expect(told[1]?.[1]).toMatchObject({ task: '(chain)', count: 0, error: { code: 'ERR_SIDEWORK_OPTION' } })
+  })
+
+  it('lets what a subscriber writes travel with every step, also of a flow that a handler defers', async () => {
+    const scheduler = makeScheduler()
+    const seen: unknown[] = []
+    const step = defineTask('traced.seen', (_: undefined, { request }) => void seen.push(request), main)
+    const parent = defineTask(
+      'traced.parent',
+      (_: undefined, { defer }) => defer.chain([{ task: step }]),
+      main,
+    )
+    let defers = 0
+    const told = listen<DeferTrace>('sidework:defer', ({ carrier }) => {
+      carrier['traceparent'] = `p${++defers}`
+    })
+    await scheduler.chain([{ task: step }, { task: step }]).result()
+    expect(seen).toEqual([{ traceparent: 'p1' }, { traceparent: 'p1' }])
+    told.length = seen.length = 0
+    await scheduler.defer(parent).result()
+    await scheduler.idle()
+    expect(seen).toEqual([{ traceparent: 'p3' }])
+    expect(told.filter(([, { task }]) => task === '(chain)').map(([moment]) => moment)).toEqual([
+      'start',
+      'end',
+      'asyncStart',
+      'asyncEnd',
+    ])
+  })
+
   it('tells a refused one with its error, and the caller gets that error', () => {
     const scheduler = makeScheduler()
     const told = listen('sidework:defer')

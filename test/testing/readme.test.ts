@@ -28,6 +28,7 @@ describe('the code of the chapter', () => {
       'mailer.ts',
       'app.ts',
       'app.test.ts',
+      'jest-matchers.d.ts',
       'signup.test.js',
     ])
   })
@@ -50,7 +51,7 @@ describe('the code of the chapter', () => {
       results.map(({ title }) => title),
       stdout + stderr,
     ).toEqual(shown)
-    expect(shown).toHaveLength(10)
+    expect(shown).toHaveLength(11)
   })
 
   it('passes under node:test', async () => {

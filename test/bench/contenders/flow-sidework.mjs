@@ -14,6 +14,16 @@ export async function start(steps) {
       scheduler.chain(
         Array.from({ length: count }, (_, n) => ({ task, payload: { userId: 'user_123', n } })),
       ),
+    diamonds: (count) => {
+      const step = (n, after = []) => ({ task, payload: { userId: 'user_123', n }, after })
+      const diamond = () =>
+        scheduler.flow({ a: step(0), b: step(1, ['a']), c: step(2, ['a']), d: step(3, ['b', 'c']) })
+      return Array.from({ length: count / 4 }, diamond)
+    },
+    'empty batches': (count) =>
+      Array.from({ length: count }, () =>
+        scheduler.batch(task, [], { callback: { task, payload: { userId: 'user_123', n: -1 } } }),
+      ),
     'fan-out': (count) => {
       const refs = Array.from({ length: count }, (_, n) => `s${n}`)
       const step = (n, after) => ({ task, payload: { userId: 'user_123', n }, after })

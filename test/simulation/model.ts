@@ -136,10 +136,10 @@ export class Model {
     }
   }
 
-  /** It waits until another instant: its time to start is counted from there. */
+  /** It waits until another instant, which may be over: its time to start is counted from there, or from now. */
   expireAnew(job: ModelJob): void {
     const expiresIn = job.wanted.expiresIn ?? this.taskOf(job.task).expiresIn ?? Infinity
-    if (job.expiresAt < Infinity) job.expiresAt = job.runAt + expiresIn
+    if (job.expiresAt < Infinity) job.expiresAt = Math.max(job.runAt, this.now()) + expiresIn
   }
 
   taskOf(task: number): TaskPlan {

@@ -34,7 +34,7 @@ describe('a flow is refused, and leaves no trace,', () => {
     ['that comes after itself', { a: { ...t, after: ['a'] } }, /wait for each other: a → a\./],
     ['of an unknown task', { a: { task: 'nobody' } }, /Step 'a': No task is named 'nobody'/],
     ['of a closure', { a: { task: () => 1 } }, /Step 'a': its task is a closure/],
-    ['without task', { a: {} }, /Step 'a': defer got undefined/],
+    ['without task', { a: {} }, /Step 'a': The task is undefined/],
     ['with dedupe', { a: { ...t, options: { dedupe: 'k' } } }, /Step 'a' has dedupe/],
     ['with an option there is not', { a: { ...t, options: { retries: 3 } } }, /Step 'a': defer has an unknown option 'retries'/],
     ['with a payload that is not JSON', { a: t, b: { ...t, payload: { d: new Date(0) } } }, /Step 'b': .*payload\.d/],

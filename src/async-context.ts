@@ -5,7 +5,8 @@ import { AsyncResource } from 'node:async_hooks'
 export type RunIn = <T>(run: () => T) => T
 
 /**
- * The context of this moment, far cheaper than `AsyncLocalStorage.snapshot()`, which binds a function. Holds on to its stores for as long as it is kept.
+ * The context of this moment, far cheaper than `AsyncLocalStorage.snapshot()`, which binds a function. Holds on to its
+ * stores for as long as it is kept.
  */
 export function captureContext(): RunIn {
   const resource = new AsyncResource('SideworkContext', { requireManualDestroy: true })

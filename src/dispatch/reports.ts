@@ -131,6 +131,7 @@ export class Reports {
     this.#afterReport(thread, last, count, now)
   }
 
+  /** Remembers the task of the job before, where it is another: a report is about all of them. */
   #noteTask(previous: Job | undefined, { task }: Job): void {
     if (previous !== undefined && previous.task !== task) this.#otherTasks.add(previous.task)
   }

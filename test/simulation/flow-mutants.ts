@@ -1,12 +1,5 @@
 /** Changes of one line in the sources of flows that their random schedules must notice. */
-import type { Mutant } from './mutants.js'
-
-const m = (name: string, file: string, find: string, replace: string): Mutant => ({
-  name,
-  file,
-  find,
-  replace,
-})
+import { m, type Mutant } from './mutants.js'
 
 export const flowMutants: readonly Mutant[] = [
   m('a step is let go whatever it waits for', 'flows/course.ts', '} else if (step.waitsFor === 0) {', '} else {'),

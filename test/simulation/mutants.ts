@@ -8,7 +8,7 @@ export interface Mutant {
   readonly replace: string
 }
 
-const m = (name: string, file: string, find: string, replace: string): Mutant => ({
+export const m = (name: string, file: string, find: string, replace: string): Mutant => ({
   name,
   file,
   find,

@@ -6,7 +6,7 @@
  *   2  with `drain`, and unless paused, ready jobs go on starting; what is scheduled or retrying is not waited for
  *   3  at the deadline: nothing starts any more, handlers are told to stop
  *   4  after the grace (at most 800 ms): whatever is not settled is lost, and settles as cancelled
- *   5  threads run their teardown() and end, or are stopped
+ *   5  threads end their start or run their teardown(), and end; or are stopped
  *   6  the report
  */
 import type { Dispatcher } from './dispatch/dispatcher.js'
@@ -101,7 +101,7 @@ export class Closing {
     this.#port.abandonJobs()
     const { agenda, clock, dispatcher } = this.#port
     const teardownMs = this.#deadlineAt + overtimeMs - exitWaitMs - clock.now()
-    const waitMs = dispatcher.hasTeardown ? Math.max(0, teardownMs) + exitWaitMs : exitWaitMs
+    const waitMs = dispatcher.endsSlowly ? Math.max(0, teardownMs) + exitWaitMs : exitWaitMs
     this.#grace = agenda.alarm(clock.now() + waitMs, () => this.#finish())
     dispatcher.stopThreads(teardownMs)
     this.moved()

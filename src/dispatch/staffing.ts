@@ -70,11 +70,12 @@ export class Staffing {
 
   /** The thread has imported its modules: its places exist. */
   opened(thread: LaneThread, { tasks, hasTeardown = false }: ReadyMessage): void {
-    if (thread.phase !== 'starting') return
+    if (thread.phase !== 'starting' && thread.phase !== 'leaving') return
+    thread.hasTeardown = hasTeardown
+    if (thread.phase === 'leaving') return this.#crew.startEnded(thread)
     const room = this.#crew.lanes[thread.lane]
     thread.phase = 'open'
     thread.tasks = new Set(tasks)
-    thread.hasTeardown = hasTeardown
     thread.patience?.disarm()
     room.failedStarts = 0
     room.startError = undefined
@@ -88,8 +89,8 @@ export class Staffing {
 
   /** The thread could not import its modules; it is of no use. */
   startFailed(thread: LaneThread, error: unknown): void {
-    if (thread.phase !== 'starting') return
-    this.#pause(this.#crew.lanes[thread.lane], error)
+    if (thread.phase !== 'starting' && thread.phase !== 'leaving') return
+    if (thread.phase === 'starting') this.#pause(this.#crew.lanes[thread.lane], error)
     this.#crew.terminate(thread, 'start-failed')
   }
 

@@ -153,7 +153,7 @@ describe('ready()', () => {
   })
 
   it('rejects when the scheduler is closed meanwhile', async () => {
-    const sim = makeSim({ threads: () => ({ startsInMs: 5000 }) })
+    const sim = makeSim({ threads: () => ({ startsInMs: 500 }) })
     const ready = sim.scheduler.ready().catch((error: { code: string }) => error.code)
     await sim.close({}, 1000)
     expect(await ready).toBe('ERR_SIDEWORK_CLOSED')

@@ -106,7 +106,7 @@ it.runIf(process.platform === 'linux')(
     for (let n = 0; n < 50; n++) {
       const scheduler = withThreads({ tasks: faulty })
       const ready = scheduler.ready().catch((error: { code: string }) => error.code)
-      await setTimeout(n % 25)
+      await setTimeout(2 * n)
       await scheduler.close()
       expect([undefined, 'ERR_SIDEWORK_CLOSED']).toContain(await ready)
     }

@@ -235,6 +235,21 @@ describe('under load', () => {
   })
 })
 
+describe('in a thread, the package', () => {
+  it('is imported without the rooms of the scheduler', async () => {
+    expect(await end(withThreads().defer('imports'))).toMatch(/\/dist\/index-in-threads\.js$/)
+  })
+
+  it('makes schedulers in a process that a handler forks, which inherits the flags of the thread', async () => {
+    const source = `
+      import { createScheduler } from 'sidework'
+      const scheduler = createScheduler({ logger: false })
+      console.log(await scheduler.defer(() => 'done').result())
+      await scheduler.close()`
+    expect(await end(withThreads().defer('forks', source))).toBe('done\n')
+  })
+})
+
 describe('the process', () => {
   it('E8: exits at once after importing the package: no timer, thread or handler', async () => {
     const source = `

@@ -182,6 +182,10 @@ export class Dispatcher {
     this.dispatch(room)
   }
 
+  get threadCount(): number {
+    return this.#crew.threads.length
+  }
+
   /** Whether a thread has something to end before it goes. */
   get endsSlowly(): boolean {
     return this.#crew.threads.some((thread) => thread.endsSlowly)

@@ -10,8 +10,6 @@ import type { LaneRoom } from './lane-room.js'
 import { LaneThread } from './lane-thread.js'
 import type { FromThread, ReadyMessage } from '../threads/protocol.js'
 
-/** A thread whose modules have not been imported and set up by then is given up. */
-const startTimeoutMs = 9_000
 const firstPauseMs = 500
 const longestPauseMs = 30_000
 
@@ -60,7 +58,7 @@ export class Staffing {
       const port = world.startThread(room.lane, listener)
       const thread = new LaneThread(room.lane, ++this.#lastNumber, port, room.settings.placesPerThread, now)
       room.threads.push(thread)
-      thread.patience = agenda.alarm(now + startTimeoutMs, () => this.#giveUp(thread))
+      thread.patience = agenda.alarm(now + room.settings.startTimeoutMs, () => this.#giveUp(thread))
       return true
     } catch (error) {
       this.#pause(room, error)
@@ -125,7 +123,7 @@ export class Staffing {
 
   #giveUp(thread: LaneThread): void {
     const room = this.#crew.lanes[thread.lane]
-    this.#pause(room, new ThreadStartError(tooSlow(thread)))
+    this.#pause(room, new ThreadStartError(tooSlow(thread, room.settings.startTimeoutMs)))
     this.#crew.terminate(thread, 'start-failed')
   }
 
@@ -154,14 +152,14 @@ export class Staffing {
   }
 }
 
-function tooSlow({ starting }: LaneThread): string {
-  const within = `within ${startTimeoutMs / 1000} s`
+function tooSlow({ starting }: LaneThread, startTimeoutMs: number): string {
+  const within = `within the ${startTimeoutMs} ms of threads.startTimeout`
   switch (starting?.step) {
     case undefined:
       return `A thread has not begun to import its task modules ${within}. Look for a loader or an execArgv that never lets it.`
     case 'import':
-      return `A thread has not imported ${starting.file} ${within}. Look for a top-level await that never settles.`
+      return `A thread has not imported ${starting.file} ${within}. Look for a top-level await that never settles, or allow more.`
     case 'setup':
-      return `setup() of ${starting.file} has not ended ${within}. Look for a promise in it that never settles.`
+      return `setup() of ${starting.file} has not ended ${within}. Look for a promise in it that never settles, or allow more.`
   }
 }

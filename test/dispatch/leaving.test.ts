@@ -84,7 +84,7 @@ describe('a thread that is starting when the scheduler closes', () => {
     ['exits by itself', '10s', { startsInMs: 50, exitsAtStart: 3 }, 40],
     ['has 5 s for it', '10s', { startsInMs: Infinity }, 5000],
     ['has what is left of timeout + 1 s', 0, { startsInMs: Infinity }, 800],
-  ])('%s', async (_, timeout, script, closedAt) => {
+  ] as const)('%s', async (_, timeout, script, closedAt) => {
     const sim = makeSim({ threads: () => script })
     sim.scheduler.defer(sim.task('t'))
     sim.advance(10)

@@ -64,7 +64,7 @@ function report(
     cancelled: settledSince('cancelled') - lost.length,
     expired: settledSince('expired'),
   })
-  rooms.log.closed(settled)
+  rooms.log.closed(settled, rooms.dispatcher.threadCount)
   rooms.emitter.emit('closed', { at: rooms.world.clock.wall(), lost: lost.length })
   rooms.agenda.close()
   rooms.world.close()

@@ -70,9 +70,10 @@ export function guard(expression: unknown): Guarded {
     )
   }
   const all = words.length === 5 ? ['0', ...words] : words
-  const fields = Object.fromEntries(fieldNames.map((name, index) => [name, all[index] ?? '']))
-  for (const name of fieldNames) guardField(expression, name, fields[name] ?? '')
-  return { kind: 'fields', text: words.join(' '), fields: fields as Record<FieldName, string> } // one for each name
+  const [second = '', minute = '', hour = '', dayOfMonth = '', month = '', dayOfWeek = ''] = all
+  const fields = { second, minute, hour, dayOfMonth, month, dayOfWeek }
+  for (const name of fieldNames) guardField(expression, name, fields[name])
+  return { kind: 'fields', text: words.join(' '), fields }
 }
 
 function guardField(expression: string, name: FieldName, field: string): void {

@@ -70,8 +70,14 @@ export function guard(expression: unknown): Guarded {
     )
   }
   const all = words.length === 5 ? ['0', ...words] : words
-  const [second = '', minute = '', hour = '', dayOfMonth = '', month = '', dayOfWeek = ''] = all
-  const fields = { second, minute, hour, dayOfMonth, month, dayOfWeek }
+  const fields = {
+    second: all[0] ?? '',
+    minute: all[1] ?? '',
+    hour: all[2] ?? '',
+    dayOfMonth: all[3] ?? '',
+    month: all[4] ?? '',
+    dayOfWeek: all[5] ?? '',
+  }
   for (const name of fieldNames) guardField(expression, name, fields[name])
   return { kind: 'fields', text: words.join(' '), fields }
 }

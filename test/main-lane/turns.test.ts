@@ -45,7 +45,7 @@ describe('while turns of the event loop take longer than main.maxDelay', () => {
 })
 
 it('places that come free within the budget of a turn are given to the jobs behind in that turn', async () => {
-  const main = { concurrency: 2, budget: '10s', maxDelay: '10s' }
+  const main = { concurrency: 2, budget: '10s', maxDelay: '10s' } as const
   const scheduler = createScheduler({ logger: false, main })
   onTestFinished(() => void scheduler.close({ timeout: 0 }))
   let turn = 0

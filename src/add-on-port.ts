@@ -40,8 +40,8 @@ export interface AddOnPort {
    */
   prepare(task: unknown, payload: unknown, options: unknown): PreparedJob
   /**
-   * Defers it once more, in no `AsyncLocalStorage` context. `waiter` is told when the job settles, unless it is a duplicate
-   * of one that has.
+   * Defers it once more, in no `AsyncLocalStorage` context. `waiter` is told when the job settles: during this call, when it
+   * is a duplicate of one that has.
    * @throws OptionError, QueueFullError, ClosedError
    */
   deferPrepared(prepared: PreparedJob, schedule: ScheduleContext, waiter: Waiter): Job

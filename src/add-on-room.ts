@@ -78,7 +78,8 @@ export class AddOnRoom {
       draft.more().schedule = schedule
       const accepted = rooms.acceptance.accept(draft)
       const job = accepted instanceof Duplicate ? accepted.of : accepted
-      if (!isSettled(job.state)) job.tell(waiter)
+      if (isSettled(job.state)) waiter.settled()
+      else job.tell(waiter)
       rooms.rest.jobCame()
       return rooms.handle(accepted)
     } catch (error) {

@@ -2,7 +2,6 @@
 import type { AddOnPort } from '../add-on-port.js'
 import type { SchedulerEvents } from '../events/event-types.js'
 import type { ScheduleContext } from '../job/snapshot.js'
-import { isSettled } from '../job/lifecycle.js'
 import type { Job } from '../scheduler.js'
 import type { Leadership } from './leader.js'
 import { OpenRun, type OpenRunListener } from './open-run.js'
@@ -95,10 +94,9 @@ export class Firing implements OpenRunListener {
   }
 
   #defer(schedule: Schedule, context: ScheduleContext, reason: FireReason): Job {
-    const run = new OpenRun(schedule, this)
-    const job = this.#port.deferPrepared(schedule.prepared, context, run)
-    // A duplicate may have settled long ago.
-    if (!isSettled(job.state)) run.begin(job)
+    const job = new OpenRun(schedule, this).begin((run) =>
+      this.#port.deferPrepared(schedule.prepared, context, run),
+    )
     const { events, clock } = this.#port
     if (events.wants['schedule:fired']) {
       events.emit('schedule:fired', { ...context, id: job.id, task: job.task, reason, at: clock.wall() })

@@ -21,12 +21,17 @@ export class OpenRun implements Waiter {
     this.#listener = listener
   }
 
-  /** Counts from here on, until the job has settled. */
-  begin(job: Job): void {
-    this.#job = job
+  /** Counts from here on until the job has settled, which for a duplicate may be so already. @throws what `defer` throws */
+  begin(defer: (run: OpenRun) => Job): Job {
     const { schedule } = this
     if (schedule.open === undefined) schedule.open = [this]
     else this.#place = schedule.open.push(this) - 1
+    try {
+      return (this.#job = defer(this))
+    } catch (error) {
+      this.#leave()
+      throw error
+    }
   }
 
   cancel(reason: string): void {
@@ -34,14 +39,17 @@ export class OpenRun implements Waiter {
   }
 
   settled(): void {
-    const { open } = this.schedule
-    // The last one takes its place: with 'allow' there may be many, and their order says nothing.
-    const last = open?.pop()
-    if (open !== undefined && last !== undefined && last !== this) {
-      open[this.#place] = last
-      last.#place = this.#place
-    }
+    this.#leave()
     this.#listener.runOver(this.schedule)
+  }
+
+  /** The last one takes its place: with 'allow' there may be many, and their order says nothing. */
+  #leave(): void {
+    const { open } = this.schedule
+    const last = open?.pop()
+    if (open === undefined || last === undefined || last === this) return
+    open[this.#place] = last
+    last.#place = this.#place
   }
 }
 

@@ -89,7 +89,7 @@ export class Rooms {
     this.world = makeWorld({
       settings,
       definitionOf: (task, cell) => this.#definitionOf(task, cell),
-      contextOf: (cell) => this.table.at(cell)?.details?.runIn,
+      contextOf: (cell) => this.table.at(cell)?.mainWork?.context,
       held: (task, ms) => this.log.heldMainThread(task, ms),
       unwatched: (error) => this.log.unwatched(error),
     })
@@ -333,10 +333,10 @@ export class Rooms {
   }
 
   #definitionOf(task: string, cell: number): TaskDefinition | undefined {
-    const inline = this.table.at(cell)?.details?.inline
-    if (inline === undefined) return this.book.definitionOf(task)
+    const closure = this.table.at(cell)?.mainWork?.closure
+    if (closure === undefined) return this.book.definitionOf(task)
     // Only the closure matters here; it was deferred as `(context) => result`.
-    return { name: task, options: {}, run: (_payload, context) => inline(context as never) }
+    return { name: task, options: {}, run: (_payload, context) => closure(context as never) }
   }
 
   #startErrorOf(job: JobRecord): SerializedError | undefined {

@@ -1,5 +1,5 @@
 /** Makes a job out of what a defer says, checking everything that can be refused. Nothing is stored yet. */
-import { captureContext } from '../async-context.js'
+import { CapturedContext } from '../async-context.js'
 import { OptionError, UnknownTaskError } from '../errors.js'
 import { Job, type LimitKeys } from '../job/job.js'
 import { decodePayload, encodePayload, type EncodedPayload } from '../job/payload.js'
@@ -55,7 +55,7 @@ export class Drafts {
     const job = this.#blank(task, encodePayload(input, this.#rooms.payloadLimits))
     const isPlain = options === undefined && request === undefined && !policy.describesJobs
     if (!isPlain) this.#describe(job, input, options, request)
-    if (policy.lane === 'main') job.more().runIn = captureContext()
+    if (policy.lane === 'main') job.mainWork = { closure: undefined, context: new CapturedContext() }
     return job
   }
 
@@ -74,8 +74,7 @@ export class Drafts {
   /** A deferred closure. @throws OptionError */
   draftInline(task: TaskRecord, inline: Closure, options: unknown, request: RequestContext | undefined): Job {
     const job = this.#blank(task, undefined)
-    job.more().inline = inline
-    job.more().runIn = captureContext()
+    job.mainWork = { closure: inline, context: new CapturedContext() }
     const isPlain = options === undefined && request === undefined && !task.policy.describesJobs
     if (!isPlain) this.#describe(job, undefined, options, request)
     return job

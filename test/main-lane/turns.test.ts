@@ -136,3 +136,21 @@ it('every attempt of a main-lane job has the AsyncLocalStorage context of its de
   expect(seen).toEqual(['a request', 'another', 'a request', 'another'])
   expect(await scheduler.defer(closure).result()).toBeNull()
 })
+
+it('places that come free within the budget are filled again in the same turn', async () => {
+  const scheduler = createScheduler({ logger: false, main: { concurrency: 2, budget: 1000, maxDelay: 1000 } })
+  onTestFinished(() => void scheduler.close({ timeout: 0 }))
+  let turn = 0
+  const count = (): void => {
+    turn++
+    if (!isOver) setImmediate(count)
+  }
+  let isOver = false
+  const turns: number[] = []
+  const jobs = Array.from({ length: 20 }, () => scheduler.defer(async () => void turns.push(turn)))
+  setImmediate(count)
+  await Promise.all(jobs.map((job) => job.result()))
+  isOver = true
+  expect(turns).toHaveLength(20)
+  expect(new Set(turns).size).toBe(1)
+})

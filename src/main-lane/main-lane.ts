@@ -191,6 +191,8 @@ export class MainLane implements ThreadPort {
         })
       } else break
     }
+    // What has ended is reported when microtasks run, and frees places: their next jobs still belong to this turn.
+    if (this.#tokens.length > 0 && this.#hasTime) return this.#ports.afterMicrotasks(() => this.#work())
     for (const late of this.#goingOn.reverse()) insertFirst(this.#yielded, late)
     this.#goingOn = []
     if (!hasStarted || !this.#isLoopFree || this.#isSpent) return this.#endTurn()
@@ -207,7 +209,12 @@ export class MainLane implements ThreadPort {
   }
 
   #mayStart(): boolean {
-    return this.#waiting.length > 0 && (this.#isOwed || (this.#isLoopFree && !this.#isSpent))
+    return this.#waiting.length > 0 && (this.#isOwed || this.#hasTime)
+  }
+
+  /** More may start in this turn. */
+  get #hasTime(): boolean {
+    return this.#isLoopFree && !this.#isSpent
   }
 
   get #isSpent(): boolean {

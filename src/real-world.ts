@@ -6,6 +6,7 @@ import { MainLane, type MainLanePorts } from './main-lane/main-lane.js'
 import { idKeyBytes } from './job/job-ids.js'
 import type { Settings } from './scheduler-options.js'
 import { startThread } from './threads/thread.js'
+import { turnGate } from './turn-gate.js'
 import type { World } from './world.js'
 
 /** What a world needs of the scheduler it is made for. */
@@ -43,7 +44,7 @@ export function realWorld({ settings, definitionOf, contextOf, held, unwatched }
     random,
     idKey,
     soon,
-    startSoon: soon,
+    startSoon: turnGate(soon, nextTurn),
     nextTurn,
     rssBytes: () => process.memoryUsage.rss(),
     armTimer: (at, wake) => alarm.arm(at, clock, wake),

@@ -33,7 +33,7 @@ import type { Batch, Flow } from './flows/flow-handle.js'
 import { overviewOf, type FlowOverview } from './flows/flow-snapshot.js'
 import { Rooms } from './rooms.js'
 import { readSettings, type SchedulerOptions, type Settings } from './scheduler-options.js'
-import { takeStats, type Stats } from './stats.js'
+import { oldestWaitMs, takeStats, type Stats } from './stats.js'
 import type { DeferOptions } from './task/defer-options.js'
 import type { Task } from './task/define-task.js'
 import type {
@@ -416,6 +416,12 @@ export class Scheduler {
   peek(id: string): JobSnapshot | undefined {
     const job = this.#rooms.operations.find(id)
     return job === undefined ? undefined : this.#rooms.snapshot(job, 'whole')
+  }
+
+  /** @internal What waits for a place, read at each request that `admit` looks at: O(1), unlike `stats()`. */
+  backlog(): Pick<Stats, 'ready' | 'oldestWaitMs'> {
+    const { journal, dispatcher, world } = this.#rooms
+    return { ready: journal.counts.ready, oldestWaitMs: oldestWaitMs(dispatcher, world.clock.now()) }
   }
 
   /** @internal What is counted beside `stats()`. Durations are tallied from the first call on. */

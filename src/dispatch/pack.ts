@@ -45,7 +45,7 @@ export class Batch {
   }
 
   message(): RunMessage {
-    return {
+    const message: Writable<RunMessage> = {
       kind: 'run',
       first: this.#first,
       generation: this.#generation,
@@ -53,11 +53,12 @@ export class Batch {
       seqs: this.#seqs,
       cells: this.#cells,
       payloads: this.#payloads.join(','),
-      ...(this.#tokens === undefined ? undefined : { tokens: this.#tokens }),
-      ...(this.#priorities === undefined ? undefined : { priorities: this.#priorities }),
-      ...(this.#which === undefined ? undefined : { which: this.#which }),
-      ...(this.#extras === undefined ? undefined : { extras: this.#extras }),
     }
+    if (this.#tokens !== undefined) message.tokens = this.#tokens
+    if (this.#priorities !== undefined) message.priorities = this.#priorities
+    if (this.#which !== undefined) message.which = this.#which
+    if (this.#extras !== undefined) message.extras = this.#extras
+    return message
   }
 
   #changeTask(job: Job, at: number): void {
@@ -87,6 +88,8 @@ export class Batch {
     ;(this.#extras ??= []).push(extra)
   }
 }
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
 function hasOwnFacts(details: JobDetails | undefined): boolean {
   if (details === undefined) return false

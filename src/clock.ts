@@ -31,6 +31,11 @@ export function monotonicMs(): number {
   return performance.now()
 }
 
+/** Ms for which this thread's event loop was idle and busy so far. */
+export function loopUtilization(): { readonly idle: number; readonly active: number } {
+  return performance.eventLoopUtilization()
+}
+
 /** Runs `task` every `intervalMs` without keeping the process alive; returns what stops it. */
 export function every(intervalMs: number, task: () => void): () => void {
   const timer = setInterval(task, intervalMs)

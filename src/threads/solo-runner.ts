@@ -9,6 +9,7 @@ import type { Attempt, AttemptHost } from './attempt.js'
 import { addBusy, take } from './claims.js'
 import type { Ending, FromThread, RunMessage } from './protocol.js'
 import { OpenBatch } from './unpack.js'
+import type { WaitWatch } from './wait-watch.js'
 
 const reportEveryMs = 1
 
@@ -27,6 +28,7 @@ export interface RunnerPort {
 export class SoloRunner {
   readonly #port: RunnerPort
   readonly #shared: Int32Array
+  readonly #waitWatch: WaitWatch
   #batches: RunMessage[] = []
   #isRunning = false
   #current: Attempt | undefined
@@ -39,9 +41,10 @@ export class SoloRunner {
   /** Number of an asynchronous resource: timers, sockets and callbacks with lower ones are not of the job at work. */
   #mark = 0
 
-  constructor(port: RunnerPort, shared: Int32Array) {
+  constructor(port: RunnerPort, shared: Int32Array, waitWatch: WaitWatch) {
     this.#port = port
     this.#shared = shared
+    this.#waitWatch = waitWatch
   }
 
   receive(run: RunMessage): void {
@@ -107,7 +110,9 @@ export class SoloRunner {
       let ending = batch.execute(index, attempt, this.#port.definitionOf)
       if (ending instanceof Promise) {
         this.#reportSoon()
+        this.#waitWatch.waits(attempt.task)
         ending = await ending
+        this.#waitWatch.ended(attempt.task)
         this.#setMark() // only what waits lets others' timers run
       }
       this.#keep(first + index, ending)

@@ -1,6 +1,6 @@
 /** The real clock, chance and timers: the only file that reads them. */
 import { randomBytes } from 'node:crypto'
-import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import type { Clock } from './world.js'
 
 /** Longest delay that setTimeout takes; more would fire at once. */

@@ -263,9 +263,7 @@ export class Rooms {
           alarm: (at, run) => this.agenda.alarm(at, run),
           cancel: (job, error) => void this.operations.cancelWith(job, error),
           expire: (job, error) => this.operations.expireWith(job, error),
-          get wantsProgress() {
-            return announce.wantsFlowProgress
-          },
+          wantsProgress: () => announce.wantsFlowProgress,
           progressed: (flow) => announce.flowProgressed(flow.id, flow.facts.kind, flow.counts),
           settled: (flow) => this.#flowSettled(flow),
           moved: () => this.rest.look(),

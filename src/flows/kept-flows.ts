@@ -16,30 +16,24 @@ export interface KeepSettings {
 const stepBytes = 600
 
 export class KeptFlows {
-  readonly #cache: LRUCache<string, Flow> | undefined
+  readonly #settings: KeepSettings
   readonly #clock: Clock
+  readonly #mostBytes: number
+  /** Made for the first flow: it takes all its room at once, and most schedulers have none. */
+  #cache: LRUCache<string, Flow> | undefined
 
   constructor(settings: KeepSettings, clock: Clock) {
+    this.#settings = settings
     this.#clock = clock
-    const max = settings.completed + settings.failed
-    if (max === 0) return
-    this.#cache = new LRUCache<string, Flow>({
-      max,
-      maxSize: Math.max(1, Math.floor(settings.bytes / 2)),
-      ttl: settings.forMs,
-      ttlResolution: 0,
-      // Above 0, which would mean "no age".
-      perf: { now: () => this.#clock.now() + 1 },
-      dispose: (flow, _id, reason) => {
-        if (reason !== 'delete') forget(flow)
-      },
-    })
+    this.#mostBytes = Math.max(1, Math.floor(settings.bytes / 2))
   }
 
   keep(flow: Flow): void {
+    const { completed, failed } = this.#settings
     const size = stepBytes * (1 + flow.steps.length) + flow.resultBytes
-    if (this.#cache === undefined || size > this.#cache.maxSize) forget(flow)
-    else this.#cache.set(flow.id, flow, { size })
+    if (completed + failed === 0 || size > this.#mostBytes) return forget(flow)
+    this.#cache ??= this.#makeCache(completed + failed)
+    this.#cache.set(flow.id, flow, { size })
   }
 
   find(id: string): Flow | undefined {
@@ -49,6 +43,20 @@ export class KeptFlows {
   /** Gives a flow up to its steps' next generation. */
   take(flow: Flow): void {
     this.#cache?.delete(flow.id)
+  }
+
+  #makeCache(max: number): LRUCache<string, Flow> {
+    return new LRUCache<string, Flow>({
+      max,
+      maxSize: this.#mostBytes,
+      ttl: this.#settings.forMs,
+      ttlResolution: 0,
+      // Above 0, which would mean "no age".
+      perf: { now: () => this.#clock.now() + 1 },
+      dispose: (flow, _id, reason) => {
+        if (reason !== 'delete') forget(flow)
+      },
+    })
   }
 }
 

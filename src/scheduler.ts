@@ -14,6 +14,7 @@ import type { EventName, SchedulerEvents } from './events/event-types.js'
 import { bucketBoundsMs } from './job/duration-tally.js'
 import type { FlowKind } from './job/flow-step.js'
 import { isSettled } from './job/lifecycle.js'
+import { takeBack } from './left-jobs.js'
 import type { JobSnapshot, RequestContext } from './job/snapshot.js'
 import type { Measurements } from './measurements.js'
 import { type JobFilter } from './operations.js'
@@ -33,7 +34,7 @@ import type { Batch, Flow } from './flows/flow-handle.js'
 import { overviewOf, type FlowOverview } from './flows/flow-snapshot.js'
 import { Rooms } from './rooms.js'
 import { readSettings, type SchedulerOptions, type Settings } from './scheduler-options.js'
-import { takeStats, type Stats } from './stats.js'
+import { oldestWaitMs, takeStats, type Stats } from './stats.js'
 import type { DeferOptions } from './task/defer-options.js'
 import type { Task } from './task/define-task.js'
 import type {
@@ -206,7 +207,7 @@ export class Scheduler {
     const job = this.#rooms.operations.find(id)
     if (job !== undefined) return this.#rooms.operations.cancel(job, reason)
     const flow = this.#rooms.flows.find(id)
-    return flow !== undefined && this.#rooms.cancelFlow(flow, reason)
+    return flow !== undefined && this.#rooms.flowRoom.cancel(flow, reason)
   }
 
   /** Cancels every unsettled job (of a task). @returns how many */
@@ -384,7 +385,10 @@ export class Scheduler {
       throw new OptionError(`restore got ${show(jobs)}. Give the \`lost\` list of a CloseReport.`)
     const closures = jobs.filter(isInline)
     const held = jobs.filter(isHeld)
-    const accepted = this.#rooms.restore(jobs.filter((snapshot) => !isInline(snapshot) && !isHeld(snapshot)))
+    const accepted = takeBack(
+      this.#rooms,
+      jobs.filter((snapshot) => !isInline(snapshot) && !isHeld(snapshot)),
+    )
     this.#rooms.log.leftOut(closures, 'deferred closures cannot be restored: they were left out')
     this.#rooms.log.leftOut(
       held,
@@ -416,6 +420,12 @@ export class Scheduler {
   peek(id: string): JobSnapshot | undefined {
     const job = this.#rooms.operations.find(id)
     return job === undefined ? undefined : this.#rooms.snapshot(job, 'whole')
+  }
+
+  /** @internal What waits for a place, read at each request that `admit` looks at: O(1), unlike `stats()`. */
+  backlog(): Pick<Stats, 'ready' | 'oldestWaitMs'> {
+    const { journal, dispatcher, world } = this.#rooms
+    return { ready: journal.counts.ready, oldestWaitMs: oldestWaitMs(dispatcher, world.clock.now()) }
   }
 
   /** @internal What is counted beside `stats()`. Durations are tallied from the first call on. */

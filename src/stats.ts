@@ -43,7 +43,6 @@ export function takeStats(rooms: {
 }): Stats {
   const { journal, book, dispatcher, admission, now, eventLoopDelayMs } = rooms
   const { lanes } = dispatcher
-  const oldestAt = Math.min(lanes.cpu.ready.oldestAt, lanes.io.ready.oldestAt, lanes.main.ready.oldestAt)
   return Object.freeze({
     accepted: journal.accepted,
     ...journal.counts,
@@ -53,8 +52,14 @@ export function takeStats(rooms: {
     threads: lanes.cpu.threads.length + lanes.io.threads.length,
     queuedBytes: admission.bytes,
     eventLoopDelayMs,
-    oldestWaitMs: oldestAt === Infinity ? 0 : Math.max(0, now - oldestAt),
+    oldestWaitMs: oldestWaitMs(dispatcher, now),
   })
+}
+
+/** How long the longest ready job has waited, ms; 0 when none waits. */
+export function oldestWaitMs({ lanes }: Dispatcher, now: number): number {
+  const oldestAt = Math.min(lanes.cpu.ready.oldestAt, lanes.io.ready.oldestAt, lanes.main.ready.oldestAt)
+  return oldestAt === Infinity ? 0 : Math.max(0, now - oldestAt)
 }
 
 function laneStats(room: Dispatcher['lanes'][Lane]): LaneStats {

@@ -18,6 +18,14 @@ export interface HandlerLine {
   readonly message?: string
 }
 
+/** How long attempts of a task took, and how long of that they waited, ms. */
+export interface WaitsLine {
+  readonly task: string
+  readonly attempts: number
+  readonly tookMs: number
+  readonly waitedMs: number
+}
+
 /** What names a thread in a log line. */
 export interface ThreadName {
   readonly lane: Lane
@@ -37,6 +45,8 @@ export class LogBook {
   readonly #idOf: (job: Job) => string
   readonly #rate: LineRate
   readonly #warnedResults = new WeakSet<TaskRecord>()
+  /** Tasks of which it was said that they mostly wait. */
+  readonly #waiting = new Set<string>()
 
   constructor(logger: Logger | undefined, idOf: (job: Job) => string, port: LineRatePort) {
     this.logger = logger
@@ -156,6 +166,16 @@ export class LogBook {
     )
   }
 
+  /** Told once for each task, whichever of its threads noticed. */
+  waits({ task, attempts, tookMs, waitedMs }: WaitsLine): void {
+    if (this.#waiting.has(task)) return
+    this.#waiting.add(task)
+    this.logger?.info(
+      { task, attempts, tookMs, waitedMs },
+      "a task of lane 'cpu' mostly waits, and each of its jobs holds a thread: lane 'io' runs many on one",
+    )
+  }
+
   /** @param thread the one that is replaced; undefined when none of them holds much of it */
   memoryExceeded(rssBytes: number, maxRssBytes: number, thread: number | undefined): void {
     this.logger?.warn(
@@ -183,9 +203,10 @@ export class LogBook {
     this.logger?.info({ unsettled }, 'closing')
   }
 
-  /** Nothing is written after it. */
-  closed(settled: object): void {
+  /** Nothing is written after it. `threads` have not exited in time. */
+  closed(settled: object, threads: number): void {
     this.#rate.flush()
+    if (threads > 0) this.logger?.warn({ threads }, 'threads were stopped and have not exited; they end with the process') // prettier-ignore
     this.logger?.info({ settled }, 'closed')
   }
 

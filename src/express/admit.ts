@@ -4,6 +4,7 @@ import { durationMs, integer, ownOptions, type Duration } from '../options.js'
 import type { Scheduler } from '../scheduler.js'
 import { answerProblem } from './answer.js'
 import type { ConnectHandler } from './middleware.js'
+import { withPort } from './port.js'
 
 /** The bounds; at least one. */
 export interface AdmitOptions {
@@ -18,11 +19,12 @@ const longestRetryAfterS = 60
 /**
  * Middleware that answers 503 with `Retry-After` (about as long as the longest ready job has waited, 1–60 s) while more
  * jobs are ready, or wait longer, than the bounds say. Put it before routes that defer; others are best left open.
- * @throws OptionError for unknown options, bad bounds, or none
+ * @throws OptionError for unknown options, bad bounds or none, and for what is not a scheduler of this package
  * @example
  * app.post('/reports', admit(scheduler, { maxReady: 500, maxWait: '30s' }), createReport)
  */
 export function admit(scheduler: Scheduler, options: AdmitOptions): ConnectHandler {
+  const port = withPort('admit()', scheduler)
   const own: AdmitOptions = ownOptions('admit()', options, new Set(['maxReady', 'maxWait']))
   if (own.maxReady === undefined && own.maxWait === undefined) {
     throw new OptionError('admit() got no bound. Give maxReady, maxWait or both.')
@@ -30,7 +32,7 @@ export function admit(scheduler: Scheduler, options: AdmitOptions): ConnectHandl
   const maxReady = own.maxReady === undefined ? Infinity : integer('maxReady', own.maxReady, 0)
   const maxWaitMs = own.maxWait === undefined ? Infinity : durationMs('maxWait', own.maxWait, { zero: true })
   return (_req, res, next) => {
-    const { ready, oldestWaitMs } = scheduler.stats()
+    const { ready, oldestWaitMs } = port.backlog()
     if (ready <= maxReady && oldestWaitMs <= maxWaitMs) return next()
     const retryAfterS = Math.max(1, Math.min(longestRetryAfterS, Math.ceil(oldestWaitMs / 1000)))
     answerProblem(res, 503, 'Service Unavailable', 'Too much work is waiting. Please try again later.', {

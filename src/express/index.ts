@@ -1,12 +1,6 @@
 /** The public 'sidework/express': what an HTTP server needs around a scheduler. */
-export {
-  sidework,
-  type ConnectHandler,
-  type Next,
-  type RequestDefer,
-  type RequestDeferOptions,
-  type SideworkOptions,
-} from './middleware.js'
+export { sidework, type ConnectHandler, type Next, type SideworkOptions } from './middleware.js'
+export type { RequestDefer, RequestDeferOptions } from './request-defer.js'
 export type { DeferMoment } from './held-jobs.js'
 export type { Accepted, AcceptedJob, JobFields } from './accepted.js'
 export { admit, type AdmitOptions } from './admit.js'

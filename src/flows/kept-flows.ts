@@ -17,22 +17,23 @@ const stepBytes = 600
 
 export class KeptFlows {
   readonly #settings: KeepSettings
+  readonly #max: number
+  readonly #maxSize: number
   readonly #clock: Clock
-  readonly #mostBytes: number
-  /** Made for the first flow: it takes all its room at once, and most schedulers have none. */
+  /** Made for the first flow: most schedulers never have one, and an empty one takes as much time and room as a full one. */
   #cache: LRUCache<string, Flow> | undefined
 
   constructor(settings: KeepSettings, clock: Clock) {
     this.#settings = settings
+    this.#max = settings.completed + settings.failed
+    this.#maxSize = Math.max(1, Math.floor(settings.bytes / 2))
     this.#clock = clock
-    this.#mostBytes = Math.max(1, Math.floor(settings.bytes / 2))
   }
 
   keep(flow: Flow): void {
-    const { completed, failed } = this.#settings
     const size = stepBytes * (1 + flow.steps.length) + flow.resultBytes
-    if (completed + failed === 0 || size > this.#mostBytes) return forget(flow)
-    this.#cache ??= this.#makeCache(completed + failed)
+    if (this.#max === 0 || size > this.#maxSize) return forget(flow)
+    this.#cache ??= this.#makeCache()
     this.#cache.set(flow.id, flow, { size })
   }
 
@@ -45,10 +46,10 @@ export class KeptFlows {
     this.#cache?.delete(flow.id)
   }
 
-  #makeCache(max: number): LRUCache<string, Flow> {
-    return new LRUCache<string, Flow>({
-      max,
-      maxSize: this.#mostBytes,
+  #makeCache(): LRUCache<string, Flow> {
+    return new LRUCache({
+      max: this.#max,
+      maxSize: this.#maxSize,
       ttl: this.#settings.forMs,
       ttlResolution: 0,
       // Above 0, which would mean "no age".

@@ -9,6 +9,7 @@ import type { Attempt, AttemptHost } from './attempt.js'
 import { addBusy, take } from './claims.js'
 import type { Ending, FromThread, RunMessage } from './protocol.js'
 import { OpenBatch } from './unpack.js'
+import type { WaitWatch } from './wait-watch.js'
 
 const reportEveryMs = 1
 
@@ -27,6 +28,7 @@ export interface RunnerPort {
 export class SoloRunner {
   readonly #port: RunnerPort
   readonly #shared: Int32Array
+  readonly #waitWatch: WaitWatch
   #batches: RunMessage[] = []
   #isRunning = false
   #current: Attempt | undefined
@@ -38,10 +40,13 @@ export class SoloRunner {
   #willReport = false
   /** Number of an asynchronous resource: timers, sockets and callbacks with lower ones are not of the job at work. */
   #mark = 0
+  /** The handler was called and has not returned: nothing else can run meanwhile. */
+  #isCalling = false
 
-  constructor(port: RunnerPort, shared: Int32Array) {
+  constructor(port: RunnerPort, shared: Int32Array, waitWatch: WaitWatch) {
     this.#port = port
     this.#shared = shared
+    this.#waitWatch = waitWatch
   }
 
   receive(run: RunMessage): void {
@@ -66,6 +71,7 @@ export class SoloRunner {
    */
   get culprit(): number | undefined {
     if (this.#current === undefined) return undefined
+    if (this.#isCalling) return this.#current.token
     const cause = executionAsyncId()
     return cause > 1 && cause < this.#mark ? 0 : this.#current.token
   }
@@ -104,10 +110,14 @@ export class SoloRunner {
       if (!take(this.#shared, generation, first + index)) return // recalled, and so are all that follow
       const attempt = batch.attemptAt(index, this.#port.host)
       this.#current = attempt
+      this.#isCalling = true
       let ending = batch.execute(index, attempt, this.#port.definitionOf)
+      this.#isCalling = false
       if (ending instanceof Promise) {
         this.#reportSoon()
+        this.#waitWatch.waits(attempt.task)
         ending = await ending
+        this.#waitWatch.ended(attempt.task)
         this.#setMark() // only what waits lets others' timers run
       }
       this.#keep(first + index, ending)

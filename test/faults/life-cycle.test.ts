@@ -3,10 +3,15 @@ import { fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createScheduler } from '../../src/index.js'
 import { packageRoot } from '../fixtures/loader/project.js'
+import { withThreads } from '../scenarios/with-threads.js'
+import { openFiles } from './open-files.js'
+
+const faulty = new URL('../fixtures/tasks/faulty.mjs', import.meta.url)
 
 interface Told {
   readonly event: string
@@ -94,6 +99,21 @@ it('E5: 1,000 schedulers that are made, used and closed leave nothing', async ()
   for (const [index, count] of left().entries()) expect(count).toBeLessThanOrEqual(before[index] ?? 0)
 })
 
+it.runIf(process.platform === 'linux')(
+  'E5: 50 schedulers that are closed while their threads start leave no file of a module open',
+  async () => {
+    const before = openFiles().length
+    for (let n = 0; n < 50; n++) {
+      const scheduler = withThreads({ tasks: faulty })
+      const ready = scheduler.ready().catch((error: { code: string }) => error.code)
+      await setTimeout(2 * n)
+      await scheduler.close()
+      expect([undefined, 'ERR_SIDEWORK_CLOSED']).toContain(await ready)
+    }
+    expect(openFiles().length - before).toBeLessThanOrEqual(0)
+  },
+)
+
 it('E9: the library calls process.exit and handles signals in closeOnSignal only, and handles no uncaught error', () => {
   const sources = readdirSync(join(packageRoot, 'src'), { recursive: true, encoding: 'utf8' }).filter(
     (file) => file.endsWith('.ts'),
@@ -109,6 +129,20 @@ it('E9: the library calls process.exit and handles signals in closeOnSignal only
   expect(exits.filter((file) => !file.startsWith('threads/'))).toEqual(['express/close-on-signal.ts'])
   const handlers = mentions(/process\.(on|once|addListener|prependListener)\(/)
   expect(handlers.filter((file) => !file.startsWith('threads/'))).toEqual(['express/close-on-signal.ts'])
+})
+
+it('the library opens no connection: only the client of browsers fetches, and servers are given to it', () => {
+  const sources = readdirSync(join(packageRoot, 'src'), { recursive: true, encoding: 'utf8' }).filter(
+    (file) => file.endsWith('.ts'),
+  )
+  const connecting = sources.filter((file) => {
+    const text = readFileSync(join(packageRoot, 'src', file), 'utf8')
+    const imports =
+      /^import (?!type )(\{[^}]*\}|\* as \w+|\w+) from '(node:)?(net|http|https|http2|tls|dns|dgram|undici)'/m
+    const calls = /^(?!\s*(\*|\/\/)).*\b(fetch|new (WebSocket|EventSource))\(/m
+    return imports.test(text) || calls.test(text)
+  })
+  expect(connecting.filter((file) => !file.startsWith('client/'))).toEqual([])
 })
 
 it('E11: require and import give one copy of the package', () => {

@@ -1,0 +1,119 @@
+/** `req.defer`: jobs and flows of a request, at once or once its response has ended. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Batch, Flow } from '../flows/flow-handle.js'
+import type { FlowKind } from '../job/flow-step.js'
+import type { RequestContext } from '../job/snapshot.js'
+import type { InlineHandler, Job, Scheduler } from '../scheduler.js'
+import type { DeferOptions } from '../task/defer-options.js'
+import type { Task } from '../task/define-task.js'
+import type {
+  AnyTask,
+  BatchOptions,
+  ChainStepSpec,
+  FlowOptions,
+  FlowStepSpec,
+  PayloadOf,
+  ResultOf,
+} from '../task/flow-options.js'
+import { HeldJobs, readMoment, type DeferMoment } from './held-jobs.js'
+import type { DeferArguments, DeferPort } from './port.js'
+import { requestContext } from './request-context.js'
+
+/** What `req.defer` takes beside what `scheduler.defer` does. */
+export interface RequestDeferOptions extends DeferOptions {
+  /**
+   * When the job is let go. `'now'` (default): at once. `'success'`: when the response has finished with a status below
+   * 400; discarded when it failed or the client went away before it was sent. `'finish'`: whatever the status.
+   * `'close'`: also when the client went away. Until then it is `held`: checked, copied and counted at the call; its
+   * delay, its place in its line and its expiry begin when it is let go.
+   */
+  on?: DeferMoment
+}
+
+/** `req.defer`: `scheduler.defer` for the job's request, whose id and `traceparent` travel with the job. */
+export interface RequestDefer {
+  (task: string, payload?: unknown, options?: RequestDeferOptions): Job
+  <R>(fn: InlineHandler<R>, options?: RequestDeferOptions): Job<Awaited<R>>
+  <R>(task: Task<undefined, R>): Job<R>
+  <I, R>(task: Task<I, R>, payload: NoInfer<I>, options?: RequestDeferOptions): Job<R>
+  /** `scheduler.flow` for this request. With `on`, the whole flow is held, and released or discarded together. */
+  flow<T extends Record<string, AnyTask>>(
+    steps: { [Ref in keyof T]: FlowStepSpec<T[Ref], keyof T & string> },
+    options?: FlowOptions & { on?: DeferMoment },
+  ): Flow<{ readonly [Ref in keyof T]: ResultOf<T[Ref]> }>
+  /** `scheduler.chain` for this request, likewise. */
+  chain<const T extends readonly AnyTask[]>(
+    steps: { readonly [Position in keyof T]: ChainStepSpec<T[Position]> },
+    options?: FlowOptions & { on?: DeferMoment },
+  ): Flow
+  /** `scheduler.batch` for this request, likewise. */
+  batch<T extends AnyTask, C extends AnyTask = AnyTask>(
+    task: T,
+    payloads: readonly PayloadOf<T>[],
+    options?: BatchOptions<C> & { on?: DeferMoment },
+  ): Batch<ResultOf<T>>
+  /** Discards every job and flow of this request that is still held. @returns how many */
+  discard(): number
+}
+
+/**
+ * The `defer` of one request.
+ * @param isLate it began after `close()`: refused like everybody else, while one that was there before may still defer
+ */
+export function deferOf(
+  req: IncomingMessage,
+  res: ServerResponse,
+  port: Scheduler & DeferPort,
+  isLate: boolean,
+): RequestDefer {
+  let held: HeldJobs | undefined
+  let context: { readonly of: RequestContext | undefined } | undefined
+  const contextOnce = () => (context ??= { of: requestContext(req) }).of
+  const defer = (...args: DeferArguments): Job => {
+    const [moment, plain] = takeMoment(args)
+    if (isLate) return port.defer(...(plain as [string])) // one overload stands for all: they are one function
+    if (moment === 'now') return port.deferWithRequest(contextOnce(), ...plain)
+    const job = port.hold(contextOnce(), ...plain)
+    held ??= new HeldJobs(res, port)
+    held.add(job, moment)
+    return job
+  }
+  const flow = (kind: FlowKind, args: readonly unknown[]): never => {
+    const [moment, plain] = takeFlowMoment(kind, args)
+    if (isLate) return (port[kind] as (...args: readonly unknown[]) => never)(...plain) // refuses, and tells
+    const accepted = port.flowWithRequest(requestContext(req), moment !== 'now', kind, plain)
+    if (moment !== 'now') {
+      held ??= new HeldJobs(res, port)
+      held.add(accepted, moment)
+    }
+    return accepted as never // typed by its steps, see RequestDefer
+  }
+  return Object.assign(defer, {
+    flow: (...args: unknown[]) => flow('flow', args),
+    chain: (...args: unknown[]) => flow('chain', args),
+    batch: (...args: unknown[]) => flow('batch', args),
+    discard: () => held?.discard() ?? 0,
+  })
+}
+
+/** Parts `on` from the other options, which the scheduler reads. */
+function takeMoment(args: DeferArguments): readonly [DeferMoment, DeferArguments] {
+  const at = typeof args[0] === 'function' ? 1 : 2
+  const options: unknown = args[at]
+  if (typeof options !== 'object' || options === null || !Object.hasOwn(options, 'on')) return ['now', args]
+  const { on, ...others } = options as RequestDeferOptions
+  const plain = at === 1 ? [args[0], others] : [args[0], args[1], others]
+  return [readMoment(on), plain as unknown as DeferArguments] // the arguments as they were, less `on`
+}
+
+/** The same for a flow, whose options are its last argument. */
+function takeFlowMoment(
+  kind: FlowKind,
+  args: readonly unknown[],
+): readonly [DeferMoment, readonly unknown[]] {
+  const at = kind === 'batch' ? 2 : 1
+  const options = args[at]
+  if (typeof options !== 'object' || options === null || !Object.hasOwn(options, 'on')) return ['now', args]
+  const { on, ...others } = options as { on?: unknown }
+  return [readMoment(on), [...args.slice(0, at), others]]
+}

@@ -1,0 +1,64 @@
+import { IncomingMessage, ServerResponse } from 'node:http'
+import request from 'supertest'
+import { describe, expect, it } from 'vitest'
+import { sidework } from '../../src/express/index.js'
+import { makeScheduler } from './make-scheduler.js'
+import { frameworks, serve } from './serving.js'
+
+describe.each(frameworks)('on %s', (_name, createApp) => {
+  it('what a mounted app gave stays when the request goes on in its parent', async () => {
+    const inner = createApp().use(sidework(makeScheduler()))
+    const app = createApp().use('/', inner)
+    app.post('/', (req, res) => res.accepted(req.defer(() => 1, { id: 'inner' })))
+    const res = await request(app).post('/').expect(202)
+    expect(res.body.id).toBe('inner')
+  })
+
+  it('an app without the middleware gives its requests nothing', async () => {
+    createApp().use(sidework(makeScheduler()))
+    const app = createApp()
+    app.get('/', (req, res) => void res.json([typeof req.defer, typeof res.accepted]))
+    const res = await request(app).get('/')
+    expect(res.body).toEqual(['undefined', 'undefined'])
+  })
+
+  it('the middleware that ran last gives the members, and they stay the same', async () => {
+    const [first, last] = [makeScheduler(), makeScheduler()]
+    const app = createApp().use(sidework(first), sidework(last))
+    app.post('/', (req, res) => {
+      const { defer } = req
+      defer(() => 1, { id: 'mine' })
+      res.json([defer === req.defer, res.accepted === res.accepted])
+    })
+    const res = await request(app).post('/')
+    expect(res.body).toEqual([true, true])
+    expect([first.job('mine'), last.job('mine')?.task]).toEqual([undefined, '(inline)'])
+  })
+
+  it('a member that somebody assigns is theirs, until the middleware runs again', async () => {
+    const scheduler = makeScheduler()
+    const app = createApp().use(sidework(scheduler))
+    app.use((req, _res, next) => {
+      Object.assign(req, { defer: () => 'theirs' })
+      next()
+    })
+    app.get('/theirs', (req, res) => void res.json(req.defer('any')))
+    app.post('/ours', sidework(scheduler), (req, res) => res.accepted(req.defer(() => 1)))
+    expect((await request(app).get('/theirs')).body).toBe('theirs')
+    await request(app).post('/ours').expect(202)
+  })
+})
+
+it('on node:http the members are the request’s own, and the classes of Node stay as they are', async () => {
+  const give = sidework(makeScheduler())
+  const { url } = await serve((req, res) => {
+    give(req, res, () =>
+      res.end(JSON.stringify([Object.keys(req), Object.keys(res)].map((all) => all.at(-1)))),
+    )
+  })
+  expect(await (await fetch(url)).json()).toEqual(['defer', 'accepted'])
+  expect(['defer' in IncomingMessage.prototype, 'accepted' in ServerResponse.prototype]).toEqual([
+    false,
+    false,
+  ])
+})

@@ -1,6 +1,6 @@
 /** The real clock, chance and timers: the only file that reads them. */
 import { randomBytes } from 'node:crypto'
-import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import type { Clock } from './world.js'
 
 /** Longest delay that setTimeout takes; more would fire at once. */
@@ -29,6 +29,11 @@ export function realClock(): Clock {
 /** Milliseconds with fractions, for measuring how long something took. */
 export function monotonicMs(): number {
   return performance.now()
+}
+
+/** Ms for which this thread's event loop was idle and busy so far. */
+export function loopUtilization(): { readonly idle: number; readonly active: number } {
+  return performance.eventLoopUtilization()
 }
 
 /** Runs `task` every `intervalMs` without keeping the process alive; returns what stops it. */

@@ -40,6 +40,7 @@ export function threadListener(rooms: Rooms): DispatchListener {
     },
     printed: (thread, job, message) => rooms.log.printed(thread, job, message),
     leaked: (thread, message) => rooms.log.leaked(thread, message),
+    waits: (message) => rooms.log.waits(message),
     memoryExceeded: (rssBytes, maxRssBytes, thread) =>
       rooms.log.memoryExceeded(rssBytes, maxRssBytes, thread?.number),
     startFailed: (lane, error) => rooms.log.startFailed(lane, error),

@@ -31,6 +31,9 @@ export interface PreparedJob {
   readonly options: unknown
 }
 
+/** Called with the context of its attempt. */
+type Closure = (context: never) => unknown
+
 /** The next acceptance number, and the drafts made with it. */
 export class Drafts {
   readonly #rooms: DraftRooms
@@ -56,22 +59,20 @@ export class Drafts {
     return job
   }
 
-  /** A job of a payload that was drafted, hence checked, before. @throws OptionError */
-  draftAgain(task: TaskRecord, payload: EncodedPayload, options: unknown): Job {
-    this.#checkTask(task)
+  /** One more job of what was drafted, hence checked, before. @throws OptionError */
+  draftAgain(task: TaskRecord, { task: prepared, payload, options }: PreparedJob): Job {
+    const { describesJobs } = task.policy
+    const isClosure = typeof prepared === 'function'
+    if (!isClosure) this.#checkTask(task)
     const job = this.#blank(task, payload)
-    if (options === undefined && !task.policy.describesJobs) return job
-    this.#describe(job, task.policy.describesJobs ? decodePayload(payload) : undefined, options, undefined)
+    if (isClosure) job.mainWork = { closure: prepared as Closure, context: undefined } // it was deferred as one
+    if (options === undefined && !describesJobs) return job
+    this.#describe(job, describesJobs ? decodePayload(payload) : undefined, options, undefined)
     return job
   }
 
   /** A deferred closure. @throws OptionError */
-  draftInline(
-    task: TaskRecord,
-    inline: (context: never) => unknown,
-    options: unknown,
-    request: RequestContext | undefined,
-  ): Job {
+  draftInline(task: TaskRecord, inline: Closure, options: unknown, request: RequestContext | undefined): Job {
     const job = this.#blank(task, undefined)
     job.mainWork = { closure: inline, context: new CapturedContext() }
     const isPlain = options === undefined && request === undefined && !task.policy.describesJobs

@@ -12,6 +12,7 @@ import type {
   DeferMessage,
   LeakMessage,
   LogMessage,
+  WaitsMessage,
 } from '../threads/protocol.js'
 import type { World } from '../world.js'
 import type { LaneThread } from './lane-thread.js'
@@ -28,6 +29,8 @@ export interface DispatchListener {
   printed(thread: LaneThread, job: Job | undefined, message: ConsoleMessage): void
   /** A task leaves too much open: its thread is replaced. */
   leaked(thread: LaneThread, message: LeakMessage): void
+  /** A task of lane cpu mostly waits. */
+  waits(message: WaitsMessage): void
   /** The process holds more memory than it may. */
   memoryExceeded(rssBytes: number, maxRssBytes: number, thread: LaneThread | undefined): void
   startFailed(lane: Lane, error: unknown): void

@@ -74,6 +74,8 @@ export class Reports {
       case 'leak':
         this.#rooms.listener.leaked(thread, message)
         return this.#overdue.retire(thread)
+      case 'waits':
+        return this.#rooms.listener.waits(message)
       case 'progress':
         this.#heard(thread, message.token, now)
         return this.#told(thread, message)

@@ -18,6 +18,14 @@ export interface HandlerLine {
   readonly message?: string
 }
 
+/** How long attempts of a task took, and how long of that they waited, ms. */
+export interface WaitsLine {
+  readonly task: string
+  readonly attempts: number
+  readonly tookMs: number
+  readonly waitedMs: number
+}
+
 /** What names a thread in a log line. */
 export interface ThreadName {
   readonly lane: Lane
@@ -37,6 +45,8 @@ export class LogBook {
   readonly #idOf: (job: Job) => string
   readonly #rate: LineRate
   readonly #warnedResults = new WeakSet<TaskRecord>()
+  /** Tasks of which it was said that they mostly wait. */
+  readonly #waiting = new Set<string>()
 
   constructor(logger: Logger | undefined, idOf: (job: Job) => string, port: LineRatePort) {
     this.logger = logger
@@ -153,6 +163,16 @@ export class LogBook {
     this.logger?.warn(
       { lane, thread: number, task, count, resources },
       'a task leaves timers, sockets or the like open: its thread is replaced',
+    )
+  }
+
+  /** Told once for each task, whichever of its threads noticed. */
+  waits({ task, attempts, tookMs, waitedMs }: WaitsLine): void {
+    if (this.#waiting.has(task)) return
+    this.#waiting.add(task)
+    this.logger?.info(
+      { task, attempts, tookMs, waitedMs },
+      "a task of lane 'cpu' mostly waits, and each of its jobs holds a thread: lane 'io' runs many on one",
     )
   }
 

@@ -60,9 +60,17 @@ export class Job {
   more(): JobDetails {
     return (this.details ??= new JobDetails())
   }
+
+  /** Has the waiter told when the job settles. */
+  tell(waiter: Waiter): void {
+    const details = this.more()
+    // As a rule it is the only one: an empty array would be given room for seventeen by the first push.
+    if (details.waiters === undefined) details.waiters = [waiter]
+    else details.waiters.push(waiter)
+  }
 }
 
-/** What `result()` callers wait on. */
+/** Who wants to know that a job has settled. */
 export interface Waiter {
   settled(): void
 }

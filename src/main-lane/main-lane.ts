@@ -193,7 +193,8 @@ export class MainLane implements ThreadPort {
     }
     for (const late of this.#goingOn.reverse()) insertFirst(this.#yielded, late)
     this.#goingOn = []
-    if (!hasStarted || !this.#isLoopFree || this.#isSpent) return this.#endTurn()
+    if (!hasStarted || !this.#hasTime) return this.#endTurn()
+    // What ends by then is reported, and frees places: their next jobs still belong to this turn.
     this.#ports.afterMicrotasks(() => {
       // Who yielded meanwhile goes on in the next turn, before its equals.
       if (this.#yielded.length === 0 && this.#mayStart()) this.#work()
@@ -207,7 +208,12 @@ export class MainLane implements ThreadPort {
   }
 
   #mayStart(): boolean {
-    return this.#waiting.length > 0 && (this.#isOwed || (this.#isLoopFree && !this.#isSpent))
+    return this.#waiting.length > 0 && (this.#isOwed || this.#hasTime)
+  }
+
+  /** More may start in this turn. */
+  get #hasTime(): boolean {
+    return this.#isLoopFree && !this.#isSpent
   }
 
   get #isSpent(): boolean {

@@ -13,7 +13,7 @@
  *          │── ping ──────────────────────────────────▶│  answers when its loop turns
  *          │ ◀──────────────────────────────── pong ───│
  *          │ ◀────────────────────────────── culprit ──│  exits because of this execution
- *          │ ◀────────────────────────  console, leak ─│
+ *          │ ◀─────────────────  console, leak, waits ─│
  *          │── deferred (answer to a defer) ──────────▶│
  *          │── close ─────────────────────────────────▶│  runs teardown(), then exits
  *
@@ -154,6 +154,16 @@ export interface LeakMessage {
   readonly resources: readonly string[]
 }
 
+/** A task of a cpu thread hardly uses it. */
+export interface WaitsMessage {
+  readonly kind: 'waits'
+  readonly task: string
+  /** How many attempts were watched, how long they took, and how long of that the thread had nothing to do. */
+  readonly attempts: number
+  readonly tookMs: number
+  readonly waitedMs: number
+}
+
 /** The thread's loop turns. */
 export interface PongMessage {
   readonly kind: 'pong'
@@ -208,6 +218,7 @@ export type FromThread =
   | PongMessage
   | ConsoleMessage
   | LeakMessage
+  | WaitsMessage
   | StartingMessage
   | ReadyMessage
   | { readonly kind: 'start-failed'; readonly error: SerializedError }

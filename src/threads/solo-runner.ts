@@ -9,6 +9,7 @@ import type { Attempt, AttemptHost } from './attempt.js'
 import { addBusy, take } from './claims.js'
 import type { Ending, FromThread, RunMessage } from './protocol.js'
 import { OpenBatch } from './unpack.js'
+import type { WaitWatch } from './wait-watch.js'
 
 const reportEveryMs = 1
 
@@ -27,6 +28,7 @@ export interface RunnerPort {
 export class SoloRunner {
   readonly #port: RunnerPort
   readonly #shared: Int32Array
+  readonly #waitWatch: WaitWatch
   #batches: RunMessage[] = []
   #isRunning = false
   #current: Attempt | undefined
@@ -41,9 +43,10 @@ export class SoloRunner {
   /** The handler was called and has not returned: nothing else can run meanwhile. */
   #isCalling = false
 
-  constructor(port: RunnerPort, shared: Int32Array) {
+  constructor(port: RunnerPort, shared: Int32Array, waitWatch: WaitWatch) {
     this.#port = port
     this.#shared = shared
+    this.#waitWatch = waitWatch
   }
 
   receive(run: RunMessage): void {
@@ -112,7 +115,9 @@ export class SoloRunner {
       this.#isCalling = false
       if (ending instanceof Promise) {
         this.#reportSoon()
+        this.#waitWatch.waits(attempt.task)
         ending = await ending
+        this.#waitWatch.ended(attempt.task)
         this.#setMark() // only what waits lets others' timers run
       }
       this.#keep(first + index, ending)

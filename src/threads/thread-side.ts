@@ -2,7 +2,7 @@
 import os from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads'
-import { after, every, monotonicMs } from '../clock.js'
+import { after, every, loopUtilization, monotonicMs } from '../clock.js'
 import { JobIds } from '../job/job-ids.js'
 import { serializeError } from '../job/serialized-error.js'
 import type { Lane } from '../job/snapshot.js'
@@ -16,6 +16,7 @@ import type { FromThread, StartingMessage, ToThread } from './protocol.js'
 import { SharedRunner } from './shared-runner.js'
 import { SoloRunner, type RunnerPort } from './solo-runner.js'
 import { ThreadHost } from './thread-host.js'
+import { WaitWatch } from './wait-watch.js'
 
 /** What a thread is told when it is started. */
 export interface ThreadData {
@@ -95,8 +96,9 @@ function serve(
     readWaiting: () => readAll(data.port, read),
     ended: (task, now) => leaks.ended(task, now),
   }
+  const waits = new WaitWatch({ send, utilization: loopUtilization })
   const runner: SoloRunner | SharedRunner =
-    data.lane === 'cpu' ? new SoloRunner(port, data.shared) : new SharedRunner(port)
+    data.lane === 'cpu' ? new SoloRunner(port, data.shared, waits) : new SharedRunner(port)
   // Runs in the context of whatever ends the thread: process.exit, an error or a rejection that nobody caught.
   process.on('exit', () => {
     runner.report()

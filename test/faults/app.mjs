@@ -1,10 +1,10 @@
 // An app that uses only the public API, in a process of its own. `POST /defer` is its whole business; the other routes
 // do to it from the inside what a client cannot, and measure.
-import { readFileSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
 import express from 'express'
 import { createScheduler, defineTask } from 'sidework'
 import { jobsRouter, sidework } from 'sidework/express'
+import { Turns } from '../fixtures/turns.mjs'
 
 const options = JSON.parse(process.env.OPTIONS)
 const scheduler = createScheduler({
@@ -30,33 +30,6 @@ const settling = () =>
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 const rssMb = () => Math.round(process.memoryUsage().rss / 2 ** 20)
 const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
-
-/** Ms for which this thread could have run and other programs had the cores, as Linux counts them; elsewhere 0. */
-function standingMs() {
-  if (process.platform !== 'linux') return 0
-  return Number(readFileSync('/proc/thread-self/schedstat', 'utf8').split(' ')[1]) / 1e6
-}
-
-/**
- * Watches how long turns of the loop last, by a timer of 2 ms. What counts is the time that this program takes: on a
- * machine where others want the cores too, a turn of 1 ms may last 100.
- * @returns what ends it, and answers the 99th percentile in ms
- */
-function watchTurns() {
-  const turns = []
-  let [at, stood] = [performance.now(), standingMs()]
-  const note = () => {
-    const [now, standing] = [performance.now(), standingMs()]
-    turns.push(now - at - (standing - stood))
-    ;[at, stood] = [now, standing]
-  }
-  const timer = setInterval(note, 2)
-  return () => {
-    clearInterval(timer)
-    note()
-    return turns.sort((a, b) => a - b)[Math.ceil(turns.length * 0.99) - 1]
-  }
-}
 
 const app = express().use(express.json({ limit: '10mb' }), sidework(scheduler))
 app.use('/jobs', jobsRouter(scheduler, { expose: ['result'] }))
@@ -100,10 +73,10 @@ const faults = {
     const burstMs = performance.now() - started
     Error.stackTraceLimit = stackTraceLimit
     const fullMb = rssMb()
-    const turnsWatched = watchTurns()
+    const turns = new Turns(2)
     await scheduler.idle()
     await turn()
-    const p99Ms = turnsWatched()
+    const p99Ms = turns.end().percentile(99) / 1000
     return { codes, burstMs, p99Ms, growthMb: Math.max(fullMb, rssMb()) - before, stats: scheduler.stats() }
   },
   /** One payload that is far too large. */

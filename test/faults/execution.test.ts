@@ -132,6 +132,18 @@ it('B22: a flood of progress is coalesced to 10 a second; what is no ratio throw
   expect(values.at(-1)).toBe(1)
 })
 
+it('a task of lane cpu that mostly waits is named in the log once, with the lane where it belongs', async () => {
+  const { lines, logger } = keeping()
+  start({ logger, threads: { cpu: 2, io: 1 } })
+  const naps = ['cpu-naps', 'io-naps'].flatMap((task) =>
+    Array.from({ length: 60 }, () => end(scheduler.defer(task, 15))),
+  )
+  await Promise.all(naps)
+  const hints = lines.filter(({ text }) => text.includes('mostly waits'))
+  expect(hints).toMatchObject([{ level: 'info', fields: { task: 'cpu-naps', attempts: 20 } }])
+  expect(hints[0]?.text).toContain("lane 'io'")
+})
+
 it.runIf(process.platform === 'linux')('threads run at the niceness that threads.nice says', async () => {
   start({ threads: { cpu: 1, nice: 7 } })
   expect(await end(scheduler.defer('niceness'))).toBe(7)

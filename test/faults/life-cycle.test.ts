@@ -132,6 +132,20 @@ it('E9: the library calls process.exit and handles signals in closeOnSignal only
   expect(handlers.filter((file) => !file.startsWith('threads/'))).toEqual(['express/close-on-signal.ts'])
 })
 
+it('the library opens no connection: only the client of browsers fetches, and servers are given to it', () => {
+  const sources = readdirSync(join(packageRoot, 'src'), { recursive: true, encoding: 'utf8' }).filter(
+    (file) => file.endsWith('.ts'),
+  )
+  const connecting = sources.filter((file) => {
+    const text = readFileSync(join(packageRoot, 'src', file), 'utf8')
+    const imports =
+      /^import (?!type )(\{[^}]*\}|\* as \w+|\w+) from '(node:)?(net|http|https|http2|tls|dns|dgram|undici)'/m
+    const calls = /^(?!\s*(\*|\/\/)).*\b(fetch|new (WebSocket|EventSource))\(/m
+    return imports.test(text) || calls.test(text)
+  })
+  expect(connecting.filter((file) => !file.startsWith('client/'))).toEqual([])
+})
+
 it('E11: require and import give one copy of the package', () => {
   const source = `
     import { createRequire } from 'node:module'

@@ -1,10 +1,13 @@
-/** Rows about what piles up over a long life. H3 is in events/log.test.ts. */
+/**
+ * Rows about what piles up over a long life. What H3 says of the log is in events/log.test.ts; `npm run soak` looks at
+ * all of it.
+ */
 import { getEventListeners } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect, it, onTestFinished } from 'vitest'
-import type { Scheduler } from '../../src/index.js'
+import type { Job, Scheduler } from '../../src/index.js'
 import { makeScheduler } from './harness.js'
 
 /** Defers this many jobs, a thousand at a time, and waits for all. */
@@ -52,6 +55,23 @@ it('H1: of settled jobs the last are kept, bounded by count, bytes and age, and 
   const withBytes = makeScheduler({ keep: { completed: 1000, bytes: 100_000 } })
   await runJobs(withBytes, 1000, () => withBytes.defer(() => 'x'.repeat(1000)))
   expect(withBytes.jobs({ limit: 1000 }).length).toBeLessThanOrEqual(100)
+})
+
+it('H1, H3: by default 1,000 completed and 10,000 failed jobs are kept, however many there were; the counts go on', async () => {
+  const scheduler = makeScheduler()
+  const jobs: Job[] = []
+  const fails = (): void => {
+    throw new Error('no')
+  }
+  await runJobs(scheduler, 3_000, () => jobs.push(scheduler.defer(() => 1)))
+  await runJobs(scheduler, 12_000, () => jobs.push(scheduler.defer(fails, { attempts: 1 })))
+  const kept = (first: number, count: number): boolean[] =>
+    jobs.slice(first, first + count).map(({ id }) => scheduler.job(id) !== undefined)
+  expect(kept(0, 3_000).indexOf(true)).toBe(2_000)
+  expect(kept(2_000, 1_000)).not.toContain(false)
+  expect(kept(3_000, 12_000).indexOf(true)).toBe(2_000)
+  expect(kept(5_000, 10_000)).not.toContain(false)
+  expect(scheduler.stats()).toMatchObject({ completed: 3_000, failed: 12_000 })
 })
 
 it('H2: listeners, signals and waiters of 10,000 jobs are let go of, without a warning', async () => {

@@ -50,12 +50,12 @@ export class MailServer {
     })
   }
 
-  /** Stops listening; mails in flight have a second to finish. */
+  /** Stops listening and ends idle connections; mails in flight have a second to finish. */
   stop(): Promise<void> {
     return this.#next(async () => {
       const server = this.#running
       this.#running = undefined
-      if (server !== undefined) await new Promise<void>((resolve) => server.close(() => resolve()))
+      if (server !== undefined) await close(server)
     })
   }
 
@@ -93,6 +93,15 @@ function listen(server: SMTPServer, port: number): Promise<number> {
       server.off('error', reject)
       resolve((server.server.address() as AddressInfo).port) // a TCP server that listens has an AddressInfo
     })
+  })
+}
+
+function close(server: SMTPServer): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve())
+    for (const connection of server.connections) {
+      if (connection.session.envelope.mailFrom === false) connection.close()
+    }
   })
 }
 

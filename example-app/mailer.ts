@@ -22,10 +22,18 @@ export interface Mailer {
   send(mail: OutgoingMail, options: { signal: AbortSignal }): Promise<void>
 }
 
+export interface MailerOptions {
+  /**
+   * Keeps connections for the next mail, of which most servers make the first wait. Default: false, as an idle connection
+   * would keep a thread from being recycled, and one mail a second needs none.
+   */
+  readonly pool?: boolean
+}
+
 /** @param port of the mail server on the loopback address */
-export function createMailer(port: number): Mailer {
-  // No pool: an idle connection would keep a thread from being recycled, and one mail a second needs none.
+export function createMailer(port: number, { pool = false }: MailerOptions = {}): Mailer {
   const transport = createTransport({
+    pool,
     host: '127.0.0.1',
     port,
     secure: false,

@@ -7,7 +7,7 @@ import type { Logger } from 'pino'
 import type { Job } from './defer/job-handle.js'
 import type { PreparedJob } from './defer/draft.js'
 import type { Emitter } from './events/emitter.js'
-import type { Disarmable } from './job/job.js'
+import type { Disarmable, Waiter } from './job/job.js'
 import type { ScheduleContext } from './job/snapshot.js'
 import type { HeapItem, TimeHeap } from './queue/time-heap.js'
 import type { Clock } from './world.js'
@@ -40,8 +40,9 @@ export interface AddOnPort {
    */
   prepare(task: unknown, payload: unknown, options: unknown): PreparedJob
   /**
-   * Defers it once more. `settled` is called when the job has settled.
+   * Defers it once more, in no `AsyncLocalStorage` context. `waiter` is told when the job settles: during this call, when it
+   * is a duplicate of one that has.
    * @throws OptionError, QueueFullError, ClosedError
    */
-  deferPrepared(prepared: PreparedJob, schedule: ScheduleContext, settled: () => void): Job
+  deferPrepared(prepared: PreparedJob, schedule: ScheduleContext, waiter: Waiter): Job
 }

@@ -6,6 +6,7 @@ import type { Job } from './defer/job-handle.js'
 import { inlineTaskName } from './defer/task-book.js'
 import { ClosedError } from './errors.js'
 import { isSettled } from './job/lifecycle.js'
+import type { Waiter } from './job/job.js'
 import type { ScheduleContext } from './job/snapshot.js'
 import { TimeHeap } from './queue/time-heap.js'
 import type { Rooms } from './rooms.js'
@@ -48,7 +49,7 @@ export class AddOnRoom {
         else rooms.rest.end()
       },
       prepare: (task, payload, options) => this.#prepare(task, payload, options),
-      deferPrepared: (prepared, schedule, settled) => this.#deferPrepared(prepared, schedule, settled),
+      deferPrepared: (prepared, schedule, waiter) => this.#deferPrepared(prepared, schedule, waiter),
     }
   }
 
@@ -67,24 +68,22 @@ export class AddOnRoom {
     return { task, payload: draft.payload, options }
   }
 
-  #deferPrepared(prepared: PreparedJob, schedule: ScheduleContext, settled: () => void): Job {
+  #deferPrepared(prepared: PreparedJob, schedule: ScheduleContext, waiter: Waiter): Job {
     const rooms = this.#rooms
-    const { task, payload, options } = prepared
+    const { task } = prepared
+    const isClosure = typeof task === 'function'
     try {
       if (rooms.closing !== undefined) throw new ClosedError()
-      const draft =
-        typeof task === 'function'
-          ? rooms.drafts.draftInline(rooms.book.inline, task as Closure, options, undefined)
-          : rooms.drafts.draftAgain(rooms.book.find(task), payload, options)
+      const draft = rooms.drafts.draftAgain(isClosure ? rooms.book.inline : rooms.book.find(task), prepared)
       draft.more().schedule = schedule
       const accepted = rooms.acceptance.accept(draft)
       const job = accepted instanceof Duplicate ? accepted.of : accepted
-      if (isSettled(job.state)) settled()
-      else (job.more().waiters ??= []).push({ settled })
+      if (isSettled(job.state)) waiter.settled()
+      else job.tell(waiter)
       rooms.rest.jobCame()
       return rooms.handle(accepted)
     } catch (error) {
-      throw rooms.refused(typeof task === 'function' ? inlineTaskName : task, error)
+      throw rooms.refused(isClosure ? inlineTaskName : task, error)
     }
   }
 }

@@ -2,6 +2,7 @@
 import { Closing } from './closing.js'
 import type { JobState } from './job/lifecycle.js'
 import type { JobSnapshot } from './job/snapshot.js'
+import { abandonJobs } from './left-jobs.js'
 import type { Rooms } from './rooms.js'
 
 type SettledCounts = Readonly<Record<'completed' | 'failed' | 'cancelled' | 'expired', number>>
@@ -24,7 +25,7 @@ export function closeRooms(rooms: Rooms, timeoutMs: number, drains: boolean): Pr
     rooms.log.closing(rooms.journal.unsettled)
     rooms.emitter.emit('closing', { at: rooms.world.clock.wall() })
     const port = closingPort(rooms, {
-      abandonJobs: () => void (lost = rooms.abandonJobs()),
+      abandonJobs: () => void (lost = abandonJobs(rooms)),
       finished: () => resolve(report(rooms, before, lost)),
     })
     rooms.closing = new Closing(port, timeoutMs, drains)
@@ -63,7 +64,7 @@ function report(
     cancelled: settledSince('cancelled') - lost.length,
     expired: settledSince('expired'),
   })
-  rooms.log.closed(settled)
+  rooms.log.closed(settled, rooms.dispatcher.threadCount)
   rooms.emitter.emit('closed', { at: rooms.world.clock.wall(), lost: lost.length })
   rooms.agenda.close()
   rooms.world.close()

@@ -6,7 +6,7 @@
  *   2  with `drain`, and unless paused, ready jobs go on starting; what is scheduled or retrying is not waited for
  *   3  at the deadline: nothing starts any more, handlers are told to stop
  *   4  after the grace (at most 800 ms): whatever is not settled is lost, and settles as cancelled
- *   5  threads run their teardown() and end, or are stopped
+ *   5  threads end their start or run their teardown(), and end; or are stopped
  *   6  the report
  */
 import type { Dispatcher } from './dispatch/dispatcher.js'
@@ -14,8 +14,10 @@ import type { Agenda, AgendaAlarm } from './queue/agenda.js'
 import type { Clock } from './world.js'
 
 const longestGraceMs = 800
-/** How long threads may take to exit before they are left behind. */
+/** Threads that were stopped have at least so long to exit before they are left behind. */
 const exitWaitMs = 150
+/** On a busy machine a thread waits for a core before it can exit; so it may take longer where there is time. */
+const longestExitWaitMs = 1_000
 /** All of it, grace and teardown included, takes at most this much longer than the timeout. */
 const overtimeMs = 950
 
@@ -59,7 +61,7 @@ export class Closing {
   moved(): void {
     if (this.#step === 'draining' && this.#isDrained()) this.#leave()
     else if (this.#step === 'stopping' && this.#port.runningJobs === 0) this.#leave()
-    else if (this.#step === 'exiting' && this.#threadCount() === 0) this.#finish()
+    else if (this.#step === 'exiting' && this.#port.dispatcher.threadCount === 0) this.#finish()
   }
 
   #isDrained(): boolean {
@@ -100,10 +102,10 @@ export class Closing {
     this.#stopStarting()
     this.#port.abandonJobs()
     const { agenda, clock, dispatcher } = this.#port
-    const teardownMs = this.#deadlineAt + overtimeMs - exitWaitMs - clock.now()
-    const waitMs = dispatcher.hasTeardown ? Math.max(0, teardownMs) + exitWaitMs : exitWaitMs
-    this.#grace = agenda.alarm(clock.now() + waitMs, () => this.#finish())
-    dispatcher.stopThreads(teardownMs)
+    const leftMs = this.#deadlineAt + overtimeMs - clock.now()
+    const waitMs = dispatcher.endsSlowly ? leftMs : Math.min(leftMs, longestExitWaitMs)
+    this.#grace = agenda.alarm(clock.now() + Math.max(exitWaitMs, waitMs), () => this.#finish())
+    dispatcher.stopThreads(leftMs - exitWaitMs)
     this.moved()
   }
 
@@ -113,10 +115,5 @@ export class Closing {
     this.#step = 'done'
     this.#grace?.disarm()
     this.#port.finished()
-  }
-
-  #threadCount(): number {
-    const { cpu, io, main } = this.#port.dispatcher.lanes
-    return cpu.threads.length + io.threads.length + main.threads.length
   }
 }

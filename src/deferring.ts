@@ -93,7 +93,7 @@ export class Deferring {
       const job = operations.find(id)
       if (job?.state === 'held') operations.cancel(job, reason)
       const flow = job === undefined ? flows.find(id) : undefined
-      if (flow?.isHeld === true) this.#rooms.cancelFlow(flow, reason)
+      if (flow?.isHeld === true) this.#rooms.flowRoom.cancel(flow, reason)
     }
   }
 
@@ -176,7 +176,7 @@ export class Deferring {
   #acceptFlow(plan: FlowPlan, request: Request, isHeld: boolean): Flow {
     const flow = this.#rooms.flows.accept(plan, request, isHeld)
     this.#rooms.rest.jobCame()
-    return this.#rooms.flowHandle(flow) as Flow // one class for all kinds
+    return this.#rooms.flowRoom.handle(flow) as Flow // one class for all kinds
   }
 }
 

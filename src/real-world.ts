@@ -1,5 +1,5 @@
 /** The World of production: real time, chance, timers, worker threads, and the main lane on this thread's event loop. */
-import { captureContext } from './async-context.js'
+import { CapturedContext } from './async-context.js'
 import { after, Alarm, KeepAlive, monotonicMs, random, randomKey, realClock } from './clock.js'
 import { BlockageWatch, type BlockagePorts } from './main-lane/blockage.js'
 import { MainLane, type MainLanePorts } from './main-lane/main-lane.js'
@@ -37,8 +37,8 @@ export function realWorld({ settings, definitionOf, contextOf, held, unwatched }
   const blockage = isWatched ? { blockage: new BlockageWatch(blockedAfterMs, ports) } : undefined
   const nextTurn = (task: () => void): void => void setImmediate(task)
   // Whoever wakes the main lane, one request say, must not lend its AsyncLocalStorage context to all the jobs there.
-  const runNeutral = captureContext()
-  const neutralTurn = (task: () => void): void => nextTurn(() => runNeutral(task))
+  const neutral = new CapturedContext()
+  const neutralTurn = (task: () => void): void => nextTurn(() => neutral.run(task))
   return {
     clock,
     random,

@@ -1,6 +1,5 @@
 /**
- * The rooms of one scheduler, built and connected; and what happens between them: a job has settled, the timer fired,
- * jobs are lost or taken back.
+ * The rooms of one scheduler, built and connected; and what happens between them: a job has settled, the timer fired.
  */
 import { Acceptance, Duplicate } from './defer/acceptance.js'
 import { DedupeIndex } from './defer/dedupe-index.js'
@@ -8,7 +7,6 @@ import { AddOnRoom } from './add-on-room.js'
 import { Drafts } from './defer/draft.js'
 import { Admission } from './defer/admission.js'
 import { JobHandle, type Job } from './defer/job-handle.js'
-import { restoreJob } from './defer/restore.js'
 import { TaskBook, taskNameOf } from './defer/task-book.js'
 import { Closing } from './closing.js'
 import { Dispatcher } from './dispatch/dispatcher.js'
@@ -18,11 +16,8 @@ import { Announcements } from './events/announcements.js'
 import { Emitter } from './events/emitter.js'
 import { History } from './events/history.js'
 import { LogBook } from './events/log-book.js'
-import { FlowBook } from './flows/flow-book.js'
-import { FlowHandle } from './flows/flow-handle.js'
-import { snapshotOf } from './flows/flow-snapshot.js'
-import type { Flow as FlowRecord } from './flows/flow.js'
-import { readPlace } from './flows/read-place.js'
+import { FlowRoom } from './flow-room.js'
+import type { FlowBook } from './flows/flow-book.js'
 import type { Job as JobRecord } from './job/job.js'
 import { JobIds } from './job/job-ids.js'
 import { JobTable } from './job/job-table.js'
@@ -32,7 +27,7 @@ import { serializeError, type SerializedError } from './job/serialized-error.js'
 import type { JobSnapshot, Lane } from './job/snapshot.js'
 import { takeSnapshot, type SnapshotForm, type SnapshotView } from './job/take-snapshot.js'
 import { payloadLimits, type PayloadLimits } from './job/payload-limits.js'
-import { cancelError, Operations } from './operations.js'
+import { Operations } from './operations.js'
 import { Agenda } from './queue/agenda.js'
 import { LimitBook } from './queue/limit-book.js'
 import { Queue } from './queue/queue.js'
@@ -70,6 +65,7 @@ export class Rooms {
   readonly limits: LimitBook
   readonly acceptance: Acceptance
   readonly operations: Operations
+  readonly flowRoom: FlowRoom
   readonly flows: FlowBook
   readonly rest: Rest
   readonly #view: SnapshotView
@@ -89,7 +85,7 @@ export class Rooms {
     this.world = makeWorld({
       settings,
       definitionOf: (task, cell) => this.#definitionOf(task, cell),
-      contextOf: (cell) => this.table.at(cell)?.details?.runIn,
+      contextOf: (cell) => this.table.at(cell)?.mainWork?.context,
       held: (task, ms) => this.log.heldMainThread(task, ms),
       unwatched: (error) => this.log.unwatched(error),
     })
@@ -162,7 +158,8 @@ export class Rooms {
       abort: (job, reason) =>
         this.operations.cancel(job, reason instanceof Error ? serializeError(reason).message : undefined),
     })
-    this.flows = this.#makeFlows()
+    this.flowRoom = new FlowRoom(this, this.#ids)
+    this.flows = this.flowRoom.book
     this.operations = new Operations({ ...rooms, flows: this.flows })
     this.#view = { idOf, clock: world.clock, startError: (job) => this.#startErrorOf(job) }
   }
@@ -228,91 +225,6 @@ export class Rooms {
     this.rest.look()
   }
 
-  /** The handle that `flow`, `chain` and `batch` answer. */
-  flowHandle(flow: FlowRecord): FlowHandle {
-    return new FlowHandle(flow, this.#flowPort)
-  }
-
-  readonly #flowPort = {
-    handle: (job: JobRecord): Job => this.handle(job),
-    idOf: (job: JobRecord): string => this.table.idOf(job),
-    cancel: (flow: FlowRecord, reason: unknown): boolean => this.cancelFlow(flow, reason),
-    snapshot: (flow: FlowRecord) => snapshotOf(flow, this.world.clock, this.#flowPort.idOf),
-    alarm: (delayMs: number, run: () => void) => this.agenda.alarm(this.world.clock.now() + delayMs, run),
-  }
-
-  /** @returns false when it has settled @throws OptionError for a reason that is no text */
-  cancelFlow(flow: FlowRecord, reason: unknown): boolean {
-    return this.flows.cancel(flow, cancelError(reason, 'The flow was cancelled.'))
-  }
-
-  #makeFlows(): FlowBook {
-    const { world, settings, drafts, journal, announce } = this
-    const book = new FlowBook(
-      {
-        clock: world.clock,
-        acceptance: this.acceptance,
-        drafts,
-        journal,
-        // Numbered as jobs are, so that no job and no other flow has its id.
-        newId: () => this.#ids.of(drafts.nextSeq(), 0),
-        taskOf: (task) => this.book.find(task),
-        course: {
-          clock: world.clock,
-          nextTurn: (task) => world.nextTurn(task),
-          alarm: (at, run) => this.agenda.alarm(at, run),
-          cancel: (job, error) => void this.operations.cancelWith(job, error),
-          expire: (job, error) => this.operations.expireWith(job, error),
-          get wantsProgress() {
-            return announce.wantsFlowProgress
-          },
-          progressed: (flow) => announce.flowProgressed(flow.id, flow.facts.kind, flow.counts),
-          settled: (flow) => this.#flowSettled(flow),
-          moved: () => this.rest.look(),
-        },
-      },
-      settings.keep,
-      settings.maxQueuedBytes,
-    )
-    return book
-  }
-
-  #flowSettled(flow: FlowRecord): void {
-    const { id, facts, counts, state, settledAt, verdict, failure } = flow
-    if (state === 'held' || state === 'running') return
-    const durationMs = settledAt - facts.acceptedAt
-    const { step } = failure ?? {}
-    const failed = step === undefined ? undefined : { ref: step.ref, task: step.task }
-    this.announce.flowSettled(id, facts.kind, counts, { state, durationMs, ...failed }, verdict?.error)
-    this.rest.look()
-  }
-
-  /**
-   * Takes back lost jobs, and the flows of those that were steps. All or nothing.
-   * @throws OptionError, UnknownTaskError, PayloadError, QueueFullError
-   */
-  restore(snapshots: readonly unknown[]): JobRecord[] {
-    const { clock } = this.world
-    const read = snapshots.map((snapshot) => {
-      const facts = restoreJob(snapshot, (name) => this.book.find(name), this.payloadLimits, clock)
-      return { facts, place: readPlace((snapshot as Partial<JobSnapshot>).flow) }
-    })
-    this.flows.refuseKnown(read.flatMap(({ place }) => place ?? []))
-    const jobs = this.acceptance.readmit(
-      read.map(({ facts }) => facts),
-      clock.now(),
-      (made) =>
-        this.flows.rebuild(
-          made.flatMap((job, index) => {
-            const place = read[index]?.place
-            return place === undefined ? [] : [{ job, place }]
-          }),
-        ),
-    )
-    this.flows.resume(jobs)
-    return jobs
-  }
-
   /** Tells that a defer was refused, and hands the error back. */
   refused(task: unknown, error: unknown): unknown {
     const code = error instanceof SideworkError ? error.code : otherRefusals
@@ -333,10 +245,10 @@ export class Rooms {
   }
 
   #definitionOf(task: string, cell: number): TaskDefinition | undefined {
-    const inline = this.table.at(cell)?.details?.inline
-    if (inline === undefined) return this.book.definitionOf(task)
+    const closure = this.table.at(cell)?.mainWork?.closure
+    if (closure === undefined) return this.book.definitionOf(task)
     // Only the closure matters here; it was deferred as `(context) => result`.
-    return { name: task, options: {}, run: (_payload, context) => inline(context as never) }
+    return { name: task, options: {}, run: (_payload, context) => closure(context as never) }
   }
 
   #startErrorOf(job: JobRecord): SerializedError | undefined {
@@ -348,28 +260,6 @@ export class Rooms {
     const make = (lane: Lane): LaneRoom =>
       new LaneRoom(lane, this.settings.lanes[lane], this.queue.ready[lane])
     return { cpu: make('cpu'), io: make('io'), main: make('main') }
-  }
-
-  /** Everything unsettled is lost: listed in the state it has, then settled as cancelled. */
-  abandonJobs(): JobSnapshot[] {
-    const error: SerializedError = {
-      name: 'JobError',
-      message: 'The scheduler closed before the job had settled.',
-      code: 'ERR_SIDEWORK_CLOSED',
-    }
-    const left = [...this.table.values()].filter((job) => !isSettled(job.state)).sort((a, b) => a.seq - b.seq)
-    const lost = left.map((job) => this.snapshot(job, 'portable'))
-    const now = this.world.clock.now()
-    this.flows.close()
-    for (const job of left) {
-      if (isSettled(job.state)) continue
-      // A thread may have taken a job that was sent ahead and not said so yet: it stands in no queue.
-      if (job.state === 'ready' && job.token !== 0) this.journal.start(job, now)
-      if (job.state === 'running') this.settler.endedEarly(job, { kind: 'cancelled', error }, now)
-      else this.settler.cancelWaiting(job, error, now)
-    }
-    this.log.lost(lost)
-    return lost
   }
 
   /** Sizes of everything that grows with jobs: all 0 when all have settled, the kept history excepted. */

@@ -26,6 +26,11 @@ export interface ThreadOptions {
   minIdle?: number
   /** How long a thread above `minIdle` stays without work. Default '30s'. */
   idleTimeout?: Duration
+  /**
+   * How long a thread may take to import the task modules and run their `setup()`; then it is given up and the jobs wait
+   * for another. Default '9s'.
+   */
+  startTimeout?: Duration
   /** Niceness of the threads on Linux, 0–19: higher gives way to requests more. Default 10. */
   nice?: number
   /** Memory bounds of each thread, as Node's `Worker` takes them. Default: Node's own. */
@@ -110,6 +115,7 @@ const known = {
     'ioConcurrency',
     'minIdle',
     'idleTimeout',
+    'startTimeout',
     'nice',
     'resourceLimits',
     'maxRssBytes',
@@ -180,6 +186,7 @@ function readThreads(threads: unknown): Record<string, unknown> {
 function readLanes(threads: Record<string, unknown>, main: Record<string, unknown>): Settings['lanes'] {
   const minIdle = integer('threads.minIdle', orDefault(threads['minIdle'], 0), 0, mostThreads)
   const idleTimeoutMs = durationMs('threads.idleTimeout', orDefault(threads['idleTimeout'], '30s'))
+  const startTimeoutMs = durationMs('threads.startTimeout', orDefault(threads['startTimeout'], '9s'))
   const cpu = orDefault(threads['cpu'], Math.max(1, os.availableParallelism() - 1))
   return {
     cpu: {
@@ -187,18 +194,21 @@ function readLanes(threads: Record<string, unknown>, main: Record<string, unknow
       placesPerThread: 1,
       minIdle,
       idleTimeoutMs,
+      startTimeoutMs,
     },
     io: {
       maxThreads: integer('threads.io', orDefault(threads['io'], 1), 1, mostThreads),
       placesPerThread: integer('threads.ioConcurrency', orDefault(threads['ioConcurrency'], 32), 1, 10_000),
       minIdle,
       idleTimeoutMs,
+      startTimeoutMs,
     },
     main: {
       maxThreads: 1,
       placesPerThread: integer('main.concurrency', orDefault(main['concurrency'], 8), 1, 10_000),
       minIdle: 1,
       idleTimeoutMs: Infinity,
+      startTimeoutMs,
     },
   }
 }

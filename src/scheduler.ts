@@ -14,6 +14,7 @@ import type { EventName, SchedulerEvents } from './events/event-types.js'
 import { bucketBoundsMs } from './job/duration-tally.js'
 import type { FlowKind } from './job/flow-step.js'
 import { isSettled } from './job/lifecycle.js'
+import { takeBack } from './left-jobs.js'
 import type { JobSnapshot, RequestContext } from './job/snapshot.js'
 import type { Measurements } from './measurements.js'
 import { type JobFilter } from './operations.js'
@@ -206,7 +207,7 @@ export class Scheduler {
     const job = this.#rooms.operations.find(id)
     if (job !== undefined) return this.#rooms.operations.cancel(job, reason)
     const flow = this.#rooms.flows.find(id)
-    return flow !== undefined && this.#rooms.cancelFlow(flow, reason)
+    return flow !== undefined && this.#rooms.flowRoom.cancel(flow, reason)
   }
 
   /** Cancels every unsettled job (of a task). @returns how many */
@@ -384,7 +385,10 @@ export class Scheduler {
       throw new OptionError(`restore got ${show(jobs)}. Give the \`lost\` list of a CloseReport.`)
     const closures = jobs.filter(isInline)
     const held = jobs.filter(isHeld)
-    const accepted = this.#rooms.restore(jobs.filter((snapshot) => !isInline(snapshot) && !isHeld(snapshot)))
+    const accepted = takeBack(
+      this.#rooms,
+      jobs.filter((snapshot) => !isInline(snapshot) && !isHeld(snapshot)),
+    )
     this.#rooms.log.leftOut(closures, 'deferred closures cannot be restored: they were left out')
     this.#rooms.log.leftOut(
       held,

@@ -55,8 +55,8 @@ function deferChild(rooms: Rooms, parent: Job, message: DeferMessage, thread: La
     // Its own schema, keys and limits apply as to any other job, so the value is looked at once more.
     const request = withCarrier(parent.details?.request, message.carrier)
     const draft = rooms.drafts.draft(record, decodePayload(message.payload), message.options, request)
-    const runIn = parent.details?.runIn
-    if (runIn !== undefined && record.policy.lane === 'main') draft.more().runIn = runIn
+    const context = parent.mainWork?.context
+    if (draft.mainWork !== undefined && context !== undefined) draft.mainWork.context = context
     const accepted = rooms.acceptance.accept(draft)
     rooms.rest.jobCame()
     const deduplicated = accepted instanceof Duplicate

@@ -81,6 +81,7 @@ const schedulerOptions: Readonly<Record<string, Rule>> = {
   'threads.ioConcurrency': integerFrom(1, 10_000),
   'threads.minIdle': integerFrom(0, 256),
   'threads.idleTimeout': duration,
+  'threads.startTimeout': duration,
   'threads.nice': integerFrom(0, 19),
   'threads.maxRssBytes': integerFrom(1),
   'threads.entry': {

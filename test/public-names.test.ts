@@ -46,4 +46,16 @@ describe('the built package exports', () => {
     const exported: object = await import(/* @vite-ignore */ url)
     expect(Object.keys(exported).sort()).toEqual(expected)
   })
+
+  it('the same from sidework in a thread', async () => {
+    const url = new URL(`../${packageJson.exports['.']['sidework-thread']}`, import.meta.url).href
+    const inThreads = (await import(/* @vite-ignore */ url)) as Record<string, unknown>
+    const outside = (await import(/* @vite-ignore */ import.meta.resolve('sidework'))) as Record<
+      string,
+      unknown
+    >
+    expect(Object.keys(inThreads)).toEqual(Object.keys(outside))
+    const others = Object.keys(outside).filter((name) => inThreads[name] !== outside[name])
+    expect(others).toEqual(['createScheduler'])
+  })
 })

@@ -21,13 +21,14 @@ export function nextWallTime(fields: Fields, from: number): number | undefined {
   const date = new Date(day)
   let year = date.getUTCFullYear()
   let month = date.getUTCMonth()
+  let firstOfMonth = Date.UTC(year, month, 1)
   const lastYear = year + calendarYears
   let earliestDay = date.getUTCDate()
   let earliestTime = start - day
   while (year <= lastYear) {
+    const length = daysInMonth(year, month)
     if ((fields.months & (1 << (month + 1))) !== 0) {
-      const firstOfMonth = Date.UTC(year, month, 1)
-      const days = matchingDays(fields, firstOfMonth, year, month)
+      const days = matchingDays(fields, firstOfMonth, length)
       for (
         let dayOfMonth = nextBit(days, earliestDay);
         dayOfMonth >= 0;
@@ -39,6 +40,7 @@ export function nextWallTime(fields: Fields, from: number): number | undefined {
     }
     earliestDay = 1
     earliestTime = 0
+    firstOfMonth += length * dayMs
     month++
     if (month === 12) {
       month = 0
@@ -72,8 +74,7 @@ function firstSecond(fields: Fields): number {
 }
 
 /** The days of a month that match, as bits 1–31. */
-function matchingDays(fields: Fields, firstOfMonth: number, year: number, month: number): number {
-  const length = daysInMonth(year, month)
+function matchingDays(fields: Fields, firstOfMonth: number, length: number): number {
   const firstWeekday = (((firstOfMonth / dayMs + 4) % 7) + 7) % 7
   const inMonth = bitsUpTo(length)
   let byDate = fields.daysOfMonth
@@ -133,8 +134,12 @@ function nearestWeekday(day: number, length: number, firstWeekday: number): numb
   return day
 }
 
+const monthLengths = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] as const
+const february = 1
+
 function daysInMonth(year: number, month: number): number {
-  return new Date(Date.UTC(year, month + 1, 0)).getUTCDate()
+  const isLeapYear = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)
+  return month === february && isLeapYear ? 29 : (monthLengths[month] ?? 31)
 }
 
 function bitsUpTo(most: number): number {

@@ -4,6 +4,7 @@ import type { SchedulerEvents } from '../events/event-types.js'
 import type { ScheduleContext } from '../job/snapshot.js'
 import type { Job } from '../scheduler.js'
 import type { Leadership } from './leader.js'
+import { OpenRun, type OpenRunListener } from './open-run.js'
 import type { Plan } from './plan.js'
 import type { DueRun, Schedule } from './schedule.js'
 import { reading } from './timetable.js'
@@ -11,7 +12,7 @@ import { reading } from './timetable.js'
 type SkipReason = SchedulerEvents['schedule:skipped']['reason']
 type FireReason = SchedulerEvents['schedule:fired']['reason']
 
-export class Firing {
+export class Firing implements OpenRunListener {
   readonly #port: AddOnPort
 
   constructor(port: AddOnPort) {
@@ -21,12 +22,7 @@ export class Firing {
   /** Runs, skips and tells what the plan decided. */
   carryOut(schedule: Schedule, decided: Plan, leadership: Leadership): void {
     if (decided.missed > 0) this.#missed(schedule, decided)
-    const { jitterMs } = schedule
-    const left = schedule.policy.maxRuns - schedule.runCount - (schedule.backlog?.length ?? 0)
-    const runs = decided.runs.slice(0, left).map((instant): DueRun => {
-      const isDue = decided.isOnTime && instant === decided.last
-      return { instant, jitterMs, reason: isDue ? 'due' : 'catch-up' }
-    })
+    const runs = dueRuns(schedule, decided)
     if (leadership === 'leader') this.#meetOthers(schedule, runs)
     else this.#skipAll(schedule, runs, leadership)
   }
@@ -65,20 +61,21 @@ export class Firing {
   #replace(schedule: Schedule, runs: readonly DueRun[]): void {
     const last = runs.at(-1)
     this.#skipAll(schedule, runs.slice(0, -1), 'overlap')
-    for (const job of schedule.jobs ?? [])
-      job.cancel(`A later run of schedule '${schedule.name}' took its place.`)
+    const reason = `A later run of schedule '${schedule.name}' took its place.`
+    // A copy, as those that settle leave the list.
+    for (const run of [...(schedule.open ?? [])]) run.cancel(reason)
     if (last !== undefined) this.#fire(schedule, last)
   }
 
   #wait(schedule: Schedule, runs: DueRun[]): void {
     schedule.backlog = runs
     // A refused job settles nothing, so nothing would call the next.
-    if ((schedule.jobs?.size ?? 0) === 0) this.#next(schedule)
+    if ((schedule.open?.length ?? 0) === 0) this.#next(schedule)
   }
 
   /** The job before has settled: the next of the backlog may go. */
   #next(schedule: Schedule): void {
-    while (schedule.backlog !== undefined && (schedule.jobs?.size ?? 0) === 0) {
+    while (schedule.backlog !== undefined && (schedule.open?.length ?? 0) === 0) {
       const run = schedule.backlog.shift()
       if (schedule.backlog.length === 0) schedule.backlog = undefined
       if (run !== undefined) this.#fire(schedule, run)
@@ -97,14 +94,9 @@ export class Firing {
   }
 
   #defer(schedule: Schedule, context: ScheduleContext, reason: FireReason): Job {
-    const run: { job: Job | undefined; hasSettled: boolean } = { job: undefined, hasSettled: false }
-    const settled = (): void => {
-      run.hasSettled = true
-      if (run.job !== undefined) this.#settled(schedule, run.job)
-    }
-    const job = (run.job = this.#port.deferPrepared(schedule.prepared, context, settled))
-    // A duplicate may have settled long ago.
-    if (!run.hasSettled) (schedule.jobs ??= new Set()).add(job)
+    const job = new OpenRun(schedule, this).begin((run) =>
+      this.#port.deferPrepared(schedule.prepared, context, run),
+    )
     const { events, clock } = this.#port
     if (events.wants['schedule:fired']) {
       events.emit('schedule:fired', { ...context, id: job.id, task: job.task, reason, at: clock.wall() })
@@ -112,9 +104,8 @@ export class Firing {
     return job
   }
 
-  #settled(schedule: Schedule, job: Job): void {
-    schedule.jobs?.delete(job)
-    // After the current call, as settling is under way.
+  /** The next of the backlog may go: after the current call, as settling is under way. */
+  runOver(schedule: Schedule): void {
     if (schedule.backlog !== undefined) this.#port.soon(() => this.#next(schedule))
   }
 
@@ -163,4 +154,14 @@ export class Firing {
     }
     this.#skipped(schedule, run, isFull ? 'queue-full' : 'refused')
   }
+}
+
+/** What the plan says to run, up to `maxRuns`. */
+function dueRuns({ policy, runCount, backlog, jitterMs }: Schedule, decided: Plan): DueRun[] {
+  const left = policy.maxRuns - runCount - (backlog?.length ?? 0)
+  const instants = decided.runs.length > left ? decided.runs.slice(0, left) : decided.runs
+  return instants.map((instant) => {
+    const isDue = decided.isOnTime && instant === decided.last
+    return { instant, jitterMs, reason: isDue ? 'due' : 'catch-up' }
+  })
 }

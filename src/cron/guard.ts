@@ -70,9 +70,16 @@ export function guard(expression: unknown): Guarded {
     )
   }
   const all = words.length === 5 ? ['0', ...words] : words
-  const fields = Object.fromEntries(fieldNames.map((name, index) => [name, all[index] ?? '']))
-  for (const name of fieldNames) guardField(expression, name, fields[name] ?? '')
-  return { kind: 'fields', text: words.join(' '), fields: fields as Record<FieldName, string> } // one for each name
+  const fields = {
+    second: all[0] ?? '',
+    minute: all[1] ?? '',
+    hour: all[2] ?? '',
+    dayOfMonth: all[3] ?? '',
+    month: all[4] ?? '',
+    dayOfWeek: all[5] ?? '',
+  }
+  for (const name of fieldNames) guardField(expression, name, fields[name])
+  return { kind: 'fields', text: words.join(' '), fields }
 }
 
 function guardField(expression: string, name: FieldName, field: string): void {

@@ -13,6 +13,7 @@ import type { Disarmable } from '../job/job.js'
 import type { TimeHeap } from '../queue/time-heap.js'
 import { Firing } from './firing.js'
 import { askLeader, type LeaderHook, type Leadership } from './leader.js'
+import { takeOver } from './open-run.js'
 import { plan } from './plan.js'
 import { Schedule, type ScheduleFacts } from './schedule.js'
 import { reading, type Scale } from './timetable.js'
@@ -60,7 +61,7 @@ export class ScheduleBook {
     if (next === undefined) return false
     if (before !== undefined) {
       this.remove(name)
-      schedule.jobs = before.jobs
+      takeOver(before, schedule)
     }
     this.#byName.set(name, schedule)
     this.#await(schedule, next)

@@ -41,7 +41,7 @@ export function snapshotOf(schedule: Schedule, clock: Clock): ScheduleSnapshot {
     ...(isPaused ? undefined : { nextRunAt: timetable.scale === 'wall' ? nextAt : clock.wallAt(nextAt) }),
     ...(schedule.lastFiredFor === undefined ? undefined : { lastFiredFor: schedule.lastFiredFor }),
     runs: schedule.runCount,
-    unsettled: schedule.jobs?.size ?? 0,
+    unsettled: schedule.open?.length ?? 0,
   })
 }
 

@@ -8,7 +8,7 @@
  */
 import type { PreparedJob } from '../defer/draft.js'
 import type { HeapItem } from '../queue/time-heap.js'
-import type { Job } from '../scheduler.js'
+import type { OpenRun } from './open-run.js'
 import type { SchedulePolicy } from './schedule-options.js'
 import type { Timetable } from './timetable.js'
 
@@ -48,7 +48,7 @@ export class Schedule implements HeapItem {
   /** Ms since the epoch. */
   lastFiredFor: number | undefined = undefined
   /** Its jobs that have not settled. */
-  jobs: Set<Job> | undefined = undefined
+  open: OpenRun[] | undefined = undefined
   /** Runs that wait for the job before them. */
   backlog: DueRun[] | undefined = undefined
 
@@ -61,6 +61,6 @@ export class Schedule implements HeapItem {
   }
 
   get isBusy(): boolean {
-    return (this.jobs?.size ?? 0) > 0 || (this.backlog?.length ?? 0) > 0
+    return (this.open?.length ?? 0) > 0 || (this.backlog?.length ?? 0) > 0
   }
 }

@@ -1,5 +1,5 @@
 /** Makes a job out of what a defer says, checking everything that can be refused. Nothing is stored yet. */
-import { captureContext } from '../async-context.js'
+import { CapturedContext } from '../async-context.js'
 import { OptionError, UnknownTaskError } from '../errors.js'
 import { Job, type LimitKeys } from '../job/job.js'
 import { decodePayload, encodePayload, type EncodedPayload } from '../job/payload.js'
@@ -31,6 +31,9 @@ export interface PreparedJob {
   readonly options: unknown
 }
 
+/** Called with the context of its attempt. */
+type Closure = (context: never) => unknown
+
 /** The next acceptance number, and the drafts made with it. */
 export class Drafts {
   readonly #rooms: DraftRooms
@@ -52,29 +55,26 @@ export class Drafts {
     const job = this.#blank(task, encodePayload(input, this.#rooms.payloadLimits))
     const isPlain = options === undefined && request === undefined && !policy.describesJobs
     if (!isPlain) this.#describe(job, input, options, request)
-    if (policy.lane === 'main') job.more().runIn = captureContext()
+    if (policy.lane === 'main') job.mainWork = { closure: undefined, context: new CapturedContext() }
     return job
   }
 
-  /** A job of a payload that was drafted, hence checked, before. @throws OptionError */
-  draftAgain(task: TaskRecord, payload: EncodedPayload, options: unknown): Job {
-    this.#checkTask(task)
+  /** One more job of what was drafted, hence checked, before. @throws OptionError */
+  draftAgain(task: TaskRecord, { task: prepared, payload, options }: PreparedJob): Job {
+    const { describesJobs } = task.policy
+    const isClosure = typeof prepared === 'function'
+    if (!isClosure) this.#checkTask(task)
     const job = this.#blank(task, payload)
-    if (options === undefined && !task.policy.describesJobs) return job
-    this.#describe(job, task.policy.describesJobs ? decodePayload(payload) : undefined, options, undefined)
+    if (isClosure) job.more().inline = prepared as Closure // it was deferred as one
+    if (options === undefined && !describesJobs) return job
+    this.#describe(job, describesJobs ? decodePayload(payload) : undefined, options, undefined)
     return job
   }
 
   /** A deferred closure. @throws OptionError */
-  draftInline(
-    task: TaskRecord,
-    inline: (context: never) => unknown,
-    options: unknown,
-    request: RequestContext | undefined,
-  ): Job {
+  draftInline(task: TaskRecord, inline: Closure, options: unknown, request: RequestContext | undefined): Job {
     const job = this.#blank(task, undefined)
-    job.more().inline = inline
-    job.more().runIn = captureContext()
+    job.mainWork = { closure: inline, context: new CapturedContext() }
     const isPlain = options === undefined && request === undefined && !task.policy.describesJobs
     if (!isPlain) this.#describe(job, undefined, options, request)
     return job

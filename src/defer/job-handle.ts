@@ -103,9 +103,7 @@ class ResultWaiter implements Waiter {
   }
 
   begin(timeoutMs: number | undefined): void {
-    const details = this.#job.more()
-    if (details.waiters === undefined) details.waiters = [this]
-    else details.waiters.push(this)
+    this.#job.tell(this)
     if (timeoutMs !== undefined) this.#alarm = this.#port.alarm(timeoutMs, () => this.#giveUp(timeoutMs))
   }
 

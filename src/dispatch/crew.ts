@@ -6,7 +6,7 @@ import type { Clock } from '../world.js'
 import type { LaneRoom } from './lane-room.js'
 import type { LaneThread, StopReason } from './lane-thread.js'
 
-/** `teardown()` of all modules together may take this long; less while closing. */
+/** The rest of a start and `teardown()` of all modules may take this long; less while closing. */
 const teardownMs = 5_000
 /** A thread that was terminated and does not exit is given up. */
 const exitWithinMs = 5 * 60_000
@@ -48,14 +48,23 @@ export class Crew {
     this.#force(thread)
   }
 
-  /** Lets a thread that has nothing to do tear down, then end; with a job on it, by force. */
+  /**
+   * Lets a thread that has nothing to do tear down, then end; with a job on it, by force. One that is starting ends its
+   * start first: the files of modules that it reads would stay open in the process.
+   */
   release(thread: LaneThread, reason: StopReason, withinMs = teardownMs): void {
-    if (!thread.hasTeardown || !thread.isIdle || withinMs <= 0) return this.terminate(thread, reason)
+    if (!thread.endsSlowly || !thread.isIdle || withinMs <= 0) return this.terminate(thread, reason)
     if (thread.phase === 'stopping') return
-    if (thread.phase !== 'leaving') thread.port.post({ kind: 'close' })
+    if (thread.phase === 'open' || thread.phase === 'retiring') thread.port.post({ kind: 'close' })
     thread.phase = 'leaving'
     thread.stopReason ??= reason
     this.#await(thread, Math.min(withinMs, teardownMs), () => this.terminate(thread, reason))
+  }
+
+  /** A thread that was let go while it started has started. */
+  startEnded(thread: LaneThread): void {
+    if (thread.hasTeardown) thread.port.post({ kind: 'close' })
+    else this.terminate(thread, 'closing')
   }
 
   #force(thread: LaneThread): void {

@@ -182,9 +182,13 @@ export class Dispatcher {
     this.dispatch(room)
   }
 
-  /** Whether a thread wants to tear down before it ends. */
-  get hasTeardown(): boolean {
-    return this.#crew.threads.some((thread) => thread.hasTeardown)
+  get threadCount(): number {
+    return this.#crew.threads.length
+  }
+
+  /** Whether a thread has something to end before it goes. */
+  get endsSlowly(): boolean {
+    return this.#crew.threads.some((thread) => thread.endsSlowly)
   }
 
   /** Stops every thread; the scheduler is closing. Who waits for a first open thread is told. */

@@ -13,6 +13,8 @@ export interface LaneSettings {
   readonly minIdle: number
   /** Ms after which an idle thread above `minIdle` ends. Infinity for never. */
   readonly idleTimeoutMs: number
+  /** Ms after which a thread that has not started is given up. */
+  readonly startTimeoutMs: number
 }
 
 /** One lane: its ready jobs and its threads. */

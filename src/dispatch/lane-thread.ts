@@ -9,11 +9,12 @@ import { Slots, Window } from './places.js'
 /**
  * The life of a thread:
  *
- *      starting ──ready──▶ open ────────▶ retiring ──neighbours ended──▶ leaving ──▶ stopping ──▶ (exited)
- *          │                │└──idle, close───────────────────────────────▲           ▲
- *          └──start failed──┴──force──────────────────────────────────────────────────┘
+ *      starting ──ready──▶ open ────▶ retiring ──neighbours ended──▶ leaving ──▶ stopping ──▶ (exited)
+ *       │    │               │ └──idle, close─────────────────────────▲ ▲         ▲
+ *       │    └──close────────┼──────────────────────────────────────────┘         │
+ *       └──start failed──────┴──force─────────────────────────────────────────────┘
  *
- * Only a thread with a teardown() is ever leaving; others are stopped at once.
+ * A thread is leaving while it ends its start or runs a teardown(); others are stopped at once.
  */
 export type ThreadPhase = 'starting' | 'open' | 'retiring' | 'leaving' | 'stopping'
 
@@ -84,6 +85,11 @@ export class LaneThread {
     if (this.window === undefined || this.claims === undefined) return undefined
     const taken = this.claims.takenSince(this.window.oldest)
     return taken === 0 ? undefined : this.window.find(this.window.oldest + taken - 1)
+  }
+
+  /** Whether it has something to end when it is let go: its start, or a teardown(). */
+  get endsSlowly(): boolean {
+    return this.phase === 'starting' || this.hasTeardown
   }
 
   get isIdle(): boolean {

@@ -18,6 +18,7 @@ export class Batch {
   #lastIndex = 0
   #first = 0
   #priorities: number[] | undefined
+  #voids: number[] | undefined
   #extras: RunExtra[] | undefined
 
   /** @param isConsecutive whether tokens count up by one, as they do on cpu threads */
@@ -41,7 +42,8 @@ export class Batch {
     this.#which?.push(this.#lastIndex)
     const { payload } = job
     this.#payloads.push(typeof payload === 'string' ? payload : 'null')
-    if (typeof payload !== 'string' || job.attempt > 0 || hasOwnFacts(job.details)) this.#addExtra(at, job)
+    if (payload === undefined) (this.#voids ??= []).push(at)
+    if (typeof payload === 'object' || job.attempt > 0 || hasOwnFacts(job.details)) this.#addExtra(at, job)
   }
 
   message(): RunMessage {
@@ -57,6 +59,7 @@ export class Batch {
     if (this.#tokens !== undefined) message.tokens = this.#tokens
     if (this.#priorities !== undefined) message.priorities = this.#priorities
     if (this.#which !== undefined) message.which = this.#which
+    if (this.#voids !== undefined) message.voids = this.#voids
     if (this.#extras !== undefined) message.extras = this.#extras
     return message
   }
@@ -79,7 +82,6 @@ export class Batch {
       attempt: isRunning || details?.isAttemptCharged === true ? job.attempt : job.attempt + 1,
       maxAttempts: details?.policy?.maxAttempts ?? job.task.policy.maxAttempts,
       ...(details?.ownId === undefined ? undefined : { id: details.ownId }),
-      ...(payload === undefined ? { isVoid: true } : undefined),
       ...(typeof payload === 'object' ? { bytes: payload } : undefined),
       ...(details?.request === undefined ? undefined : { request: details.request }),
       ...(handed === undefined ? undefined : { handed }),

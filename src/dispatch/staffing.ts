@@ -10,8 +10,6 @@ import type { LaneRoom } from './lane-room.js'
 import { LaneThread } from './lane-thread.js'
 import type { FromThread, ReadyMessage } from '../threads/protocol.js'
 
-/** A thread whose modules have not been imported and set up by then is given up. */
-const startTimeoutMs = 9_000
 const firstPauseMs = 500
 const longestPauseMs = 30_000
 
@@ -60,7 +58,7 @@ export class Staffing {
       const port = world.startThread(room.lane, listener)
       const thread = new LaneThread(room.lane, ++this.#lastNumber, port, room.settings.placesPerThread, now)
       room.threads.push(thread)
-      thread.patience = agenda.alarm(now + startTimeoutMs, () => this.#giveUp(thread))
+      thread.patience = agenda.alarm(now + room.settings.startTimeoutMs, () => this.#giveUp(thread))
       return true
     } catch (error) {
       this.#pause(room, error)
@@ -70,11 +68,12 @@ export class Staffing {
 
   /** The thread has imported its modules: its places exist. */
   opened(thread: LaneThread, { tasks, hasTeardown = false }: ReadyMessage): void {
-    if (thread.phase !== 'starting') return
+    if (thread.phase !== 'starting' && thread.phase !== 'leaving') return
+    thread.hasTeardown = hasTeardown
+    if (thread.phase === 'leaving') return this.#crew.startEnded(thread)
     const room = this.#crew.lanes[thread.lane]
     thread.phase = 'open'
     thread.tasks = new Set(tasks)
-    thread.hasTeardown = hasTeardown
     thread.patience?.disarm()
     room.failedStarts = 0
     room.startError = undefined
@@ -88,8 +87,8 @@ export class Staffing {
 
   /** The thread could not import its modules; it is of no use. */
   startFailed(thread: LaneThread, error: unknown): void {
-    if (thread.phase !== 'starting') return
-    this.#pause(this.#crew.lanes[thread.lane], error)
+    if (thread.phase !== 'starting' && thread.phase !== 'leaving') return
+    if (thread.phase === 'starting') this.#pause(this.#crew.lanes[thread.lane], error)
     this.#crew.terminate(thread, 'start-failed')
   }
 
@@ -124,7 +123,7 @@ export class Staffing {
 
   #giveUp(thread: LaneThread): void {
     const room = this.#crew.lanes[thread.lane]
-    this.#pause(room, new ThreadStartError(tooSlow(thread)))
+    this.#pause(room, new ThreadStartError(tooSlow(thread, room.settings.startTimeoutMs)))
     this.#crew.terminate(thread, 'start-failed')
   }
 
@@ -153,14 +152,14 @@ export class Staffing {
   }
 }
 
-function tooSlow({ starting }: LaneThread): string {
-  const within = `within ${startTimeoutMs / 1000} s`
+function tooSlow({ starting }: LaneThread, startTimeoutMs: number): string {
+  const within = `within the ${startTimeoutMs} ms of threads.startTimeout`
   switch (starting?.step) {
     case undefined:
       return `A thread has not begun to import its task modules ${within}. Look for a loader or an execArgv that never lets it.`
     case 'import':
-      return `A thread has not imported ${starting.file} ${within}. Look for a top-level await that never settles.`
+      return `A thread has not imported ${starting.file} ${within}. Look for a top-level await that never settles, or allow more.`
     case 'setup':
-      return `setup() of ${starting.file} has not ended ${within}. Look for a promise in it that never settles.`
+      return `setup() of ${starting.file} has not ended ${within}. Look for a promise in it that never settles, or allow more.`
   }
 }

@@ -21,14 +21,13 @@ export interface HistorySettings {
 const recordBytes = 300
 
 export class History {
-  readonly #completed: LRUCache<number, Job> | undefined
-  readonly #others: LRUCache<number, Job> | undefined
+  readonly #completed: Shelf | undefined
+  readonly #others: Shelf | undefined
   /** Completed jobs that have not entered their cache yet, oldest first: they do when somebody asks. */
   #recent: Job[] = []
   /** Bytes that came in since they last entered: at least what they hold. */
   #recentBytes = 0
   readonly #dropped: (job: Job) => void
-  readonly #setOptions = { size: 1 }
   readonly #clock: Clock
   /** What the caches take for now: one reading serves all jobs of a report. Above 0, which would mean "no age". */
   #now = 1
@@ -37,10 +36,10 @@ export class History {
   constructor(settings: HistorySettings, clock: Clock, dropped: (job: Job) => void) {
     this.#dropped = dropped
     this.#clock = clock
-    const cache = (max: number): LRUCache<number, Job> | undefined =>
+    const shelf = (max: number): Shelf | undefined =>
       max === 0
         ? undefined
-        : new LRUCache<number, Job>({
+        : new Shelf({
             max,
             maxSize: Math.max(1, Math.floor(settings.bytes / 2)),
             ttl: settings.forMs,
@@ -50,22 +49,22 @@ export class History {
               if (reason !== 'delete') dropped(job)
             },
           })
-    this.#completed = cache(settings.completed)
-    this.#others = cache(settings.failed)
+    this.#completed = shelf(settings.completed)
+    this.#others = shelf(settings.failed)
   }
 
   keep(job: Job): void {
-    const cache = this.#cacheOf(job)
+    const shelf = this.#shelfOf(job)
     const most = mostBytesOf(job)
-    if (cache === undefined || (most > cache.maxSize && sizeOf(job) > cache.maxSize))
+    if (shelf === undefined || (most > shelf.maxSize && sizeOf(job) > shelf.maxSize))
       return this.#dropped(job)
-    if (cache === this.#others) return this.#enter(cache, job)
+    if (shelf === this.#others) return this.#enter(shelf, job)
     this.#recent.push(job)
     this.#recentBytes += most
     // In a flood most would be pushed out again before anybody asked: those never enter the cache.
-    if (this.#recent.length >= 2 * cache.max)
-      for (const old of this.#recent.splice(0, cache.max)) this.#dropped(old)
-    if (this.#recentBytes > cache.maxSize / 4) this.#enterRecent()
+    if (this.#recent.length >= 2 * shelf.max)
+      for (const old of this.#recent.splice(0, shelf.max)) this.#dropped(old)
+    if (this.#recentBytes > shelf.maxSize / 4) this.#enterRecent()
   }
 
   /** Settled jobs that are kept, those included whose time is over and that nobody asked for since. */
@@ -78,12 +77,12 @@ export class History {
   has(job: Job): boolean {
     this.#enterRecent()
     this.#now = this.#clock.now() + 1
-    return this.#cacheOf(job)?.peek(job.slot) === job
+    return this.#shelfOf(job)?.has(job) ?? false
   }
 
   /** Gives a job up to its next generation. */
   take(job: Job): void {
-    this.#cacheOf(job)?.delete(job.slot)
+    this.#shelfOf(job)?.delete(job)
   }
 
   #enterRecent(): void {
@@ -94,14 +93,49 @@ export class History {
     for (const job of recent) this.#enter(this.#completed, job)
   }
 
-  #enter(cache: LRUCache<number, Job>, job: Job): void {
+  #enter(shelf: Shelf, job: Job): void {
     this.#now = job.endedAt + 1
-    this.#setOptions.size = sizeOf(job)
-    cache.set(job.slot, job, this.#setOptions)
+    shelf.add(job)
   }
 
-  #cacheOf(job: Job): LRUCache<number, Job> | undefined {
+  #shelfOf(job: Job): Shelf | undefined {
     return job.state === 'completed' ? this.#completed : this.#others
+  }
+}
+
+/**
+ * One of the two groups. Its cache is made for the first job: lru-cache sets up all it may ever hold, which for 10,000 takes
+ * a millisecond and a megabyte, and most schedulers of a test suite never fail a job.
+ */
+class Shelf {
+  readonly max: number
+  readonly maxSize: number
+  readonly #options: LRUCache.Options<number, Job, unknown>
+  readonly #setOptions = { size: 1 }
+  #cache: LRUCache<number, Job> | undefined
+
+  constructor(options: LRUCache.Options<number, Job, unknown> & { max: number; maxSize: number }) {
+    this.max = options.max
+    this.maxSize = options.maxSize
+    this.#options = options
+  }
+
+  get size(): number {
+    return this.#cache?.size ?? 0
+  }
+
+  add(job: Job): void {
+    this.#cache ??= new LRUCache(this.#options)
+    this.#setOptions.size = sizeOf(job)
+    this.#cache.set(job.slot, job, this.#setOptions)
+  }
+
+  has(job: Job): boolean {
+    return this.#cache?.peek(job.slot) === job
+  }
+
+  delete(job: Job): void {
+    this.#cache?.delete(job.slot)
   }
 }
 

@@ -203,9 +203,10 @@ export class LogBook {
     this.logger?.info({ unsettled }, 'closing')
   }
 
-  /** Nothing is written after it. */
-  closed(settled: object): void {
+  /** Nothing is written after it. `threads` have not exited in time. */
+  closed(settled: object, threads: number): void {
     this.#rate.flush()
+    if (threads > 0) this.logger?.warn({ threads }, 'threads were stopped and have not exited; they end with the process') // prettier-ignore
     this.logger?.info({ settled }, 'closed')
   }
 

@@ -77,7 +77,8 @@ export function idempotent(options: IdempotentOptions): ConnectHandler {
   const ttlMs = durationMs('ttl', own.ttl)
   const isRequired = flag('required', own.required ?? false)
   const scope = readScope(own.scope) ?? credentials
-  const keys = new KeyBook(ttlMs)
+  // Made for the first key, as it sets up all it may ever hold.
+  let keys: KeyBook | undefined
   return (req, res, next) => {
     if (safeMethods.has(req.method)) return next()
     const read = readKey(req)
@@ -92,6 +93,7 @@ export function idempotent(options: IdempotentOptions): ConnectHandler {
     } catch (error) {
       return next(error)
     }
+    keys ??= new KeyBook(ttlMs)
     keys.handle(digest(owner, read.key), asked, res, next)
   }
 }

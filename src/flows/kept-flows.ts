@@ -16,30 +16,25 @@ export interface KeepSettings {
 const stepBytes = 600
 
 export class KeptFlows {
-  readonly #cache: LRUCache<string, Flow> | undefined
+  readonly #settings: KeepSettings
+  readonly #max: number
+  readonly #maxSize: number
   readonly #clock: Clock
+  /** Made for the first flow: most schedulers never have one, and an empty one takes as much time and room as a full one. */
+  #cache: LRUCache<string, Flow> | undefined
 
   constructor(settings: KeepSettings, clock: Clock) {
+    this.#settings = settings
+    this.#max = settings.completed + settings.failed
+    this.#maxSize = Math.max(1, Math.floor(settings.bytes / 2))
     this.#clock = clock
-    const max = settings.completed + settings.failed
-    if (max === 0) return
-    this.#cache = new LRUCache<string, Flow>({
-      max,
-      maxSize: Math.max(1, Math.floor(settings.bytes / 2)),
-      ttl: settings.forMs,
-      ttlResolution: 0,
-      // Above 0, which would mean "no age".
-      perf: { now: () => this.#clock.now() + 1 },
-      dispose: (flow, _id, reason) => {
-        if (reason !== 'delete') forget(flow)
-      },
-    })
   }
 
   keep(flow: Flow): void {
     const size = stepBytes * (1 + flow.steps.length) + flow.resultBytes
-    if (this.#cache === undefined || size > this.#cache.maxSize) forget(flow)
-    else this.#cache.set(flow.id, flow, { size })
+    if (this.#max === 0 || size > this.#maxSize) return forget(flow)
+    this.#cache ??= this.#makeCache()
+    this.#cache.set(flow.id, flow, { size })
   }
 
   find(id: string): Flow | undefined {
@@ -49,6 +44,20 @@ export class KeptFlows {
   /** Gives a flow up to its steps' next generation. */
   take(flow: Flow): void {
     this.#cache?.delete(flow.id)
+  }
+
+  #makeCache(): LRUCache<string, Flow> {
+    return new LRUCache({
+      max: this.#max,
+      maxSize: this.#maxSize,
+      ttl: this.#settings.forMs,
+      ttlResolution: 0,
+      // Above 0, which would mean "no age".
+      perf: { now: () => this.#clock.now() + 1 },
+      dispose: (flow, _id, reason) => {
+        if (reason !== 'delete') forget(flow)
+      },
+    })
   }
 }
 

@@ -36,6 +36,8 @@ export class Job {
   /** Its id, once somebody has asked; see `JobTable.idOf`. */
   idText: string | undefined = undefined
   details: JobDetails | undefined = undefined
+  /** Main lane only. */
+  mainWork: MainWork | undefined = undefined
 
   constructor(
     task: TaskRecord,
@@ -58,9 +60,17 @@ export class Job {
   more(): JobDetails {
     return (this.details ??= new JobDetails())
   }
+
+  /** Has the waiter told when the job settles. */
+  tell(waiter: Waiter): void {
+    const details = this.more()
+    // As a rule it is the only one: an empty array would be given room for seventeen by the first push.
+    if (details.waiters === undefined) details.waiters = [waiter]
+    else details.waiters.push(waiter)
+  }
 }
 
-/** What `result()` callers wait on. */
+/** Who wants to know that a job has settled. */
 export interface Waiter {
   settled(): void
 }
@@ -98,8 +108,6 @@ export class JobDetails {
   result: EncodedPayload = undefined
   resultRefused: string | undefined = undefined
   request: RequestContext | undefined = undefined
-  /** Calls the handler in the `AsyncLocalStorage` context of its defer; main lane only, until it has settled. */
-  runIn: (<T>(run: () => T) => T) | undefined = undefined
   /** Of a recurring job. */
   schedule: ScheduleContext | undefined = undefined
   waiters: Waiter[] | undefined = undefined
@@ -120,8 +128,14 @@ export class JobDetails {
   isAttemptCharged = false
   /** Its thread crashed and nobody could be blamed: it runs with a thread to itself until there is a verdict on it. */
   runsAlone = false
-  /** A deferred closure; main lane only. */
-  inline: ((context: never) => unknown) | undefined = undefined
+}
+
+/** What a job of the main lane takes along, since it stays on its thread. */
+export interface MainWork {
+  /** The deferred closure, if it is one. */
+  readonly closure: ((context: never) => unknown) | undefined
+  /** The `AsyncLocalStorage` context of its defer, until it has settled. */
+  context: { run<T>(task: () => T): T } | undefined
 }
 
 /** What the defer asked for and the record does not hold. */

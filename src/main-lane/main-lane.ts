@@ -4,6 +4,7 @@
  * while turns take long.
  *
  *      next turn ─▶ [ most urgent: a handler that yielded, else a job that waits ] ─▶ … budget spent ─▶ next turn
+ *                      ▲ nothing is left: what promises have to do is done, which frees places for more ─┘
  *
  * A handler that yielded goes on before jobs of its priority that have not started, and after more urgent ones.
  */
@@ -23,7 +24,7 @@ export interface MainLanePorts {
   /** Handler of the job in a cell, or undefined when its task is unknown. */
   definitionOf(task: string, cell: number): TaskDefinition | undefined
   /** The `AsyncLocalStorage` context in which the job in a cell was deferred. */
-  contextOf(cell: number): (<T>(run: () => T) => T) | undefined
+  contextOf(cell: number): { run<T>(task: () => T): T } | undefined
   /** Runs in a later turn of the loop, after pending I/O. */
   readonly nextTurn: (task: () => void) => void
   readonly soon: (task: () => void) => void
@@ -169,6 +170,7 @@ export class MainLane implements ThreadPort {
 
   /** The most urgent thing, again and again until the budget is spent. */
   #work(): void {
+    let hasStarted = false
     while (!this.#isClosed) {
       const [goingOn] = this.#goingOn
       const next = this.#mayStart() ? this.#waiting[0] : undefined
@@ -176,6 +178,7 @@ export class MainLane implements ThreadPort {
       if (isNextFirst) {
         this.#waiting.shift()
         this.#startedAt = this.#ports.now()
+        hasStarted = true
         this.#start(next.batch, next.index)
       } else if (goingOn !== undefined && !this.#isSpent) {
         this.#goingOn.shift()
@@ -188,14 +191,30 @@ export class MainLane implements ThreadPort {
         })
       } else break
     }
+    // What has ended is reported when microtasks run, and frees places: their next jobs still belong to this turn.
+    if (this.#tokens.length > 0 && this.#hasTime) return this.#ports.afterMicrotasks(() => this.#work())
     for (const late of this.#goingOn.reverse()) insertFirst(this.#yielded, late)
     this.#goingOn = []
+    if (!hasStarted || !this.#isLoopFree || this.#isSpent) return this.#endTurn()
+    this.#ports.afterMicrotasks(() => {
+      // Who yielded meanwhile goes on in the next turn, before its equals.
+      if (this.#yielded.length === 0 && this.#mayStart()) this.#work()
+      else this.#endTurn()
+    })
+  }
+
+  #endTurn(): void {
     this.#isPumping = false
     if (this.#waiting.length > 0 || this.#yielded.length > 0) this.#wake()
   }
 
   #mayStart(): boolean {
-    return this.#waiting.length > 0 && (this.#isOwed || (this.#isLoopFree && !this.#isSpent))
+    return this.#waiting.length > 0 && (this.#isOwed || this.#hasTime)
+  }
+
+  /** More may start in this turn. */
+  get #hasTime(): boolean {
+    return this.#isLoopFree && !this.#isSpent
   }
 
   get #isSpent(): boolean {
@@ -213,8 +232,8 @@ export class MainLane implements ThreadPort {
     this.#ports.blockage?.begin(attempt.task)
     const cell = batch.cellAt(index)
     const execute = () => batch.execute(index, attempt, (task) => this.#ports.definitionOf(task, cell))
-    const runIn = this.#ports.contextOf(cell)
-    const ending = runIn === undefined ? execute() : runIn(execute)
+    const context = this.#ports.contextOf(cell)
+    const ending = context === undefined ? execute() : context.run(execute)
     this.#ports.blockage?.letGo()
     if (ending instanceof Promise) void ending.then((late) => this.#keep(attempt.token, late))
     else this.#keep(attempt.token, ending)

@@ -169,14 +169,14 @@ export class Settler {
   }
 
   #finish(job: Job, now: number): void {
-    const { details } = job
+    const { details, mainWork } = job
+    if (mainWork !== undefined) mainWork.context = undefined // its stores, a request say, would be kept with the history
     if (details !== undefined) {
       details.expiry?.disarm()
       details.expiry = undefined
       details.runsAlone = false
       details.unlisten?.()
       details.unlisten = undefined
-      details.runIn = undefined // its stores, a request among them, would be kept with the history
       if (!details.isLingering) this.#queue.leaveLine(job, now)
     }
     this.#listener.settled(job)

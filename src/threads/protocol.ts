@@ -37,8 +37,6 @@ export interface RunExtra {
   readonly id?: string
   /** A payload with bytes; the batch's own JSON then has `null` at this position. */
   readonly bytes?: EncodedBytes
-  /** The job has no payload. */
-  readonly isVoid?: boolean
   readonly request?: RequestContext
   /** How the steps before it ended, for a step of a flow. */
   readonly handed?: Handed
@@ -65,6 +63,8 @@ export interface RunMessage {
   readonly cells: readonly number[]
   /** All payloads as the elements of a JSON array, without its brackets. */
   readonly payloads: string
+  /** Positions of jobs without a payload; the JSON has `null` there. */
+  readonly voids?: readonly number[]
   readonly extras?: readonly RunExtra[]
 }
 

@@ -40,6 +40,8 @@ export class SoloRunner {
   #willReport = false
   /** Number of an asynchronous resource: timers, sockets and callbacks with lower ones are not of the job at work. */
   #mark = 0
+  /** The handler was called and has not returned: nothing else can run meanwhile. */
+  #isCalling = false
 
   constructor(port: RunnerPort, shared: Int32Array, waitWatch: WaitWatch) {
     this.#port = port
@@ -69,6 +71,7 @@ export class SoloRunner {
    */
   get culprit(): number | undefined {
     if (this.#current === undefined) return undefined
+    if (this.#isCalling) return this.#current.token
     const cause = executionAsyncId()
     return cause > 1 && cause < this.#mark ? 0 : this.#current.token
   }
@@ -107,7 +110,9 @@ export class SoloRunner {
       if (!take(this.#shared, generation, first + index)) return // recalled, and so are all that follow
       const attempt = batch.attemptAt(index, this.#port.host)
       this.#current = attempt
+      this.#isCalling = true
       let ending = batch.execute(index, attempt, this.#port.definitionOf)
+      this.#isCalling = false
       if (ending instanceof Promise) {
         this.#reportSoon()
         this.#waitWatch.waits(attempt.task)

@@ -48,7 +48,8 @@ export function startThread(
     workerData: { sidework: data },
     transferList: [port2],
     name: `sidework ${lane}`,
-    execArgv: threadExecArgv(process.execArgv, settings.execArgv),
+    // By this condition `import 'sidework'` in a thread finds index-in-threads.ts.
+    execArgv: [...threadExecArgv(process.execArgv, settings.execArgv), '--conditions=sidework-thread'],
     ...(settings.resourceLimits === undefined ? undefined : { resourceLimits: settings.resourceLimits }),
   })
   return connect(worker, port1, shared, listener)

@@ -11,12 +11,14 @@ import type { Ending, RunExtra, RunMessage } from './protocol.js'
 export class OpenBatch {
   readonly run: RunMessage
   readonly #payloads: readonly unknown[]
-  readonly #extras: ReadonlyMap<number, RunExtra>
+  readonly #extras: ReadonlyMap<number, RunExtra> | undefined
 
   constructor(run: RunMessage) {
     this.run = run
-    this.#payloads = JSON.parse(`[${run.payloads}]`) as unknown[] // written by the scheduler: always an array
-    this.#extras = new Map(run.extras?.map((extra) => [extra.at, extra]))
+    const payloads = JSON.parse(`[${run.payloads}]`) as unknown[] // written by the scheduler: always an array
+    if (run.voids !== undefined) for (const at of run.voids) payloads[at] = undefined
+    this.#payloads = payloads
+    this.#extras = run.extras && new Map(run.extras.map((extra) => [extra.at, extra]))
   }
 
   get size(): number {
@@ -39,7 +41,7 @@ export class OpenBatch {
   /** The context of the job at `index`. */
   attemptAt(index: number, host: AttemptHost): Attempt {
     const [name, maxAttempts] = this.#taskAt(index)
-    const extra = this.#extras.get(index)
+    const extra = this.#extras?.get(index)
     return new Attempt(
       host,
       this.tokenAt(index),
@@ -72,9 +74,8 @@ export class OpenBatch {
   }
 
   #payloadAt(index: number): unknown {
-    const extra = this.#extras.size === 0 ? undefined : this.#extras.get(index)
-    if (extra?.isVoid === true) return undefined
-    return extra?.bytes === undefined ? this.#payloads[index] : decodePayload(extra.bytes)
+    const bytes = this.#extras?.get(index)?.bytes
+    return bytes === undefined ? this.#payloads[index] : decodePayload(bytes)
   }
 }
 

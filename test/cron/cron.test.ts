@@ -1,5 +1,7 @@
-import { describe, expect, it } from 'vitest'
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { createCron } from '../../src/cron/index.js'
+import { createScheduler } from '../../src/index.js'
 import { contextOf, makeCron, timeOf } from './make-cron.js'
 
 const utc = { timezone: 'UTC' }
@@ -43,6 +45,18 @@ describe('a schedule', () => {
     for (let turn = 0; turn < 3; turn++) await sim.flow(15 * minute)
     expect(runs).toBe(3)
     expect(cron.get('tidy')).toMatchObject({ task: '(inline)', intervalMs: 15 * minute, runs: 3 })
+  })
+
+  it('of a closure runs in no context of a request that happened to set the timer', async () => {
+    const scheduler = createScheduler({ logger: false })
+    onTestFinished(() => void scheduler.close({ timeout: 0 }))
+    const requests = new AsyncLocalStorage<string>()
+    const cron = createCron(scheduler)
+    const store = new Promise((resolve) => {
+      cron.every('tidy', 100, () => resolve(requests.getStore()))
+      requests.run('a request', () => scheduler.defer(() => undefined, { delay: 1 }))
+    })
+    expect(await store).toBeUndefined()
   })
 
   it('keeps the payload as it was when it was scheduled', () => {

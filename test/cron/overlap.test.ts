@@ -60,6 +60,33 @@ describe('D10: a job longer than its period', () => {
   })
 })
 
+it('a run that waits in the queue goes when the job has settled that a schedule of its name deferred before', () => {
+  const made = makeCron({ scheduler: { threads: 3 } })
+  const long = made.sim.task('long', { takesMs: 2_500 })
+  made.cron.every('e', 1_000, long)
+  made.sim.advance(1_000)
+  made.cron.every('e', 1_000, made.sim.task('t'), undefined, { overlap: 'queue' })
+  made.sim.advance(3_000)
+  expect(made.sim.order).toEqual(['long', 't', 't'])
+  expect(starts(made)).toEqual([1_000, 3_500, 4_000])
+  expect(made.cron.get('e')).toMatchObject({ runs: 2, unsettled: 0 })
+})
+
+it('jobs of one schedule that settle in any order leave none behind', () => {
+  const made = makeCron({ scheduler: { threads: 8 } })
+  const ends = [900, 100, 700, 300, 500, 200]
+  let begun = 0
+  const task = made.sim.task('t', () => ({ takesMs: ends[begun++] ?? 0 }))
+  made.cron.every('e', 10, task, undefined, { overlap: 'allow' })
+  made.sim.advance(60)
+  made.cron.pause('e')
+  const unsettled = [0, 90, 120, 80, 210, 180, 180].map((ms) => {
+    made.sim.advance(ms)
+    return made.cron.get('e')?.unsettled
+  })
+  expect(unsettled).toEqual([6, 5, 4, 3, 2, 1, 0])
+})
+
 describe('D14: a scheduled job that', () => {
   it.each([
     ['throws', { ends: { kind: 'threw', error: { name: 'Error', message: 'no' }, permanent: true } }],

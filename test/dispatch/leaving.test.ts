@@ -76,6 +76,30 @@ describe('a thread whose modules have a teardown()', () => {
   })
 })
 
+describe('a thread that is starting when the scheduler closes', () => {
+  it.each([
+    ['ends its start', '10s', { startsInMs: 50 }, 40],
+    ['ends its start and runs its teardown()', '10s', { startsInMs: 50, tearsDownInMs: 20 }, 60],
+    ['fails to start', '10s', { startsInMs: 50, startFails: { name: 'Error', message: 'no' } }, 40],
+    ['exits by itself', '10s', { startsInMs: 50, exitsAtStart: 3 }, 40],
+    ['has 5 s for it', '10s', { startsInMs: Infinity }, 5000],
+    ['has what is left of timeout + 1 s', 0, { startsInMs: Infinity }, 800],
+  ] as const)('%s', async (_, timeout, script, closedAt) => {
+    const sim = makeSim({ threads: () => script })
+    sim.scheduler.defer(sim.task('t'))
+    sim.advance(10)
+    const start = sim.now
+    const seen = reasons(sim)
+    let at = -1
+    sim.scheduler.on('closed', () => (at = sim.now - start))
+    await sim.close({ timeout, drain: false }, 11_000)
+    expect(at).toBe(closedAt)
+    expect(sim.thread(1).isGone).toBe(true)
+    expect(seen).toEqual(['closing'])
+    expect(sim.spawnedAt).toHaveLength(1)
+  })
+})
+
 /** Whatever ran on the first thread was stopped; only the thread's exit does not come. */
 function jsStopped(sim: Sim): void {
   for (const run of sim.thread(1).running) sim.watch.ended(run)

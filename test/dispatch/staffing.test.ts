@@ -115,8 +115,11 @@ describe('B19: task modules that cannot be imported', () => {
 })
 
 it.each([
-  ['import', 'A thread has not imported /app/tasks.js within 9 s. Look for a top-level await'],
-  ['setup', 'setup() of /app/tasks.js has not ended within 9 s.'],
+  [
+    'import',
+    'A thread has not imported /app/tasks.js within the 9000 ms of threads.startTimeout. Look for a top-level await',
+  ],
+  ['setup', 'setup() of /app/tasks.js has not ended within the 9000 ms of threads.startTimeout.'],
 ] as const)('B20: an endless %s is told with its file', async (step, message) => {
   const sim = makeSim({ threads: () => ({ startsInMs: Infinity }) })
   const ready = sim.scheduler.ready().catch((error: Error) => error)
@@ -127,6 +130,23 @@ it.each([
   }
   sim.advance(9001)
   expect((await ready) as Error).toMatchObject({ message: expect.stringContaining(message) as string })
+})
+
+it('threads.startTimeout says how long a start may take', async () => {
+  const sim = makeSim({
+    threads: () => ({ startsInMs: 20_000 }),
+    scheduler: { threads: { startTimeout: '20.001s' } },
+  })
+  const job = sim.scheduler.defer(sim.task('t'))
+  sim.advance(20_000)
+  expect(job.state).toBe('completed')
+  const impatient = makeSim({
+    threads: () => ({ startsInMs: 200 }),
+    scheduler: { threads: { startTimeout: 100 } },
+  })
+  const ready = impatient.scheduler.ready().catch((error: Error) => error.message)
+  impatient.advance(100)
+  expect(await ready).toContain('within the 100 ms of threads.startTimeout')
 })
 
 describe('ready()', () => {
@@ -153,7 +173,7 @@ describe('ready()', () => {
   })
 
   it('rejects when the scheduler is closed meanwhile', async () => {
-    const sim = makeSim({ threads: () => ({ startsInMs: 5000 }) })
+    const sim = makeSim({ threads: () => ({ startsInMs: 500 }) })
     const ready = sim.scheduler.ready().catch((error: { code: string }) => error.code)
     await sim.close({}, 1000)
     expect(await ready).toBe('ERR_SIDEWORK_CLOSED')

@@ -35,6 +35,12 @@ vi.mock('../../example-app/sign-up.js', async (original) => ({
     }),
 }))
 
+// A mail server makes each connection wait for a moment, to find out senders that do not; one connection is enough here.
+vi.mock('../../example-app/mailer.js', async (original) => {
+  const mailer = await original<typeof import('../../example-app/mailer.js')>()
+  return { ...mailer, createMailer: (port: number) => mailer.createMailer(port, { pool: true }) }
+})
+
 const dataDir = mkdtempSync(join(tmpdir(), 'sidework-example-test-'))
 // Small, because how pictures come out is not what these tests are about.
 const smallPhoto = await sharp({ create: { width: 4, height: 3, channels: 3, background: 'teal' } })

@@ -72,6 +72,20 @@ test('a mail server that comes back is found at the same port', async () => {
   expect(mails).toHaveLength(1)
 })
 
+test('a connection that is kept for the next mail carries it, and does not hold up the end of the server', async () => {
+  const { server, mails } = await startMailServer()
+  const mailer = createMailer(server.port, { pool: true })
+  for (const messageId of ['<1@sidework.example>', '<2@sidework.example>'])
+    await mailer.send(outgoing({ messageId }), { signal })
+  expect(mails).toHaveLength(2)
+  const stoppedAt = performance.now()
+  await server.stop()
+  expect(performance.now() - stoppedAt).toBeLessThan(500)
+  await server.start()
+  await mailer.send(outgoing({ messageId: '<3@sidework.example>' }), { signal })
+  expect(mails).toHaveLength(3)
+})
+
 test('switching quickly ends with the last wish', async () => {
   const { server, mails, mailer } = await startMailServer()
   await Promise.all([server.stop(), server.start(), server.start(), server.stop(), server.start()])

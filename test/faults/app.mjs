@@ -52,6 +52,10 @@ app.get('/result/:id', async (req, res) => {
 app.get('/health', (req, res) => res.json({ stats: scheduler.stats(), warnings, uncaught, rssMb: rssMb() }))
 
 const faults = {
+  /** Cancels, in this order. */
+  cancel({ ids }) {
+    return { cancelled: ids.map((id) => scheduler.cancel(id)) }
+  },
   /** A million defers in one tick. */
   async burst({ count }) {
     const before = rssMb()

@@ -4,6 +4,7 @@ import { afterEach, expect, it } from 'vitest'
 import type { Scheduler, SchedulerOptions } from 'sidework'
 import '../fixtures/tasks/faulty.mjs'
 import { end, next, withThreads } from '../scenarios/with-threads.js'
+import { median } from './measuring.js'
 
 const tasks = new URL('../fixtures/tasks/faulty.mjs', import.meta.url)
 const unhandled: unknown[] = []
@@ -171,12 +172,11 @@ async function napsPerMs(free: number, hangs: boolean): Promise<number> {
 }
 
 it('B10: while a task hangs, the other threads do at least 90 % of what they did', async () => {
-  let best = { alone: 0, beside: 0 }
-  // Rounds alternate, and the best of each counts: others use this machine too.
-  for (let round = 0; round < 3; round++) {
+  const shares: number[] = []
+  // Others use this machine too, but seldom change what they do within one round.
+  for (let round = 0; round < 7; round++) {
     const alone = await napsPerMs(3, false)
-    const beside = await napsPerMs(3, true)
-    best = { alone: Math.max(best.alone, alone), beside: Math.max(best.beside, beside) }
+    shares.push((await napsPerMs(3, true)) / alone)
   }
-  expect(best.beside / best.alone).toBeGreaterThanOrEqual(0.9)
+  expect(median(shares)).toBeGreaterThanOrEqual(0.9)
 })

@@ -3,10 +3,15 @@ import { fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createScheduler } from '../../src/index.js'
 import { packageRoot } from '../fixtures/loader/project.js'
+import { withThreads } from '../scenarios/with-threads.js'
+import { openFiles } from './open-files.js'
+
+const faulty = new URL('../fixtures/tasks/faulty.mjs', import.meta.url)
 
 interface Told {
   readonly event: string
@@ -93,6 +98,21 @@ it('E5: 1,000 schedulers that are made, used and closed leave nothing', async ()
   for (let n = 0; n < 1000; n++) await cycle()
   for (const [index, count] of left().entries()) expect(count).toBeLessThanOrEqual(before[index] ?? 0)
 })
+
+it.runIf(process.platform === 'linux')(
+  'E5: 50 schedulers that are closed while their threads start leave no file of a module open',
+  async () => {
+    const before = openFiles().length
+    for (let n = 0; n < 50; n++) {
+      const scheduler = withThreads({ tasks: faulty })
+      const ready = scheduler.ready().catch((error: { code: string }) => error.code)
+      await setTimeout(2 * n)
+      await scheduler.close()
+      expect([undefined, 'ERR_SIDEWORK_CLOSED']).toContain(await ready)
+    }
+    expect(openFiles().length - before).toBeLessThanOrEqual(0)
+  },
+)
 
 it('E9: the library calls process.exit and handles signals in closeOnSignal only, and handles no uncaught error', () => {
   const sources = readdirSync(join(packageRoot, 'src'), { recursive: true, encoding: 'utf8' }).filter(

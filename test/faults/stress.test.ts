@@ -5,6 +5,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import '../fixtures/tasks/faulty.mjs'
 import type { Scheduler } from 'sidework'
 import { end, withThreads } from '../scenarios/with-threads.js'
+import { openFiles } from './open-files.js'
 
 const tasks = new URL('../fixtures/tasks/faulty.mjs', import.meta.url)
 /** How many; 1,000 in full. */
@@ -13,12 +14,12 @@ const timeoutMs = 30_000 + stress * 300
 const unhandled: unknown[] = []
 process.on('unhandledRejection', (reason) => unhandled.push(reason))
 
-/** Threads (where the system tells), listeners, and what keeps the process alive. */
+/** Threads and files (where the system tells), listeners, and what keeps the process alive. */
 function held() {
   const threads = process.platform === 'linux' ? readdirSync('/proc/self/task').length : 0
   const handles = process.getActiveResourcesInfo().filter((name) => /MessagePort|Worker/.test(name)).length
   const listeners = process.eventNames().reduce((sum, name) => sum + process.listenerCount(name), 0)
-  return { threads, handles, listeners }
+  return { threads, handles, listeners, files: openFiles() }
 }
 
 /** How often each job settled, and the most attempts one had. */
@@ -51,6 +52,7 @@ async function checkNothingIsLeft(scheduler: Scheduler, before: ReturnType<typeo
   const after = held()
   for (const kind of ['threads', 'handles', 'listeners'] as const)
     expect(after[kind], kind).toBeLessThanOrEqual(before[kind])
+  expect(after.files.length, after.files.join()).toBeLessThanOrEqual(before.files.length)
   expect(unhandled.splice(0)).toEqual([])
 }
 

@@ -1,21 +1,26 @@
 /**
- * Runs the rows about execution again and again while others burn the CPU: `npm run stress -- --rounds 20 --burners 2
- * --size 1000`. Every round must be green; what fails is printed with its round.
+ * Runs the rows about execution (B) and life cycle (E) again and again while others burn the CPU: `npm run stress --
+ * --rounds 20 --burners 2 --size 1000`; with `--files test/faults/stress.test.ts` (a comma between several) those of some
+ * files. Every round must be green; what fails is printed with its round.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 
-const option = (name: string, usual: number): number => {
+const option = (name: string, usual: string): string => {
   const index = process.argv.indexOf(`--${name}`)
-  return index < 0 ? usual : Number(process.argv[index + 1])
+  return process.argv[index < 0 ? -1 : index + 1] ?? usual
 }
-const rounds = option('rounds', 1)
-const size = option('size', 1000)
-const rows = ['test/faults', 'test/scenarios/threads.test.ts', '-t', String.raw`\b(B\d+|I26|I1)\b`]
+const rounds = Number(option('rounds', '1'))
+const size = option('size', '1000')
+/** Where the rows are. */
+const everywhere =
+  'test/faults,test/scenarios/threads.test.ts,test/dispatch,test/scheduler,test/settle,test/job,' +
+  'test/express/close-on-signal.test.ts,test/express/job-streams.test.ts'
+const rows = [...option('files', everywhere).split(','), '-t', String.raw`\b(B\d+|E\d+|I26|I1)\b`]
 const vitest = ['vitest', 'run', '--config', 'test/vitest.config.ts', '--reporter', 'dot', ...rows]
 
 async function runOnce(): Promise<{ code: number; output: string }> {
-  const env = { ...process.env, STRESS: String(size) }
+  const env = { ...process.env, STRESS: size }
   const child = spawn('npx', vitest, { env, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   for (const stream of [child.stdout, child.stderr])
@@ -24,7 +29,7 @@ async function runOnce(): Promise<{ code: number; output: string }> {
   return { code: code ?? 1, output }
 }
 
-const burners: ChildProcess[] = Array.from({ length: option('burners', 2) }, () =>
+const burners: ChildProcess[] = Array.from({ length: Number(option('burners', '2')) }, () =>
   spawn('nice', ['-n', '5', process.execPath, '-e', 'for (;;);'], { stdio: 'ignore' }),
 )
 let failed = 0

@@ -1,4 +1,5 @@
 // The tasks of the app under fault. Every attempt writes to the ledger, which outlives a killed process.
+import { execFileSync } from 'node:child_process'
 import { appendFileSync } from 'node:fs'
 import { defineTask } from 'sidework'
 
@@ -49,12 +50,65 @@ defineTask(
 )
 defineTask('zombie', noted(async (_, { attempt, progress }) => {
   if (attempt === 2) return 'the second'
-  await new Promise((resolve) => setTimeout(resolve, 300))
+  await new Promise((resolve) => setTimeout(resolve, 1500))
   progress(0.9)
   return 'the zombie'
-}), { ...twice, visibilityTimeout: 50, killAfter: 5000 }) // prettier-ignore
+}), { ...twice, visibilityTimeout: 400, killAfter: 5000 }) // prettier-ignore
 const deaths = {
   SIGKILL: () => process.kill(process.pid, 'SIGKILL'),
   memory: () => new Array(8e6).fill(1.5),
 }
 defineTask('kills-process', noted((how) => { deaths[how]() }), { attempts: 5 }) // prettier-ignore
+
+// Rows about what becomes of the thread.
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+const never = () => new Promise(() => setInterval(() => undefined, 60_000))
+const exits = {
+  'exit(0)': () => process.exit(0),
+  'exit(7)': () => process.exit(7),
+  'exitCode = 9': () => {
+    process.exitCode = 9
+    process.exit()
+  },
+}
+defineTask(
+  'exits',
+  noted((how, { attempt }) => (attempt === 1 ? exits[how]() : 'the second')),
+  twice,
+)
+const bombs = {
+  timer: () => void setTimeout(trap, 1),
+  rejection: () => void Promise.reject(new Error('nobody cares')),
+}
+defineTask('bomb', noted((how) => { bombs[how](); return never() }), { attempts: 1, lane: 'io' }) // prettier-ignore
+defineTask('neighbour', noted(async (ms) => { await sleep(ms); return 'slept' }), { attempts: 1, lane: 'io' }) // prettier-ignore
+const loops = {
+  'an endless loop': () => { for (;;); },
+  'a slow regular expression': () => /^(a+)+$/.test('a'.repeat(50) + 'b'),
+  'Atomics.wait': () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0),
+} // prettier-ignore
+defineTask(
+  'stuck',
+  noted((how) => loops[how]()),
+  { attempts: 1, timeout: 100, killAfter: 50 },
+)
+defineTask('naps', noted(async (ms) => { await sleep(ms); return 'slept' }), { attempts: 1 }) // prettier-ignore
+const grow = {
+  arrays: (held) => { for (;;) held.push(new Array(1000).fill(held.length)) },
+  strings: (held) => { for (;;) held.push(`${held.length}`.repeat(1000).split('')) },
+  maps: (held) => { for (;;) held.push(new Map(Array.from({ length: 100 }, (_, n) => [n, {}]))) },
+} // prettier-ignore
+defineTask(
+  'grows',
+  noted((what) => grow[what]([])),
+  { attempts: 5, backoff: { type: 'fixed', delay: 5 } },
+)
+defineTask('recursion', noted(() => { const deeper = (n) => deeper(n + 1) + 1; return deeper(0) }), { attempts: 1 }) // prettier-ignore
+const results = { date: () => new Date(), function: () => () => undefined, bigint: () => 1n, circular: () => { const o = {}; o.o = o; return o } } // prettier-ignore
+defineTask(
+  'bad-result',
+  noted((what) => results[what]()),
+  twice,
+)
+defineTask('minds-nothing', noted(never), { attempts: 1, lane: 'io', killAfter: 50 })
+defineTask('uninterruptible', noted((ms) => void execFileSync('sleep', [String(ms / 1000)])), { attempts: 1, timeout: 100, killAfter: 20 }) // prettier-ignore

@@ -44,6 +44,20 @@ describe('while turns of the event loop take longer than main.maxDelay', () => {
   })
 })
 
+it('places that come free within the budget of a turn are given to the jobs behind in that turn', async () => {
+  const main = { concurrency: 2, budget: '10s', maxDelay: '10s' } as const
+  const scheduler = createScheduler({ logger: false, main })
+  onTestFinished(() => void scheduler.close({ timeout: 0 }))
+  let turn = 0
+  const count = (): void => {
+    if (turn++ < 100) setImmediate(count)
+  }
+  count()
+  const jobs = Array.from({ length: 12 }, () => scheduler.defer(() => turn))
+  const turns = await Promise.all(jobs.map((job) => job.result()))
+  expect(new Set(turns).size).toBe(1)
+})
+
 describe('a handler that yielded', () => {
   it('goes on before jobs of its priority that have not started, and after more urgent ones', async () => {
     const sim = mainSim()
@@ -121,4 +135,22 @@ it('every attempt of a main-lane job has the AsyncLocalStorage context of its de
   expect(await Promise.all([job.result(), other.result()])).toEqual(['a request', 'another'])
   expect(seen).toEqual(['a request', 'another', 'a request', 'another'])
   expect(await scheduler.defer(closure).result()).toBeNull()
+})
+
+it('places that come free within the budget are filled again in the same turn', async () => {
+  const scheduler = createScheduler({ logger: false, main: { concurrency: 2, budget: 1000, maxDelay: 1000 } })
+  onTestFinished(() => void scheduler.close({ timeout: 0 }))
+  let turn = 0
+  const count = (): void => {
+    turn++
+    if (!isOver) setImmediate(count)
+  }
+  let isOver = false
+  const turns: number[] = []
+  const jobs = Array.from({ length: 20 }, () => scheduler.defer(async () => void turns.push(turn)))
+  setImmediate(count)
+  await Promise.all(jobs.map((job) => job.result()))
+  isOver = true
+  expect(turns).toHaveLength(20)
+  expect(new Set(turns).size).toBe(1)
 })

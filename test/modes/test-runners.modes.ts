@@ -1,15 +1,15 @@
 /** Apps whose tests use real threads, under the test runners. */
 import { expect, it } from 'vitest'
-import { moduleApp } from './the-app.js'
+import { moduleApp, threads } from './the-app.js'
 import { tools, UserApp } from './user-app.js'
 
 const test = `
-const scheduler = createScheduler({ tasks: new URL('./tasks.js', import.meta.url), logger: false })
+const scheduler = createScheduler({ tasks: new URL('./tasks.js', import.meta.url), logger: false, threads: ${threads} })
 test('a job runs on a thread', async () => {
   await scheduler.ready()
   expect(await scheduler.defer(work, { n: 21 }).result()).toEqual({ doubled: 42, onThread: true })
   await scheduler.close()
-})
+}, 100_000)
 `
 const imports = "import { createScheduler } from 'sidework'\nimport { work } from './tasks.js'\n"
 

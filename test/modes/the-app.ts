@@ -20,6 +20,9 @@ export const fail = defineTask('fail', (): null => {
 
 export const arithmetic = 'export const double = (n: number): number => 2 * n\n'
 
+/** A mode is about whether threads load the app, not how soon: this machine may have other things to do. */
+export const threads = "{ startTimeout: '90s' }"
+
 /** What the server does with its scheduler, and prints. */
 const walk = `
   await scheduler.ready()
@@ -34,7 +37,7 @@ export const server = (from = './tasks.js'): string => `
 import { createScheduler } from 'sidework'
 import { fail, work } from '${from}'
 
-const scheduler = createScheduler({ tasks: new URL('./tasks.js', import.meta.url), logger: false })
+const scheduler = createScheduler({ tasks: new URL('./tasks.js', import.meta.url), logger: false, threads: ${threads} })
 async function main(): Promise<void> {${walk}}
 await main()
 `
@@ -45,7 +48,7 @@ import { join } from 'node:path'
 import { createScheduler } from 'sidework'
 import { fail, work } from './tasks'
 
-const scheduler = createScheduler({ tasks: join(__dirname, 'tasks.js'), logger: false })
+const scheduler = createScheduler({ tasks: join(__dirname, 'tasks.js'), logger: false, threads: ${threads} })
 async function main(): Promise<void> {${walk}}
 main()
 `

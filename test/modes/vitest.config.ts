@@ -8,7 +8,7 @@ export default defineConfig({
     include: ['test/modes/*.modes.ts'],
     globalSetup: 'test/modes/packed-package.ts',
     pool: 'forks',
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     hookTimeout: 120_000,
   },
 })

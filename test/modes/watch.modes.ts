@@ -1,7 +1,7 @@
 /** tsx watch: an edit restarts the app, and nothing of the old one is left. */
 import { readdirSync, readlinkSync } from 'node:fs'
 import { expect, it } from 'vitest'
-import { tsconfig } from './the-app.js'
+import { threads, tsconfig } from './the-app.js'
 import { tools, UserApp } from './user-app.js'
 
 const tasks = (version: number): string => `
@@ -17,7 +17,7 @@ import { createScheduler } from 'sidework'
 import { closeOnSignal, sidework } from 'sidework/express'
 import { endless, version } from './tasks.js'
 
-const scheduler = createScheduler({ tasks: new URL('./tasks.js', import.meta.url), logger: false })
+const scheduler = createScheduler({ tasks: new URL('./tasks.js', import.meta.url), logger: false, threads: ${threads} })
 const app = express()
 app.use(sidework(scheduler))
 scheduler.defer(endless)

@@ -118,9 +118,12 @@ describe('the heap of everything timed', () => {
       },
       { weight: 2, arbitrary: fc.constant({ kind: 'shift' as const }) },
       { weight: 2, arbitrary: fc.record({ kind: fc.constant('remove' as const), which: fc.nat() }) },
+      // So many that dead entries come to outnumber the living.
+      { weight: 1, arbitrary: fc.constant({ kind: 'flood' as const }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant('ebb' as const), salt: fc.nat() }) },
     )
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
         const heap = new TimeHeap<{ seq: number; at: number; place: number }>()
         const model: { seq: number; at: number; place: number }[] = []
         let seq = 0
@@ -132,6 +135,20 @@ describe('the heap of everything timed', () => {
           } else if (one.kind === 'remove' && model.length > 0) {
             const [item] = model.splice(one.which % model.length, 1)
             if (item) heap.remove(item)
+          } else if (one.kind === 'flood') {
+            for (let n = 0; n < 100; n++) {
+              const item = { seq: ++seq, at: (Math.imul(n + seq, 0x85ebca6b) >>> 8) % 50, place: 0 }
+              heap.add(item, item.at)
+              model.push(item)
+            }
+          } else if (one.kind === 'ebb') {
+            const goes = ({ seq }: { seq: number }): boolean =>
+              Math.imul(seq + one.salt, 0x9e3779b1) % 8 !== 0
+            for (const item of model.filter(goes)) heap.remove(item)
+            model.splice(0, model.length, ...model.filter((item) => !goes(item)))
+            expect([...heap.values()].sort((a, b) => a.seq - b.seq)).toEqual(
+              [...model].sort((a, b) => a.seq - b.seq),
+            )
           } else if (one.kind === 'shift') {
             model.sort((a, b) => a.at - b.at || a.seq - b.seq)
             expect(heap.shift()).toBe(model.shift())

@@ -68,10 +68,15 @@ async function makeProject(folder: string, files: Readonly<Record<string, string
   }
 }
 
+/** For a link that another test has made. */
+export function isThere(error: { code?: string }): void {
+  if (error.code !== 'EEXIST') throw error
+}
+
 /** Node's and Express's types, as a TypeScript user has them installed. */
 async function lendTypes(folder: string): Promise<void> {
   const types = join(folder, 'node_modules/@types')
   await mkdir(types, { recursive: true })
   for (const name of ['node', 'express'])
-    await symlink(join(root, 'node_modules/@types', name), join(types, name))
+    await symlink(join(root, 'node_modules/@types', name), join(types, name)).catch(isThere)
 }

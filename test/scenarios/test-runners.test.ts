@@ -1,9 +1,10 @@
 /** The test kit of the packed package in an empty folder, under each test runner. */
 import { execFile } from 'node:child_process'
-import { symlink } from 'node:fs/promises'
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { installPackage, root, type Installed } from './installed-package.js'
+import { codeBlocks } from '../fixtures/markdown.js'
+import { installPackage, isThere, root, type Installed } from './installed-package.js'
 
 let installed: Installed
 beforeAll(async () => {
@@ -66,10 +67,6 @@ async function project(name: string, files: Record<string, string>, runner?: str
       isThere,
     )
   return folder
-}
-
-function isThere(error: { code?: string }): void {
-  if (error.code !== 'EEXIST') throw error
 }
 
 it.each(['forks', 'threads'])('vitest, pool %s: matchers, module mocks and module resets', async (pool) => {
@@ -138,6 +135,50 @@ it('jest: matchers and module mocks', async () => {
   expect(told).toMatch(/Tests: +2 passed, 2 total/)
   expect(code).toBe(0)
 })
+
+it('jest: TypeScript knows the matchers of @jest/globals by the file that the chapter shows', async () => {
+  const chapter = codeBlocks(
+    'src/testing/README.md',
+    await readFile(join(root, 'src/testing/README.md'), 'utf8'),
+  )
+  const augmentation = chapter.find(({ file }) => file === 'jest-matchers.d.ts')?.code
+  const strict = {
+    strict: true,
+    noEmit: true,
+    skipLibCheck: true,
+    module: 'nodenext',
+    target: 'es2022',
+    types: ['node'],
+  }
+  const test = `
+    import { expect } from '@jest/globals'
+    import { defineTask } from 'sidework'
+    import { createTestScheduler } from 'sidework/testing'
+    const mail = defineTask('mail', (_: { to: string }) => undefined)
+    const scheduler = createTestScheduler()
+    expect(scheduler).toHaveDeferred(mail, { to: 'asha' }, { priority: 'high', times: 1 })
+    expect(scheduler).not.toHaveSettled(mail, 'failed')
+    expect(scheduler).toHaveRetried(mail, { after: ['1m'] })
+    const promised: Promise<void> = expect(Promise.resolve(scheduler)).resolves.toHaveSettled(mail)
+    // @ts-expect-error Not the task's payload.
+    expect(scheduler).toHaveDeferred(mail, { to: 7 })
+    // @ts-expect-error No such state.
+    expect(scheduler).toHaveSettled(mail, 'done')
+    export { promised }
+  `
+  const made = await installed.project('jest-types', {
+    'package.json': '{ "type": "module" }',
+    'tsconfig.json': JSON.stringify({ compilerOptions: strict, include: ['*.ts'] }),
+    'kit.test.ts': test,
+  })
+  const folder = join(installed.folder, 'jest-types')
+  await mkdir(join(folder, 'node_modules/@jest'), { recursive: true })
+  for (const name of ['@jest/globals', 'expect'])
+    await symlink(join(root, 'node_modules', name), join(folder, 'node_modules', name))
+  expect(await made.tsc()).toContain("Property 'toHaveDeferred' does not exist")
+  await writeFile(join(folder, 'jest-matchers.d.ts'), augmentation ?? '')
+  expect(await made.tsc()).toBe('')
+}, 60_000)
 
 it('node --test: without an expect', async () => {
   const folder = await project('node-test', {

@@ -4,6 +4,7 @@ import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { packageRoot } from '../fixtures/loader/project.js'
 import '../fixtures/tasks/rough.mjs'
+import { median, standingMs } from '../faults/measuring.js'
 import { end, next, rough, withThreads } from './with-threads.js'
 
 const run = promisify(execFile)
@@ -35,8 +36,7 @@ describe('a real thread', () => {
     async (task) => {
       const scheduler = withThreads({ threads: { cpu: 1, nice: 0 } })
       const heldMs: number[] = []
-      // A busy machine may let any one round wait for a core; a scheduler that is late is late in all of them.
-      for (let round = 0; round < 5; round++) {
+      for (let round = 0; round < 9; round++) {
         await scheduler.ready()
         const started = next(scheduler, 'started').then(() => performance.now())
         const exited = next(scheduler, 'thread:exited')
@@ -44,12 +44,14 @@ describe('a real thread', () => {
         const canary = scheduler.defer('value', 'alive')
         const ended = end(job)
         const startedAt = await started
+        const stoodMs = standingMs()
         expect(await exited).toMatchObject({ reason: 'timeout' })
-        heldMs.push(performance.now() - startedAt)
+        heldMs.push(performance.now() - startedAt - (standingMs() - stoodMs))
         expect(await ended).toEqual(['ERR_SIDEWORK_FAILED', 'ERR_SIDEWORK_TIMEOUT'])
         expect(await end(canary)).toBe('alive')
       }
-      expect(Math.min(...heldMs)).toBeLessThan(100 + 50 + 50)
+      // Not the worst: a busy machine lets a thread that was terminated wait for a core.
+      expect(median(heldMs)).toBeLessThan(100 + 50 + 50)
     },
   )
 
@@ -232,6 +234,21 @@ describe('under load', () => {
     expect(await results).toEqual(['a', 'b'])
     await first.close()
     expect(await end(second.defer('value', 'c'))).toBe('c')
+  })
+})
+
+describe('in a thread, the package', () => {
+  it('is imported without the rooms of the scheduler', async () => {
+    expect(await end(withThreads().defer('imports'))).toMatch(/\/dist\/index-in-threads\.js$/)
+  })
+
+  it('makes schedulers in a process that a handler forks, which inherits the flags of the thread', async () => {
+    const source = `
+      import { createScheduler } from 'sidework'
+      const scheduler = createScheduler({ logger: false })
+      console.log(await scheduler.defer(() => 'done').result())
+      await scheduler.close()`
+    expect(await end(withThreads().defer('forks', source))).toBe('done\n')
   })
 })
 

@@ -126,12 +126,36 @@ describe('close()', () => {
     expect(await Promise.all(codes)).toEqual(jobs.map(() => 'ERR_SIDEWORK_CLOSED'))
   })
 
-  it('finishes though a thread never exits (B30)', async () => {
+  it.each([
+    ['as long as that takes', 25_000, 700, 700, 0],
+    ['for a second', 25_000, Infinity, 1000, 1],
+    ['until timeout + 950 ms', 0, Infinity, 950, 1],
+  ])(
+    'waits for threads to exit %s, then says how many it leaves behind (B30)',
+    async (_, timeout, exitsInMs, closedAt, left) => {
+      const sim = makeSim({ threads: () => ({ exitsInMs }) })
+      sim.scheduler.defer(sim.task('t'))
+      sim.advance(10)
+      const start = sim.now
+      let at = -1
+      sim.scheduler.on('closed', () => (at = sim.now - start))
+      await sim.close({ timeout }, 1000)
+      expect(at).toBe(closedAt)
+      expect(sim.world.isClosed).toBe(true)
+      const warned = sim.logged.filter(({ level }) => level === 'warn').map(({ fields }) => fields)
+      expect(warned).toEqual(left === 0 ? [] : [{ threads: left }])
+    },
+  )
+
+  it('gives threads that were stopped after the longest grace 150 ms to exit', async () => {
     const sim = makeSim({ threads: () => ({ exitsInMs: Infinity }) })
-    sim.scheduler.defer(sim.task('t'))
+    sim.scheduler.defer(sim.task('rude', neverEnds))
     sim.advance(10)
-    await sim.close({}, 1000)
-    expect(sim.world.isClosed).toBe(true)
+    const start = sim.now
+    let at = -1
+    sim.scheduler.on('closed', () => (at = sim.now - start))
+    await sim.close({ timeout: 100 }, 1100)
+    expect(at).toBe(100 + 800 + 150)
   })
 
   it('of a paused scheduler does not wait for jobs that cannot start', async () => {

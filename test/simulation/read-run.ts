@@ -14,7 +14,7 @@ export function readRun(message: RunMessage, index: number, thread: FakeThread):
     token: message.tokens?.[index] ?? message.first + index,
     id: thread.idOf(message, index),
     task,
-    payload: extra?.isVoid === true ? undefined : payload,
+    payload: message.voids?.includes(index) === true ? undefined : payload,
     attempt: extra?.attempt ?? 1,
     maxAttempts: extra?.maxAttempts ?? maxAttempts,
     handed: extra?.handed,

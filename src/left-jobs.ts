@@ -1,0 +1,56 @@
+/** Jobs that are left when a scheduler closes: given up here, taken back by the next one. */
+import { restoreJob } from './defer/restore.js'
+import { readPlace } from './flows/read-place.js'
+import type { Job } from './job/job.js'
+import { isSettled } from './job/lifecycle.js'
+import type { SerializedError } from './job/serialized-error.js'
+import type { JobSnapshot } from './job/snapshot.js'
+import type { Rooms } from './rooms.js'
+
+/** Everything unsettled is lost: listed in the state it has, then settled as cancelled. */
+export function abandonJobs(rooms: Rooms): JobSnapshot[] {
+  const error: SerializedError = {
+    name: 'JobError',
+    message: 'The scheduler closed before the job had settled.',
+    code: 'ERR_SIDEWORK_CLOSED',
+  }
+  const left = [...rooms.table.values()].filter((job) => !isSettled(job.state)).sort((a, b) => a.seq - b.seq)
+  const lost = left.map((job) => rooms.snapshot(job, 'portable'))
+  const now = rooms.world.clock.now()
+  rooms.flows.close()
+  for (const job of left) {
+    if (isSettled(job.state)) continue
+    // A thread may have taken a job that was sent ahead and not said so yet: it stands in no queue.
+    if (job.state === 'ready' && job.token !== 0) rooms.journal.start(job, now)
+    if (job.state === 'running') rooms.settler.endedEarly(job, { kind: 'cancelled', error }, now)
+    else rooms.settler.cancelWaiting(job, error, now)
+  }
+  rooms.log.lost(lost)
+  return lost
+}
+
+/**
+ * Takes back lost jobs, and the flows of those that were steps. All or nothing.
+ * @throws OptionError, UnknownTaskError, PayloadError, QueueFullError
+ */
+export function takeBack(rooms: Rooms, snapshots: readonly unknown[]): Job[] {
+  const { clock } = rooms.world
+  const read = snapshots.map((snapshot) => {
+    const facts = restoreJob(snapshot, (name) => rooms.book.find(name), rooms.payloadLimits, clock)
+    return { facts, place: readPlace((snapshot as Partial<JobSnapshot>).flow) }
+  })
+  rooms.flows.refuseKnown(read.flatMap(({ place }) => place ?? []))
+  const jobs = rooms.acceptance.readmit(
+    read.map(({ facts }) => facts),
+    clock.now(),
+    (made) =>
+      rooms.flows.rebuild(
+        made.flatMap((job, index) => {
+          const place = read[index]?.place
+          return place === undefined ? [] : [{ job, place }]
+        }),
+      ),
+  )
+  rooms.flows.resume(jobs)
+  return jobs
+}

@@ -65,7 +65,7 @@ export class Drafts {
     const isClosure = typeof prepared === 'function'
     if (!isClosure) this.#checkTask(task)
     const job = this.#blank(task, payload)
-    if (isClosure) job.more().inline = prepared as Closure // it was deferred as one
+    if (isClosure) job.mainWork = { closure: prepared as Closure, context: undefined } // it was deferred as one
     if (options === undefined && !describesJobs) return job
     this.#describe(job, describesJobs ? decodePayload(payload) : undefined, options, undefined)
     return job

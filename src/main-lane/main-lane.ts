@@ -191,11 +191,10 @@ export class MainLane implements ThreadPort {
         })
       } else break
     }
-    // What has ended is reported when microtasks run, and frees places: their next jobs still belong to this turn.
-    if (this.#tokens.length > 0 && this.#hasTime) return this.#ports.afterMicrotasks(() => this.#work())
     for (const late of this.#goingOn.reverse()) insertFirst(this.#yielded, late)
     this.#goingOn = []
-    if (!hasStarted || !this.#isLoopFree || this.#isSpent) return this.#endTurn()
+    if (!hasStarted || !this.#hasTime) return this.#endTurn()
+    // What has ended is reported when microtasks run, and frees places: their next jobs still belong to this turn.
     this.#ports.afterMicrotasks(() => {
       // Who yielded meanwhile goes on in the next turn, before its equals.
       if (this.#yielded.length === 0 && this.#mayStart()) this.#work()

@@ -44,20 +44,6 @@ describe('while turns of the event loop take longer than main.maxDelay', () => {
   })
 })
 
-it('places that come free within the budget of a turn are given to the jobs behind in that turn', async () => {
-  const main = { concurrency: 2, budget: '10s', maxDelay: '10s' } as const
-  const scheduler = createScheduler({ logger: false, main })
-  onTestFinished(() => void scheduler.close({ timeout: 0 }))
-  let turn = 0
-  const count = (): void => {
-    if (turn++ < 100) setImmediate(count)
-  }
-  count()
-  const jobs = Array.from({ length: 12 }, () => scheduler.defer(() => turn))
-  const turns = await Promise.all(jobs.map((job) => job.result()))
-  expect(new Set(turns).size).toBe(1)
-})
-
 describe('a handler that yielded', () => {
   it('goes on before jobs of its priority that have not started, and after more urgent ones', async () => {
     const sim = mainSim()

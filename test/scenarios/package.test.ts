@@ -105,6 +105,19 @@ it('the installed package type-checks in a strict project, and a wrong payload d
   expect(told).toContain("Property 'deferWithRequest' does not exist on type 'Scheduler'")
 })
 
+it('the installed package type-checks with the newest types of Node, declarations of libraries included', async () => {
+  const project = await installed.project('newest-types', {
+    'package.json': '{ "type": "module" }',
+    'tsconfig.json': JSON.stringify({
+      compilerOptions: { module: 'nodenext', target: 'es2023', strict: true, noEmit: true, types: ['node'] },
+    }),
+    'app.ts': ['sidework', 'sidework/express', 'sidework/client', 'sidework/cron', 'sidework/testing']
+      .map((subpath, index) => `export * as all${index} from '${subpath}'`)
+      .join('\n'),
+  })
+  expect(await project.tsc('newest')).toBe('')
+})
+
 describe('the tarball', () => {
   it('holds the documents and the sources beside the code, and no tests', () => {
     const { files } = installed

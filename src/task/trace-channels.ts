@@ -49,6 +49,7 @@ export interface AttemptTrace {
   error?: Pick<SerializedError, 'name' | 'code'> & Partial<SerializedError>
 }
 
+// Both parameters alike: Node's types have had them in either order.
 export const deferChannel: TracingChannel<DeferTrace, DeferTrace> = tracingChannel('sidework:defer')
 export const attemptChannel: TracingChannel<AttemptTrace, AttemptTrace> = tracingChannel('sidework:attempt')
 

@@ -50,10 +50,10 @@ defineTask(
 )
 defineTask('zombie', noted(async (_, { attempt, progress }) => {
   if (attempt === 2) return 'the second'
-  await new Promise((resolve) => setTimeout(resolve, 1500))
+  await new Promise((resolve) => setTimeout(resolve, 3000))
   progress(0.9)
   return 'the zombie'
-}), { ...twice, visibilityTimeout: 400, killAfter: 5000 }) // prettier-ignore
+}), { ...twice, visibilityTimeout: 1000, killAfter: 10_000 }) // prettier-ignore
 const deaths = {
   SIGKILL: () => process.kill(process.pid, 'SIGKILL'),
   memory: () => new Array(8e6).fill(1.5),

@@ -91,6 +91,10 @@ const engineValues = {
   message: `The add-on testing takes values from ${engineRooms.join(', ')} and the scheduler; from elsewhere only types.`,
 }
 
+const accessors =
+  'Each object with an accessor in its literal gets a hidden class of its own, which lives, with all the accessor ' +
+  'reaches, until a full collection. Use a method, or a class.'
+
 module.exports = {
   root: true,
   parser: '@typescript-eslint/parser',
@@ -144,6 +148,7 @@ module.exports = {
           'error',
           { selector: "NewExpression[callee.name='Date'][arguments.length=0]", message: ports },
           { selector: "CallExpression[callee.name='Date']", message: ports },
+          { selector: "ObjectExpression > Property[kind='get']", message: accessors },
         ],
       },
     },

@@ -24,7 +24,7 @@ export interface AddOnPort {
   readonly logger: Logger | undefined
   readonly events: Pick<Emitter, 'wants' | 'emit'>
   /** Whether `close()` has been called. */
-  readonly isClosing: boolean
+  isClosing(): boolean
   /** Calls `run` at the instant (on the `now()` scale) or soon after, behind the scheduler's one timer. */
   alarm(at: number, run: () => void): Disarmable
   /** Runs `task` when the current call has returned, before anything else. */

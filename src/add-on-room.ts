@@ -28,7 +28,6 @@ export class AddOnRoom {
     if (rooms.closing !== undefined) throw new ClosedError()
     this.#addOns.push(addOn)
     const { clock, random } = rooms.world
-    const isClosing = (): boolean => rooms.closing !== undefined
     let isHeld = false
     return {
       clock,
@@ -37,9 +36,7 @@ export class AddOnRoom {
       nextTurn: (task) => rooms.world.nextTurn(task),
       logger: rooms.log.logger,
       events: rooms.emitter,
-      get isClosing() {
-        return isClosing()
-      },
+      isClosing: () => rooms.closing !== undefined,
       alarm: (at, run) => rooms.agenda.alarm(at, run),
       timeHeap: () => new TimeHeap(),
       keepAlive: (active) => {

@@ -41,12 +41,8 @@ function closingPort(rooms: Rooms, ends: Pick<ClosingPort, 'abandonJobs' | 'fini
     clock: rooms.world.clock,
     agenda: rooms.agenda,
     dispatcher: rooms.dispatcher,
-    get busyJobs() {
-      return counts.ready + counts.running + rooms.flows.pending
-    },
-    get runningJobs() {
-      return counts.running
-    },
+    busyJobs: () => counts.ready + counts.running + rooms.flows.pending,
+    runningJobs: () => counts.running,
     ...ends,
   }
 }

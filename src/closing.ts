@@ -27,8 +27,8 @@ export interface ClosingPort {
   readonly agenda: Agenda
   readonly dispatcher: Dispatcher
   /** Jobs that are ready or running, and steps of flows that are about to be. */
-  readonly busyJobs: number
-  readonly runningJobs: number
+  busyJobs(): number
+  runningJobs(): number
   /** Settles every unsettled job as cancelled. */
   abandonJobs(): void
   finished(): void
@@ -60,13 +60,13 @@ export class Closing {
   /** Something settled, or a thread went: perhaps the next step is due. */
   moved(): void {
     if (this.#step === 'draining' && this.#isDrained()) this.#leave()
-    else if (this.#step === 'stopping' && this.#port.runningJobs === 0) this.#leave()
+    else if (this.#step === 'stopping' && this.#port.runningJobs() === 0) this.#leave()
     else if (this.#step === 'exiting' && this.#port.dispatcher.threadCount === 0) this.#finish()
   }
 
   #isDrained(): boolean {
     // Paused, by `drain: false` or by the user: what is ready will not start.
-    return (this.#port.dispatcher.isPaused ? this.#port.runningJobs : this.#port.busyJobs) === 0
+    return (this.#port.dispatcher.isPaused ? this.#port.runningJobs() : this.#port.busyJobs()) === 0
   }
 
   #stopStarting(): void {

@@ -53,9 +53,7 @@ export class FlowRoom {
           alarm: (at, run) => rooms.agenda.alarm(at, run),
           cancel: (job, error) => void rooms.operations.cancelWith(job, error),
           expire: (job, error) => rooms.operations.expireWith(job, error),
-          get wantsProgress() {
-            return announce.wantsFlowProgress
-          },
+          wantsProgress: () => announce.wantsFlowProgress,
           progressed: (flow) => announce.flowProgressed(flow.id, flow.facts.kind, flow.counts),
           settled: (flow) => this.#settled(flow),
           moved: () => rooms.rest.look(),

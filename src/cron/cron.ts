@@ -165,7 +165,7 @@ export class Cron {
   }
 
   #add(name: string, timetable: Timetable, task: unknown, payload: unknown, read: ReadOptions): void {
-    if (this.#port.isClosing) throw new ClosedError()
+    if (this.#port.isClosing()) throw new ClosedError()
     const prepared = this.#port.prepare(task, payload, read.defer)
     const facts: ScheduleFacts = {
       name: key('name', name),

@@ -24,7 +24,8 @@ export interface CoursePort {
   cancel(job: Job, error: SerializedError): void
   /** Its flow's deadline has passed: what waits expires, what runs is stopped. */
   expire(job: Job, error: SerializedError): void
-  readonly wantsProgress: boolean
+  /** Whether anybody listens. */
+  wantsProgress(): boolean
   progressed(flow: Flow): void
   /** All steps of the flow have settled. */
   settled(flow: Flow): void
@@ -221,7 +222,7 @@ export class Course {
 
   /** At most ten times a second, the last one included. */
   #tellProgress(flow: Flow): void {
-    if (!this.#port.wantsProgress || flow.telling !== undefined) return
+    if (!this.#port.wantsProgress() || flow.telling !== undefined) return
     const now = this.#port.clock.now()
     const tell = (): void => {
       flow.telling = undefined

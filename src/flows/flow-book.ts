@@ -42,10 +42,11 @@ export class FlowBook {
   constructor(rooms: FlowRooms, keep: KeepSettings, mostResultBytes: number) {
     this.#rooms = rooms
     this.#kept = new KeptFlows(keep, rooms.clock)
-    const port: CoursePort = Object.assign(Object.create(rooms.course) as Omit<CoursePort, 'letGo'>, {
-      letGo: (job: Job) => rooms.acceptance.letGo(job),
-      settled: (flow: Flow) => this.#settled(flow),
-    })
+    const port: CoursePort = {
+      ...rooms.course,
+      letGo: (job) => rooms.acceptance.letGo(job),
+      settled: (flow) => this.#settled(flow),
+    }
     this.#course = new Course(port, mostResultBytes)
   }
 

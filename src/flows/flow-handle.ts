@@ -103,21 +103,19 @@ export class FlowHandle {
         }
       }
       if (flow.isSettled) return tell()
-      const waiter = { settled: tell }
-      flow.waiters.push(waiter)
-      if (timeoutMs === undefined) return
-      const alarm = this.#port.alarm(timeoutMs, () => {
+      const giveUp = (): void => {
         flow.waiters = flow.waiters.filter((other) => other !== waiter)
-        reject(
-          new ResultTimeoutError(
-            `Flow ${flow.id} is ${flow.state} after ${timeoutMs} ms of waiting; it goes on.`,
-          ),
-        )
-      })
-      waiter.settled = () => {
-        alarm.disarm()
-        tell()
+        const what = `Flow ${flow.id} is ${flow.state} after ${timeoutMs} ms of waiting; it goes on.`
+        reject(new ResultTimeoutError(what))
       }
+      const alarm = timeoutMs === undefined ? undefined : this.#port.alarm(timeoutMs, giveUp)
+      const waiter = {
+        settled: () => {
+          alarm?.disarm()
+          tell()
+        },
+      }
+      flow.waiters.push(waiter)
     })
   }
 

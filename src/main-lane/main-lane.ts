@@ -194,7 +194,7 @@ export class MainLane implements ThreadPort {
     for (const late of this.#goingOn.reverse()) insertFirst(this.#yielded, late)
     this.#goingOn = []
     if (!hasStarted || !this.#hasTime) return this.#endTurn()
-    // What has ended is reported when microtasks run, and frees places: their next jobs still belong to this turn.
+    // What ends by then is reported, and frees places: their next jobs still belong to this turn.
     this.#ports.afterMicrotasks(() => {
       // Who yielded meanwhile goes on in the next turn, before its equals.
       if (this.#yielded.length === 0 && this.#mayStart()) this.#work()

@@ -2,7 +2,6 @@
 import type { Clock } from '../world.js'
 
 export class VirtualClock implements Clock {
-  readonly resolutionMs = 0
   #now = 0
   /** Wall time minus `now()`. */
   #offset: number
@@ -10,6 +9,10 @@ export class VirtualClock implements Clock {
   /** @param wall ms since the epoch at the start */
   constructor(wall: number) {
     this.#offset = wall
+  }
+
+  get resolutionMs(): number {
+    return 0
   }
 
   now(): number {

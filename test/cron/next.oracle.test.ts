@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import { parseFields } from '../../src/cron/fields.js'
 import { next } from '../../src/cron/next.js'
 import { zoneOf } from '../../src/cron/zone.js'
-import { seededRandom } from '../simulation/world.js'
+import { seededRandom } from '../../src/testing/seeded.js'
 import { firstInstant, lastInstant, randomExpression, zoneNames } from './triples.js'
 import { WallClock, Walker } from './walker.js'
 

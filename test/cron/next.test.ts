@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { parseFields, type DayMatch } from '../../src/cron/fields.js'
 import { next } from '../../src/cron/next.js'
 import { zoneOf } from '../../src/cron/zone.js'
-import { seededRandom } from '../simulation/world.js'
+import { seededRandom } from '../../src/testing/seeded.js'
 import { firstInstant, lastInstant, randomExpression, zoneNames } from './triples.js'
 
 /** The instants from one to another, `to` excluded, as UTC text without seconds. */

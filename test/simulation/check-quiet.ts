@@ -1,4 +1,5 @@
 /** What must hold whenever everything that was told has been read: no place free for nothing, bounds, counts. */
+import type { Lane } from '../../src/job/snapshot.js'
 import type { Stats } from '../../src/stats.js'
 import { isSettled, type ModelJob, type ModelThread } from './model-records.js'
 import { isLate, type Model } from './model.js'
@@ -8,13 +9,15 @@ const stuckWithinMs = 10
 
 /** No place stays free while a job of its lane could start in it (I14). */
 export function checkWork(model: Model): void {
+  if (model.live.length === 0) return
+  const ableOf: Partial<Record<Lane, ModelJob[]>> = {}
   for (const thread of model.threads) {
     const { lane } = thread.fake
     if (!thread.isOpen || thread.isGone || thread.wasStopped || thread.fake.isDying) continue
     if (lane === 'cpu') checkAhead(model, thread)
     else if (lane === 'io' && thread.execs.some((exec) => isLate(exec, model))) thread.isRetired = true
     if (thread.execs.length >= model.places[lane] || thread.isRetired || thread.isKept) continue
-    const able = model.live.filter((job) => job.lane === lane && model.mayStartNow(job))
+    const able = (ableOf[lane] ??= model.live.filter((job) => job.lane === lane && model.mayStartNow(job)))
     const idle = able.find((job) => thread.execs.length === 0 || !mayWait(model, job, able))
     if (idle !== undefined)
       model.wrong('I14', `job ${idle.payload} is ready and a place of lane ${lane} is free`)

@@ -200,39 +200,45 @@ function drawJob(draw: Draw, has: (feature: Feature) => boolean, tasks: number):
   }
 }
 
+/** What else an execution may do than return: the feature that allows it, its weight, and how it is drawn. */
+type ActMaker = readonly [Feature, number, (draw: Draw, ms: number, tasks: number) => Act]
+
+const actMakers: readonly ActMaker[] = [
+  ['fails', 3, (_, ms) => ({ do: 'fail', ms })],
+  ['permanent', 1, (_, ms) => ({ do: 'fail-for-good', ms })],
+  [
+    'snoozes',
+    2,
+    (draw, ms) =>
+      draw.chance(0.5)
+        ? { do: 'snooze', ms, delay: draw.below(20) }
+        : { do: 'retry-later', ms, delay: draw.below(20) },
+  ],
+  ['crashes', 1, (draw, ms) => ({ do: 'crash', ms, code: draw.below(3) })],
+  ['memory', 1, (_, ms) => ({ do: 'crash', ms, code: 1, memory: true })],
+  [
+    'hangs',
+    2,
+    (draw) =>
+      ({
+        do: 'hang',
+        ms: draw.of([30, 60, Infinity]),
+        deaf: draw.chance(0.5),
+        onAbort: draw.of(['return', 'fail', undefined]),
+      }) as Act,
+  ],
+  ['spins', 1, (draw) => ({ do: 'spin', ms: draw.of([10, 50, Infinity]) })],
+  ['children', 1, (draw, ms, tasks) => ({ do: 'defer', ms, task: draw.below(tasks) })],
+  ['results', 2, (_, ms) => ({ do: 'result', ms })],
+]
+
 function drawAct(draw: Draw, has: (feature: Feature) => boolean, tasks: number): Act {
   const ms = has('short') || draw.chance(0.4) ? 0 : draw.below(12)
-  const acts: [Feature, number, () => Act][] = [
-    ['fails', 3, () => ({ do: 'fail', ms })],
-    ['permanent', 1, () => ({ do: 'fail-for-good', ms })],
-    [
-      'snoozes',
-      2,
-      () =>
-        draw.chance(0.5)
-          ? { do: 'snooze', ms, delay: draw.below(20) }
-          : { do: 'retry-later', ms, delay: draw.below(20) },
-    ],
-    ['crashes', 1, () => ({ do: 'crash', ms, code: draw.below(3) })],
-    ['memory', 1, () => ({ do: 'crash', ms, code: 1, memory: true })],
-    [
-      'hangs',
-      2,
-      () =>
-        ({
-          do: 'hang',
-          ms: draw.of([30, 60, Infinity]),
-          deaf: draw.chance(0.5),
-          onAbort: draw.of(['return', 'fail', undefined]),
-        }) as Act,
-    ],
-    ['spins', 1, () => ({ do: 'spin', ms: draw.of([10, 50, Infinity]) })],
-    ['children', 1, () => ({ do: 'defer', ms, task: draw.below(tasks) })],
-    ['results', 2, () => ({ do: 'result', ms })],
-  ]
-  const on = acts.filter(([feature]) => has(feature))
-  let left = draw.next() * (6 + on.reduce((sum, [, weight]) => sum + weight, 0)) - 6
+  let sum = 0
+  for (const [feature, weight] of actMakers) if (has(feature)) sum += weight
+  let left = draw.next() * (6 + sum) - 6
   if (left < 0) return { do: 'return', ms, ...(draw.chance(0.05) ? { says: true } : undefined) }
-  for (const [, weight, make] of on) if ((left -= weight) < 0) return make()
+  for (const [feature, weight, make] of actMakers)
+    if (has(feature) && (left -= weight) < 0) return make(draw, ms, tasks)
   return { do: 'return', ms }
 }

@@ -3,7 +3,9 @@ import type { Flow } from '../../src/flows/flow-handle.js'
 import type { JobSnapshot } from '../../src/index.js'
 import { readSettings } from '../../src/scheduler-options.js'
 import { Scheduler, type CloseReport } from '../../src/scheduler.js'
+import type { Lane } from '../../src/job/snapshot.js'
 import type { Task } from '../../src/task/define-task.js'
+import type { ThreadListener } from '../../src/world.js'
 import { FakeThread } from './fake-thread.js'
 import { FlowModel, isOver, nameOf, type ModelFlow, type ModelStep } from './flow-model.js'
 import { drawFlowSeed, type FlowOp, type FlowPlanOfSeed, type FlowSeed, type StepPlan } from './flow-plan.js'
@@ -65,17 +67,7 @@ export class FlowPlay {
       logger: false,
     })
     const scheduler = new Scheduler(settings, () => {
-      this.#world.startThread = (lane, listener) => {
-        const ports = {
-          world: this.#world,
-          behave: (run: Run) => this.#behave(run),
-          began: (run: Run) => this.#model.began(run),
-          ended: () => undefined,
-        }
-        const thread = new FakeThread(lane, this.#threads.length + 1, listener, { tasks: ['t'] }, ports)
-        this.#threads.push(thread)
-        return thread
-      }
+      this.#world.starter = { startThread: (lane, listener) => this.#startThread(lane, listener) }
       return this.#world
     })
     scheduler.cancelAll({ task: this.#task as Task }) // known by name from here on
@@ -94,6 +86,18 @@ export class FlowPlay {
         this.#model.wrong('I17', `flow ${id} settled with ${completed} + ${failed} of ${total}`)
     })
     return scheduler
+  }
+
+  #startThread(lane: Lane, listener: ThreadListener): FakeThread {
+    const ports = {
+      world: this.#world,
+      behave: (run: Run) => this.#behave(run),
+      began: (run: Run) => this.#model.began(run),
+      ended: () => undefined,
+    }
+    const thread = new FakeThread(lane, this.#threads.length + 1, listener, { tasks: ['t'] }, ports)
+    this.#threads.push(thread)
+    return thread
   }
 
   #behave(run: Run): Behaviour {

@@ -37,6 +37,8 @@ export class Model {
   mayStart = true
   broken: Broken | undefined
   #ranks = 0
+  /** What jobs have to pass, by their task and group. */
+  readonly #limitsOf: ModelLimit[][] = []
 
   constructor(plan: Plan, sometimes: Sometimes, now: () => number) {
     this.plan = plan
@@ -50,7 +52,7 @@ export class Model {
     this.broken ??= { invariant, what: `${what} (at ${this.now()} ms)` }
   }
 
-  add(handle: Job, wanted: JobPlan, payload: number, isHeld: boolean): ModelJob {
+  add(handle: Pick<Job, 'id' | 'state'>, wanted: JobPlan, payload: number, isHeld: boolean): ModelJob {
     const now = this.now()
     const { delay, runIn } = wanted
     const task = this.taskOf(wanted.task)
@@ -149,6 +151,11 @@ export class Model {
   }
 
   limitsOf(job: ModelJob): ModelLimit[] {
+    const at = 2 * job.task + job.group // a group is 0 or 1
+    return (this.#limitsOf[at] ??= this.#findLimits(job))
+  }
+
+  #findLimits(job: ModelJob): ModelLimit[] {
     const task = this.taskOf(job.task)
     const found: ModelLimit[] = []
     const get = (name: string, concurrency: number, rate: ModelLimit['rate']): void => {
@@ -229,8 +236,9 @@ export class Model {
   mayStartNow(job: ModelJob): boolean {
     if (job.state !== 'ready' || this.pausedTasks.has(job.task)) return false
     if (job.expiresAt <= this.now()) return false
-    if (job.execs.some((exec) => !exec.isOver)) return false
-    return this.limitsOf(job).every((limit) => this.isOpen(limit))
+    for (const exec of job.execs) if (!exec.isOver) return false
+    for (const limit of this.limitsOf(job)) if (!this.isOpen(limit)) return false
+    return true
   }
 
   rankOf(job: ModelJob): number {

@@ -2,17 +2,17 @@
  * `npm run mutants`: patches one line of a copy of the sources at a time and lets the schedules find it; with `--flows`,
  * a line about flows, and the schedules of flows.
  */
-import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { runBundled } from './bundle.js'
 import { flowMutants } from './flow-mutants.js'
 import { mutants, type Mutant } from './mutants.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const isAboutFlows = process.argv.includes('--flows')
-const runner = `test/simulation/${isAboutFlows ? 'flow-run' : 'run'}.ts`
+const program = isAboutFlows ? 'flow-run' : 'run'
 const all = isAboutFlows ? flowMutants : mutants
 const seeds = isAboutFlows ? 2000 : 10_000
 const longestMs = 150_000
@@ -40,13 +40,8 @@ function hunt(folder: string, mutant: Mutant): string | undefined {
   )
   try {
     const env = { ...process.env, SIM_BRIEF: '1' }
-    const args = ['--import', 'tsx', runner, '--seeds', String(seeds)]
-    const { stdout, status, error } = spawnSync(process.execPath, args, {
-      cwd: folder,
-      env,
-      encoding: 'utf8',
-      timeout: longestMs,
-    })
+    const args = ['--seeds', String(seeds)]
+    const { stdout, status, error } = runBundled(folder, program, { args, env, longestMs, output: 'pipe' })
     if (error !== undefined) return 'it hangs'
     if (status === 0) return undefined
     return stdout.split('\n').find((line) => line.startsWith('seed ')) ?? 'it crashes'

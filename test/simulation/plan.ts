@@ -3,7 +3,7 @@
  * shrunk and printed. draw-plan.ts draws it.
  */
 import type { Lane } from '../../src/job/snapshot.js'
-import { seededRandom } from './world.js'
+import { seededRandom } from '../../src/testing/seeded.js'
 
 /** What one execution does. */
 export type Act =

@@ -1,8 +1,8 @@
 /** Random schedules: whatever happens in whatever order, the invariants of the contract hold and every job settles. */
 import { describe, expect, it } from 'vitest'
+import { seededRandom } from '../../src/testing/seeded.js'
 import { asksForRetry, failsForGood, failsWith, snoozes, type Behaviour } from './script.js'
 import { makeSim } from './sim.js'
-import { seededRandom } from './world.js'
 
 const seeds = Array.from(
   { length: Number(process.env['SIM_SEEDS'] ?? 150) },

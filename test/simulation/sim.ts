@@ -5,6 +5,7 @@
 import type { Logger } from 'pino'
 import { afterEach, expect } from 'vitest'
 import { MainLane } from '../../src/main-lane/main-lane.js'
+import type { WorldNeeds } from '../../src/real-world.js'
 import { readSettings, type SchedulerOptions } from '../../src/scheduler-options.js'
 import { Scheduler, type CloseReport } from '../../src/scheduler.js'
 import type { Task, TaskDefinition } from '../../src/task/define-task.js'
@@ -74,28 +75,12 @@ export class Sim {
       ...options.scheduler,
     })
     this.scheduler = new Scheduler(settings, (needs) => {
-      this.world.startThread = (lane, listener) => {
-        if (lane !== 'main' || options.main !== 'real') return this.#startThread(lane, listener)
-        const after = (ms: number, task: () => void) => this.world.plan('main', ms, task)
-        const soon = (task: () => void) => this.world.soon(task)
-        // Handlers' promises are real, so what they do comes with the real microtasks.
-        const afterMicrotasks = (task: () => void) => void setImmediate(() => this.world.soon(task))
-        const nextTurn = (task: () => void) => this.world.nextTurn(task)
-        const { contextOf, definitionOf } = needs
-        return new MainLane(
-          {
-            definitionOf,
-            contextOf,
-            idKey: this.world.idKey,
-            soon,
-            afterMicrotasks,
-            nextTurn,
-            after,
-            now: () => this.now,
-          },
-          settings.mainPace,
-          listener,
-        )
+      const hasMainLane = options.main === 'real'
+      this.world.starter = {
+        startThread: (lane, listener) =>
+          hasMainLane && lane === 'main'
+            ? new MainLane(this.#mainLanePort(needs), settings.mainPace, listener)
+            : this.#startThread(lane, listener),
       }
       return this.world
     })
@@ -186,6 +171,21 @@ export class Sim {
     expect(this.world.timerAt, 'no timer is left').toBeUndefined()
     for (const { ready } of Object.values(stats.lanes)) expect(ready, 'ready queues are empty').toBe(0)
     this.watch.check()
+  }
+
+  #mainLanePort({ contextOf, definitionOf }: WorldNeeds): ConstructorParameters<typeof MainLane>[0] {
+    const { world } = this
+    return {
+      definitionOf,
+      contextOf,
+      idKey: world.idKey,
+      soon: (task) => world.soon(task),
+      // Handlers' promises are real, so what they do comes with the real microtasks.
+      afterMicrotasks: (task) => void setImmediate(() => world.soon(task)),
+      nextTurn: (task) => world.nextTurn(task),
+      after: (ms, task) => world.plan('main', ms, task),
+      now: () => this.now,
+    }
   }
 
   #startThread(lane: Lane, listener: ConstructorParameters<typeof FakeThread>[2]): FakeThread {

@@ -2,7 +2,7 @@
 import { readSettings } from '../../src/scheduler-options.js'
 import { Scheduler } from '../../src/scheduler.js'
 import type { EventName } from '../../src/events/event-types.js'
-import type { Job } from '../../src/defer/job-handle.js'
+import type { JobState } from '../../src/job/lifecycle.js'
 import type { Task } from '../../src/task/define-task.js'
 import type { FromThread } from '../../src/threads/protocol.js'
 import type { FakeThread } from './fake-thread.js'
@@ -21,6 +21,21 @@ import { VirtualWorld } from './world.js'
 export interface Wait {
   job: ModelJob
   isOver: boolean
+}
+
+/** A job that only its id is known of. */
+class Child {
+  readonly id: string
+  readonly #scheduler: Scheduler
+
+  constructor(id: string, scheduler: Scheduler) {
+    this.id = id
+    this.#scheduler = scheduler
+  }
+
+  get state(): JobState {
+    return this.#scheduler.job(this.id)?.state ?? 'completed'
+  }
 }
 
 const wallStart = Date.UTC(2026, 0, 1)
@@ -59,7 +74,7 @@ export class Stage {
     this.draw = new Draw(plan.seed ^ 0x77777)
     const early = plan.early ? { early: () => this.#early() } : undefined
     this.world = new VirtualWorld({ seed: plan.seed, shuffle: true, wall: wallStart, ...early })
-    this.world.onQuiet = () => this.#onQuiet()
+    this.world.watcher = this
     this.tasks = plan.tasks.map((_, index) => taskOf(plan, index))
     this.model = this.#newModel()
     this.judge = new Judge(this.model)
@@ -121,8 +136,7 @@ export class Stage {
     const snapshot = this.scheduler.job(id)
     if (snapshot === undefined) return
     const { n } = snapshot.payload as { n: number } // as behave.ts writes it
-    const { scheduler } = this
-    const handle = { id, get state() { return scheduler.job(id)?.state ?? 'completed' } } as Job // prettier-ignore
+    const handle = new Child(id, this.scheduler)
     const wanted: JobPlan = { task: Number(snapshot.task.slice(1)), group: 0, acts: [] }
     this.plans.set(n, wanted)
     this.model.add(handle, wanted, n, false)
@@ -148,7 +162,9 @@ export class Stage {
       logger: false,
     })
     const scheduler = new Scheduler(settings, () => {
-      this.world.startThread = (lane, listener) => startThread(this, lane, listener, model, judge)
+      this.world.starter = {
+        startThread: (lane, listener) => startThread(this, lane, listener, model, judge),
+      }
       return this.world
     })
     for (const task of this.tasks) scheduler.cancelAll({ task: task as Task }) // known by name from here on
@@ -179,7 +195,8 @@ export class Stage {
     this.judge.told(name, event, this.wallOffset)
   }
 
-  #onQuiet(): void {
+  /** Nothing is left to do at once. */
+  quiet(): void {
     const isDue = (this.world.timerAt ?? Infinity) <= this.world.clock.now()
     this.judge.quiet(++this.#quiet % 3 === 0 ? () => this.scheduler.stats() : undefined, !isDue)
     if (this.model.broken !== undefined && this.#isTurning) throw new Error('broken')

@@ -7,7 +7,9 @@
  */
 import { idKeyBytes, JobIds } from '../../src/job/job-ids.js'
 import type { Lane } from '../../src/job/snapshot.js'
-import type { Clock, ThreadListener, ThreadPort, World } from '../../src/world.js'
+import { seededBytes, seededRandom } from '../../src/testing/seeded.js'
+import type { ThreadListener, ThreadPort, World } from '../../src/world.js'
+import { WatchedClock } from './watched-clock.js'
 
 interface Happening {
   readonly at: number
@@ -18,8 +20,11 @@ interface Happening {
 
 /** More happenings than this in one `advance` is a loop without end. */
 const mostHappenings = 2_000_000
-/** Looking at the clock more often than this in one happening is a loop without end: whatever goes round looks at it. */
-const mostLooks = 20_000_000
+
+/** Told after each happening, when nothing is left to do at once. */
+export interface Watcher {
+  quiet(): void
+}
 
 export interface VirtualWorldOptions {
   seed?: number
@@ -31,76 +36,53 @@ export interface VirtualWorldOptions {
   early?: () => number
 }
 
-/** mulberry32: small, seeded, good enough to choose schedules. */
-export function seededRandom(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 export class VirtualWorld implements World {
-  readonly clock: Clock
+  readonly clock: WatchedClock
   readonly random: () => number
   idKey!: Uint8Array
   ids!: JobIds
   readonly #chooses: () => number
   readonly #shuffles: boolean
   readonly #early: (() => number) | undefined
-  #now = 0
-  /** Wall time minus `now()`. */
-  #offset: number
   #soon: (() => void)[] = []
   readonly #channels = new Map<string, Happening[]>()
   /** What could come next, while it is being chosen. */
   readonly #heads: Happening[] = []
   #planned = 0
-  #looks = 0
-  #timer: { at: number; wake: () => void } | undefined
+  #timer: Happening | undefined
   isKeptAlive = false
   isClosed = false
   /** How often the one timer was armed. */
   timersArmed = 0
-  /** Told after each happening, when nothing is left to do at once. */
-  onQuiet: (() => void) | undefined
-  startThread: (lane: Lane, listener: ThreadListener) => ThreadPort = () => {
-    throw new Error('This world starts no threads.')
-  }
+  watcher: Watcher | undefined
+  starter: Pick<World, 'startThread'> | undefined
 
   constructor({ seed = 1, shuffle = false, wall = Date.UTC(2026, 0, 1), early }: VirtualWorldOptions = {}) {
     this.#early = early
-    this.#offset = wall
+    this.clock = new WatchedClock(wall)
     this.random = seededRandom(seed)
     this.changeIds()
     this.#chooses = seededRandom(seed ^ 0x5eed)
     this.#shuffles = shuffle
-    const look = (): number => this.#look()
-    this.clock = {
-      now: look,
-      precise: look,
-      wall: () => this.#now + this.#offset,
-      wallAt: (instant) => instant + this.#offset,
-      get resolutionMs() {
-        look()
-        return 0
-      },
-    }
   }
 
   /** Each scheduler has a key of its own: call before the next one is made in this world. */
   changeIds(): void {
-    this.idKey = Uint8Array.from({ length: idKeyBytes }, () => Math.floor(this.random() * 256))
+    this.idKey = seededBytes(this.random, idKeyBytes)
     this.ids = new JobIds(this.idKey)
   }
 
   armTimer(at: number | undefined, wake: () => void): void {
     if (at === undefined) this.#timer = undefined
     else {
-      const tooEarly = Math.floor((this.#early?.() ?? 0) * Math.max(0, at - this.#now))
-      this.#timer = { at: at - tooEarly, wake }
+      const tooEarly = Math.floor((this.#early?.() ?? 0) * Math.max(0, at - this.clock.now()))
+      const timer: Happening = {
+        at: at - tooEarly,
+        order: Infinity,
+        channel: '',
+        run: () => this.#fire(timer, wake),
+      }
+      this.#timer = timer
       this.timersArmed++
     }
   }
@@ -115,6 +97,11 @@ export class VirtualWorld implements World {
 
   nextTurn(task: () => void): void {
     this.plan('turn', 0, task)
+  }
+
+  startThread(lane: Lane, listener: ThreadListener): ThreadPort {
+    if (this.starter === undefined) throw new Error('This world starts no threads.')
+    return this.starter.startThread(lane, listener)
   }
 
   keepAlive(active: boolean): void {
@@ -134,7 +121,7 @@ export class VirtualWorld implements World {
 
   /** Runs `task` after `delayMs`; returns what calls it off. Happenings of one channel keep their order. */
   plan(channel: string, delayMs: number, task: () => void): () => void {
-    const happening = { at: this.#now + delayMs, order: ++this.#planned, channel, run: task }
+    const happening = { at: this.clock.now() + delayMs, order: ++this.#planned, channel, run: task }
     let line = this.#channels.get(channel)
     if (line === undefined) this.#channels.set(channel, (line = []))
     let after = line.length
@@ -149,37 +136,28 @@ export class VirtualWorld implements World {
 
   /** Lets time pass, doing whatever falls due on the way. */
   advance(ms: number): void {
-    const end = this.#now + ms
+    const end = this.clock.now() + ms
     for (let count = 0; ; count++) {
       if (count > mostHappenings)
         throw new Error(`more than ${mostHappenings} happenings: a loop without end`)
       this.#drainSoon()
-      this.onQuiet?.()
+      this.watcher?.quiet()
       const next = this.#next(end)
       if (next === undefined) break
-      this.#now = Math.max(this.#now, next.at)
-      this.#looks = 0
+      this.clock.goTo(next.at)
       next.run()
     }
-    this.#now = end
+    this.clock.goTo(end)
   }
 
   /** The event loop is blocked: time passes and nothing happens. */
   block(ms: number): void {
-    this.#now += ms
+    this.clock.goTo(this.clock.now() + ms)
   }
 
   /** The wall clock jumps; the monotonic one does not notice. */
   jumpWall(ms: number): void {
-    this.#offset += ms
-  }
-
-  #look(): number {
-    if (++this.#looks > mostLooks) {
-      this.#looks = 0 // whoever tells it wants to know the time
-      throw new Error(`the clock was read ${mostLooks} times: a loop without end`)
-    }
-    return this.#now
+    this.clock.jumpWall(ms)
   }
 
   #drainSoon(): void {
@@ -191,18 +169,24 @@ export class VirtualWorld implements World {
     }
   }
 
+  #fire(timer: Happening, wake: () => void): void {
+    if (this.#timer === timer) this.#timer = undefined
+    wake()
+  }
+
   /** The heads of all channels that are due first: one of them. */
-  #next(end: number): { at: number; run: () => void } | undefined {
+  #next(end: number): Happening | undefined {
     const heads = this.#heads
     heads.length = 0
+    const now = this.clock.now()
     let at = end
     const timer = this.#timer
     if (timer !== undefined) {
       // What fell due while the loop was blocked is all due at this moment.
-      const due = Math.max(timer.at, this.#now)
+      const due = Math.max(timer.at, now)
       if (due <= at) {
         at = due
-        heads.push({ at: timer.at, order: Infinity, channel: '', run: () => this.#fire(timer) })
+        heads.push(timer)
       }
     }
     for (const [channel, line] of this.#channels) {
@@ -211,20 +195,15 @@ export class VirtualWorld implements World {
         this.#channels.delete(channel)
         continue
       }
-      const due = Math.max(head.at, this.#now)
+      const due = Math.max(head.at, now)
       if (due > at) continue
       if (due < at) heads.length = 0
       at = due
       heads.push(head)
     }
     const head = this.#shuffles ? heads[Math.floor(this.#chooses() * heads.length)] : earliest(heads)
-    if (head !== undefined && head.channel !== '') this.#channels.get(head.channel)?.shift()
+    if (head !== undefined && head !== timer) this.#channels.get(head.channel)?.shift()
     return head
-  }
-
-  #fire(timer: { wake: () => void }): void {
-    if (this.#timer === timer) this.#timer = undefined
-    timer.wake()
   }
 }
 

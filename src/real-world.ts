@@ -1,4 +1,6 @@
 /** The World of production: real time, chance, timers, worker threads, and the main lane on this thread's event loop. */
+// As it is at import: an app's tests may replace the global one by a fake that never fires.
+import { setImmediate } from 'node:timers'
 import { CapturedContext } from './async-context.js'
 import { after, Alarm, KeepAlive, monotonicMs, random, randomKey, realClock } from './clock.js'
 import { BlockageWatch, type BlockagePorts } from './main-lane/blockage.js'

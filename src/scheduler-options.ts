@@ -136,6 +136,9 @@ const mostThreads = 256
 /** What the job table can number. */
 const mostQueued = 8_000_000
 
+/** The options of `createScheduler`. */
+export const schedulerOptionNames: ReadonlySet<string> = known.scheduler
+
 /** @throws OptionError naming what is wrong */
 export function readSettings(options: unknown): Settings {
   const own = ownOptions('createScheduler', options, known.scheduler)

@@ -1,20 +1,25 @@
 /**
- * The code in README.md, src/README.md and those of cron, metrics, traces and threads is what it says: files are run, fragments are type-checked against the built
- * package, commands are run or exist, and a block in a language that nothing here checks is a failure.
+ * The code in README.md, src/README.md, the pages beside it and the READMEs of cron, metrics, traces and threads is what it
+ * says: files are run, fragments are type-checked against the built package, commands are run or exist, and a block in a
+ * language that nothing here checks is a failure. Recipes have a test of their own.
  */
 import { spawn, execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
 import { Project, packageRoot } from './fixtures/loader/project.js'
+import { announce, expectCommandsExist, fragmentFiles, prelude, typeErrors } from './fixtures/documents.js'
 import { codeBlocks, type CodeBlock } from './fixtures/markdown.js'
 
 const documents = [
   'README.md',
   'src/README.md',
+  'src/deploying.md',
+  'src/migrating.md',
+  'src/outgrowing.md',
+  'src/security.md',
   'src/cron/README.md',
   'src/metrics/README.md',
   'src/opentelemetry/README.md',
@@ -22,44 +27,6 @@ const documents = [
 ]
 const blocks = documents.flatMap((name) => codeBlocks(name, readFileSync(join(packageRoot, name), 'utf8')))
 const inLanguage = (language: string): CodeBlock[] => blocks.filter((block) => block.language === language)
-
-/** What the fragments of the documents take as given. */
-const prelude = `
-import type { Express } from 'express'
-import type { Server } from 'node:http'
-import type * as fs from 'node:fs'
-import type * as core from 'sidework'
-import type * as recurring from 'sidework/cron'
-import type * as web from 'sidework/express'
-declare global {
-  const scheduler: core.Scheduler
-  const sendWelcome: core.Task<{ email: string }, { sent: boolean }>
-  const app: Express
-  const server: Server
-  const links: { self: string; events: string }
-  const { createScheduler, defineTask, formatStats, PermanentError, RetryLater, Snooze }: typeof core
-  const { closeOnSignal, jobsRouter, sidework }: typeof web
-  const { createCron }: typeof recurring
-  const { existsSync, readFileSync, rmSync, writeFileSync }: typeof fs
-}
-`
-
-/** A browser's, in fragments for the browser: Node's types know less of it. */
-const eventSource = `
-declare const EventSource: new (url: string) => {
-  addEventListener(type: string, listener: (event: { data: string }) => void): void
-  close(): void
-}
-`
-
-/** Says over IPC which port a server of the process listens on. */
-const announce = `
-import net from 'node:net'
-const { listen } = net.Server.prototype
-net.Server.prototype.listen = function (...args) {
-  return listen.apply(this.once('listening', () => process.send(this.address().port)), args)
-}
-`
 
 const installed = ['express', 'tsx', '@types', '@opentelemetry', 'prom-client']
 
@@ -164,15 +131,7 @@ describe('the code in the documents', () => {
     using project = new Project(
       {
         ...filesOf(/\.ts$/),
-        'prelude.d.ts': prelude,
-        ...Object.fromEntries(
-          inLanguage('ts')
-            .filter(({ file }) => file === undefined)
-            .map(({ code }, index) => [
-              `fragment-${index}.ts`,
-              `${code}\nexport {}\n${code.includes('EventSource') ? eventSource : ''}`,
-            ]),
-        ),
+        ...fragmentFiles(blocks),
       },
       installed,
     )
@@ -197,20 +156,7 @@ describe('the code in the documents', () => {
   })
 
   it('has commands that are there', () => {
-    const { scripts, dependencies, devDependencies } = JSON.parse(
-      readFileSync(join(packageRoot, 'package.json'), 'utf8'),
-    ) as Record<string, Record<string, string>>
-    const packages = { sidework: '', ...dependencies, ...devDependencies }
-    for (const { at, code } of inLanguage('sh')) {
-      for (const step of code.split(/\n|&&/).map((part) => part.trim())) {
-        const [program, action = '', ...names] = step.split(/\s+/).filter((word) => !word.startsWith('-'))
-        if (program === 'curl') continue // run above
-        expect(program, at).toBe('npm')
-        if (action === 'install') expect(Object.keys(packages), at).toEqual(expect.arrayContaining(names))
-        else if (!['ci', 'init', 'pkg'].includes(action))
-          expect(Object.keys(scripts ?? {}), at).toContain(action)
-      }
-    }
+    expectCommandsExist(blocks)
     expect(commands('curl')).toHaveLength(2)
   })
 
@@ -224,22 +170,3 @@ describe('the code in the documents', () => {
     expect(states.filter((word) => word !== 'charged' && !(word in transitions))).toEqual([])
   })
 })
-
-/** What the compiler says about the TypeScript files of a folder, with the settings the documents ask for. */
-function typeErrors(folder: string): string[] {
-  const program = ts.createProgram(ts.sys.readDirectory(folder, ['.ts'], ['node_modules']), {
-    strict: true,
-    noEmit: true,
-    skipLibCheck: true,
-    target: ts.ScriptTarget.ES2023,
-    module: ts.ModuleKind.NodeNext,
-    lib: ['lib.es2023.d.ts', 'lib.esnext.disposable.d.ts'],
-    types: ['node'],
-    typeRoots: [join(folder, 'node_modules/@types')],
-  })
-  return ts.getPreEmitDiagnostics(program).map(({ file, start, messageText }) => {
-    const line = file === undefined ? 0 : file.getLineAndCharacterOfPosition(start ?? 0).line + 1
-    const name = file?.fileName.slice(folder.length + 1) ?? ''
-    return `${name}:${line}: ${ts.flattenDiagnosticMessageText(messageText, '\n')}`
-  })
-}

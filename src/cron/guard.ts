@@ -49,8 +49,13 @@ export function badExpression(expression: unknown, why: string): SideworkError {
 
 /** @throws SideworkError (ERR_SIDEWORK_CRON_EXPRESSION), in time that grows with `mostCharacters` only */
 export function guard(expression: unknown): Guarded {
-  if (typeof expression !== 'string')
-    throw badExpression(expression, "Give a string such as '0 2 * * *': minute hour day month weekday.")
+  if (typeof expression !== 'string') {
+    throw new SideworkError(
+      'ERR_SIDEWORK_CRON_EXPRESSION',
+      `The cron expression is ${show(expression)}. Give cron.schedule(name, expression, task), ` +
+        "the expression as a string such as '0 2 * * *': minute hour day month weekday.",
+    )
+  }
   if (expression.length > mostCharacters) {
     throw badExpression(
       expression,
@@ -63,12 +68,8 @@ export function guard(expression: unknown): Guarded {
   if (strange !== undefined)
     throw badExpression(expression, `${show(strange)} has no meaning in a cron expression.`)
   const words = text === '' ? [] : text.split(/\s+/)
-  if (words.length !== 5 && words.length !== 6) {
-    throw badExpression(
-      expression,
-      `It has ${words.length} fields. Give 5 (minute hour day month weekday), or 6 with the second first.`,
-    )
-  }
+  if (words.length !== 5 && words.length !== 6)
+    throw badExpression(expression, wrongCount(text, words.length))
   const all = words.length === 5 ? ['0', ...words] : words
   const fields = {
     second: all[0] ?? '',
@@ -80,6 +81,16 @@ export function guard(expression: unknown): Guarded {
   }
   for (const name of fieldNames) guardField(expression, name, fields[name])
   return { kind: 'fields', text: words.join(' '), fields }
+}
+
+function wrongCount(text: string, count: number): string {
+  if (/^\d+(\.\d+)?\s*[a-z]+$/i.test(text)) return everyInstead(text)
+  const fields = count === 1 ? '1 field' : `${count} fields`
+  return `It has ${fields}. Give 5 (minute hour day month weekday), or 6 with the second first; years are for startAt and endAt.`
+}
+
+function everyInstead(interval: string): string {
+  return `For a fixed interval use cron.every(name, '${interval}', task).`
 }
 
 function guardField(expression: string, name: FieldName, field: string): void {
@@ -102,6 +113,7 @@ function hint(name: FieldName, value: string): string {
   if ((name === 'minute' || name === 'second') && value === '60') return `; the full ${name} is 0`
   if (name === 'dayOfMonth' && value === '0') return '; the last day of a month is L'
   if (name === 'month' && value === '0') return '; January is 1'
+  if (name === 'dayOfWeek' && /^(19|20)\d\d$/.test(value)) return '; years are for startAt and endAt'
   return ''
 }
 
@@ -112,7 +124,7 @@ function nickname(expression: string, text: string): string {
   if (nicknames.includes(name)) return text
   if (/^every\b/.test(name)) {
     const interval = /^every\s+(\w{1,10})$/.exec(name)?.[1] ?? '5m'
-    throw badExpression(expression, `For a fixed interval use cron.every(name, '${interval}', task).`)
+    throw badExpression(expression, everyInstead(interval))
   }
   if (name === 'reboot')
     throw badExpression(expression, 'For a job at the start of the process call scheduler.defer there.')

@@ -95,6 +95,12 @@ const defaults: ReadOptions = Object.freeze({
 /** @throws OptionError for unknown options and values that are not what they must be */
 export function readScheduleOptions(method: 'schedule' | 'every', options: unknown): ReadOptions {
   if (options === undefined) return defaults
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    const example = method === 'schedule' ? "{ timezone: 'Europe/Berlin' }" : "{ overlap: 'queue' }"
+    throw new OptionError(
+      `cron.${method} got ${show(options)} for its options. Give an object such as ${example}.`,
+    )
+  }
   const own = ownOptions(`cron.${method}`, options, known[method])
   const { policy } = defaults
   const startAt = instantOf('startAt', own['startAt'], policy.startAt)
@@ -154,5 +160,6 @@ const latestInstant = 253_402_300_799_999
 export function readInstant(name: string, value: unknown): number {
   const instant = value instanceof Date ? value.getTime() : value
   if (typeof instant === 'number' && instant >= 0 && instant <= latestInstant) return instant
-  throw new OptionError(`${name} is ${show(value)}. Give a Date or ms since the epoch, from 1970 to 9999.`)
+  const shown = value instanceof Date ? 'a Date that is invalid or out of range' : show(value)
+  throw new OptionError(`${name} is ${shown}. Give a Date or ms since the epoch, from 1970 to 9999.`)
 }

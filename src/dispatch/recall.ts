@@ -81,9 +81,11 @@ export class Recall {
     let isWaiting = false
     for (const thread of room.threads) {
       thread.port.drain()
-      const { window } = thread
-      if (window === undefined || window.outstanding < 2) continue
-      if (window.oldest === thread.lastSeenOldest) {
+      const { window, claims } = thread
+      if (window === undefined || claims === undefined || window.outstanding < 2) continue
+      const hasBegun = claims.takenSince(window.oldest) > 0
+      // One that has not even begun waits for the system to run it, and would again; unless another could go on.
+      if (window.oldest === thread.lastSeenOldest && (hasBegun || hasFreeThread(room))) {
         thread.isStuck = true
         this.from(thread)
       } else isWaiting = true
@@ -92,4 +94,12 @@ export class Recall {
     this.#dispatch(room)
     if (isWaiting) this.watchForStuck(room)
   }
+}
+
+/** Whether a thread has nothing to do, or could be started. */
+function hasFreeThread(room: LaneRoom): boolean {
+  return (
+    room.staff < room.settings.maxThreads ||
+    room.threads.some((thread) => thread.phase === 'open' && thread.isIdle)
+  )
 }

@@ -49,8 +49,9 @@ export interface AttemptTrace {
   error?: Pick<SerializedError, 'name' | 'code'> & Partial<SerializedError>
 }
 
-export const deferChannel: TracingChannel<unknown, DeferTrace> = tracingChannel('sidework:defer')
-export const attemptChannel: TracingChannel<unknown, AttemptTrace> = tracingChannel('sidework:attempt')
+// Both parameters alike: Node's types have had them in either order.
+export const deferChannel: TracingChannel<DeferTrace, DeferTrace> = tracingChannel('sidework:defer')
+export const attemptChannel: TracingChannel<AttemptTrace, AttemptTrace> = tracingChannel('sidework:attempt')
 
 /** What a trace takes from the answer of a defer. */
 interface Deferred {

@@ -96,7 +96,10 @@ function makeHost(): ThreadHost {
 /** Getters of the context read its private fields, so a copy of it would not do. */
 function overriding(context: TaskContext, overrides: Partial<TaskContext>): TaskContext {
   for (const name of Object.keys(overrides)) {
-    if (!(name in context)) throw new OptionError(`perform got '${name}', which no handler's context has.`)
+    if (!(name in context))
+      throw new OptionError(
+        `perform got '${name}', which no handler's context has. Give what a handler reads of it, such as { attempt: 3 }.`,
+      )
   }
   return new Proxy(context, {
     get: (target, name) =>

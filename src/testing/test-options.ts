@@ -1,7 +1,8 @@
 import { OptionError } from '../errors.js'
-import { durationMs, flag, integer, orDefault, show, type Duration } from '../options.js'
+import { durationMs, flag, integer, orDefault, ownOptions, show, type Duration } from '../options.js'
 import {
   readSettings,
+  schedulerOptionNames,
   type SchedulerOptions,
   type Settings,
   type ThreadOptions,
@@ -37,12 +38,21 @@ export interface TestSettings {
   readonly isStrict: boolean
 }
 
+const optionNames: ReadonlySet<string> = new Set([
+  ...schedulerOptionNames,
+  'now',
+  'seed',
+  'patience',
+  'strict',
+])
+
 /** @throws OptionError naming what is wrong */
 export function readTestSettings(options: unknown): TestSettings {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new OptionError(`createTestScheduler got ${show(options)}. Give an object with options.`)
   }
-  const { now, seed, patience, strict, threads, ...others } = options as Record<string, unknown>
+  const own = ownOptions('createTestScheduler', options, optionNames)
+  const { now, seed, patience, strict, threads, ...others } = own
   const hasRealThreads = threads === true
   const settings = readSettings({
     logger: false,

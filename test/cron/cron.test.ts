@@ -280,6 +280,15 @@ describe('a mistake is told at the call', () => {
     expect(made.cron.list().filter(({ name }) => name !== 'n')).toEqual([])
   }) // prettier-ignore
 
+  it.each([
+    ['a zone in the place of the options', 'UTC', "cron.schedule got 'UTC' for its options. Give an object such as { timezone"],
+    ['null in the place of the options', null, 'cron.schedule got null for its options.'],
+    ['a Date that is none', { endAt: new Date(NaN) }, 'endAt is a Date that is invalid or out of range. Give a Date or ms'],
+  ])('%s, in words that say what to give', (_name, options, message) => {
+    const { cron, sim } = makeCron()
+    expect(() => cron.schedule('s', '@daily', sim.task('t'), undefined, options as object)).toThrow(message)
+  }) // prettier-ignore
+
   it('what is no scheduler, or has closed', async () => {
     expect(() => createCron({} as never)).toThrow(/createCron\(\) got an object/)
     const made = makeCron()

@@ -59,7 +59,7 @@ it('B3: an error of 5 MB that is its own cause is cut to plain data', async () =
 })
 
 it('B11: a promise that never settles ends by a timeout that its task did not ask for', async () => {
-  const app = await startApp({ threads: 1, defaults: { timeout: 100 } })
+  const app = await startApp({ threads: 1, defaults: { timeout: 1000 } })
   const { id, job } = await run(app, 'never-settles', null)
   expect(job).toMatchObject({ state: 'failed', attempt: 1, error: { code: 'ERR_SIDEWORK_TIMEOUT' } })
   expect(ledgerOf(app, id)).toEqual(['start 1'])

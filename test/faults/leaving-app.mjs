@@ -33,6 +33,12 @@ const enter = {
     scheduler.once('started', there)
     scheduler.defer(endless)
   },
+  'running on threads': () => {
+    let started = 0
+    scheduler.on('started', () => void (++started === 2 && there()))
+    scheduler.defer('stuck', 'an endless loop', { timeout: false })
+    scheduler.defer('minds-nothing')
+  },
   retrying: () => {
     scheduler.once('retrying', there)
     scheduler.defer(bad)

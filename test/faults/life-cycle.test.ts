@@ -57,6 +57,7 @@ describe('E1: SIGTERM ends the process with 0 within the timeout of 1 s and a se
     ['idle', []],
     ['threads starting', []],
     ['running', ['endless running']],
+    ['running on threads', ['stuck running', 'minds-nothing running']],
     ['retrying', ['bad retrying']],
     ['rate-limited', ['narrow ready']],
     ['paused', ['quick ready']],

@@ -10,7 +10,8 @@ import { openFiles } from './open-files.js'
 const tasks = new URL('../fixtures/tasks/faulty.mjs', import.meta.url)
 /** How many; 1,000 in full. */
 const stress = Number(process.env['STRESS'] ?? 100)
-const timeoutMs = 30_000 + stress * 300
+/** A death costs the start of a thread, which has to wait for a core like everybody. */
+const timeoutMs = 60_000 + stress * 1000
 const unhandled: unknown[] = []
 process.on('unhandledRejection', (reason) => unhandled.push(reason))
 

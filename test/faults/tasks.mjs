@@ -50,10 +50,10 @@ defineTask(
 )
 defineTask('zombie', noted(async (_, { attempt, progress }) => {
   if (attempt === 2) return 'the second'
-  await new Promise((resolve) => setTimeout(resolve, 1500))
+  await new Promise((resolve) => setTimeout(resolve, 3000))
   progress(0.9)
   return 'the zombie'
-}), { ...twice, visibilityTimeout: 400, killAfter: 5000 }) // prettier-ignore
+}), { ...twice, visibilityTimeout: 1000, killAfter: 10_000 }) // prettier-ignore
 const deaths = {
   SIGKILL: () => process.kill(process.pid, 'SIGKILL'),
   memory: () => new Array(8e6).fill(1.5),
@@ -87,10 +87,11 @@ const loops = {
   'a slow regular expression': () => /^(a+)+$/.test('a'.repeat(50) + 'b'),
   'Atomics.wait': () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0),
 } // prettier-ignore
+// Time enough that they have surely begun when they are stopped.
 defineTask(
   'stuck',
   noted((how) => loops[how]()),
-  { attempts: 1, timeout: 100, killAfter: 50 },
+  { attempts: 1, timeout: 1000, killAfter: 50 },
 )
 defineTask('naps', noted(async (ms) => { await sleep(ms); return 'slept' }), { attempts: 1 }) // prettier-ignore
 const grow = {
@@ -111,4 +112,4 @@ defineTask(
   twice,
 )
 defineTask('minds-nothing', noted(never), { attempts: 1, lane: 'io', killAfter: 50 })
-defineTask('uninterruptible', noted((ms) => void execFileSync('sleep', [String(ms / 1000)])), { attempts: 1, timeout: 100, killAfter: 20 }) // prettier-ignore
+defineTask('uninterruptible', noted((ms) => void execFileSync('sleep', [String(ms / 1000)])), { attempts: 1, timeout: 1000, killAfter: 20 }) // prettier-ignore

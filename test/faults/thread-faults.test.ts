@@ -178,7 +178,7 @@ it.runIf(process.platform !== 'win32')(
   'B30: a thread that cannot be interrupted holds nobody up: its place is taken by another at once',
   async () => {
     const app = await startApp({ threads: 1 })
-    const [bad = '', next = ''] = await deferAll(app, [['uninterruptible', 1500], ['echo', 'next']]) // prettier-ignore
+    const [bad = '', next = ''] = await deferAll(app, [['uninterruptible', 8000], ['echo', 'next']]) // prettier-ignore
     const [after] = await endsOf(app, [next])
     expect(after).toMatchObject({ state: 'completed', attempt: 1, result: 'next' })
     expect((await statsOf(app)).threads).toBe(3) // the io thread, the new one, and the old one, which has not exited

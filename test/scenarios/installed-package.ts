@@ -25,8 +25,11 @@ export interface Installed {
 export interface Project {
   /** Runs a file of the project with node. Rejects when it exits with another code than 0. */
   node(file: string): Promise<{ stdout: string; stderr: string }>
-  /** What the compiler says. */
-  tsc(): Promise<string>
+  /**
+   * What the compiler says.
+   * @param types what is installed as types, by the package of this repository; default: Node's and Express's
+   */
+  tsc(types?: Readonly<Record<string, string>>): Promise<string>
 }
 
 /** Packs what is in dist and installs it in an empty folder; scripts are not run, so nothing is built. */
@@ -57,8 +60,8 @@ async function makeProject(folder: string, files: Readonly<Record<string, string
     // Only what a shell has: the variables of a test runner would change how threads load.
     node: (file) =>
       run(process.execPath, [file], { cwd: folder, env: { PATH: process.env['PATH'] }, timeout: 20_000 }),
-    async tsc() {
-      await lendTypes(folder)
+    async tsc(types = { node: '@types/node', express: '@types/express' }) {
+      await lendTypes(folder, types)
       const tsc = join(root, 'node_modules/typescript/bin/tsc')
       const answer = await run(process.execPath, [tsc, '-p', folder], { cwd: folder }).catch(
         (failed: { stdout: string }) => failed,
@@ -73,10 +76,10 @@ export function isThere(error: { code?: string }): void {
   if (error.code !== 'EEXIST') throw error
 }
 
-/** Node's and Express's types, as a TypeScript user has them installed. */
-async function lendTypes(folder: string): Promise<void> {
+/** Types as a TypeScript user has them installed. */
+async function lendTypes(folder: string, lent: Readonly<Record<string, string>>): Promise<void> {
   const types = join(folder, 'node_modules/@types')
   await mkdir(types, { recursive: true })
-  for (const name of ['node', 'express'])
-    await symlink(join(root, 'node_modules/@types', name), join(types, name)).catch(isThere)
+  for (const [name, source] of Object.entries(lent))
+    await symlink(join(root, 'node_modules', source), join(types, name)).catch(isThere)
 }

@@ -105,6 +105,37 @@ it('the installed package type-checks in a strict project, and a wrong payload d
   expect(told).toContain("Property 'deferWithRequest' does not exist on type 'Scheduler'")
 })
 
+it.each(['@types/node', 'types-node-latest'])(
+  'its own declarations are checked too, and hold with %s',
+  async (node) => {
+    const project = await installed.project(`declarations-${node.replace('/', '-')}`, {
+      'package.json': '{ "type": "module" }',
+      'tsconfig.json': JSON.stringify({
+        compilerOptions: {
+          module: 'nodenext',
+          target: 'es2022',
+          strict: true,
+          noEmit: true,
+          types: ['node'],
+        },
+      }),
+      'app.ts': `
+        import { createScheduler, defineTask, type Scheduler } from 'sidework'
+        import { createCron } from 'sidework/cron'
+        import { sidework } from 'sidework/express'
+        import { createTestScheduler } from 'sidework/testing'
+        import 'sidework/testing/matchers'
+        const mail = defineTask('mail', async ({ to }: { to: string }) => to.length)
+        const schedulers: Scheduler[] = [createScheduler(), createTestScheduler()]
+        for (const scheduler of schedulers) createCron(scheduler).every('daily', '1d', mail, { to: 'asha' })
+        export const middleware = schedulers.map((scheduler) => sidework(scheduler))
+      `,
+    })
+    expect(await project.tsc({ node })).toBe('')
+  },
+  60_000,
+)
+
 describe('the tarball', () => {
   it('holds the documents and the sources beside the code, and no tests', () => {
     const { files } = installed

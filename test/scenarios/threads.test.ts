@@ -4,7 +4,8 @@ import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { packageRoot } from '../fixtures/loader/project.js'
 import '../fixtures/tasks/rough.mjs'
-import { median, standingMs } from '../faults/measuring.js'
+import { median } from '../faults/measuring.js'
+import { standingMs } from '../fixtures/turns.mjs'
 import { end, next, rough, withThreads } from './with-threads.js'
 
 const run = promisify(execFile)

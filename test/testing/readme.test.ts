@@ -29,7 +29,7 @@ describe('the code of the chapter', () => {
       'app.ts',
       'app.test.ts',
       'jest-matchers.d.ts',
-      'signup.test.js',
+      'test-signup.js',
     ])
   })
 
@@ -56,7 +56,7 @@ describe('the code of the chapter', () => {
 
   it('passes under node:test', async () => {
     using folder = project()
-    const { stdout, stderr } = await folder.node(['--test', 'signup.test.js'])
+    const { stdout, stderr } = await folder.node(['--test', 'test-signup.js'])
     expect(stdout + stderr).toMatch(/^[#ℹ] pass 1$/m)
     expect(stdout + stderr).toMatch(/^[#ℹ] fail 0$/m)
   })

@@ -174,6 +174,7 @@ describe('close()', () => {
 
 describe('createTestScheduler', () => {
   it.each([
+    [{ thread: true }, "createTestScheduler has an unknown option 'thread'. Known are: tasks, threads"],
     [{ now: 'tomorrow' }, "now is 'tomorrow'"],
     [{ now: null }, 'now is null'],
     [{ seed: 1.5 }, 'seed is 1.5'],

@@ -154,6 +154,7 @@ export class Rooms {
       reclaim: (job) => this.operations.reclaim(job),
       cancelHeld: (job, error) => this.operations.cancelWith(job, error),
       deduplicated: (job) => this.journal.deduplicate(job),
+      hurry: (job) => void this.operations.runNow(job),
       expire: (job, now) => this.#expire(job, now),
       abort: (job, reason) =>
         this.operations.cancel(job, reason instanceof Error ? serializeError(reason).message : undefined),

@@ -36,6 +36,8 @@ export interface AcceptanceRooms {
   /** Takes a job back from a thread that was sent it ahead of time. @returns false when it is running */
   reclaim(job: Job): boolean
   deduplicated(job: Job): void
+  /** A job that waits for its time is due. */
+  hurry(job: Job): void
 }
 
 /** The answer to a defer that found its job already there. */
@@ -231,9 +233,10 @@ export class Acceptance {
     this.#rooms.admission.swap(job.payload, newcomer.payload)
     job.payload = newcomer.payload
     this.#rooms.queue.setLimitKeys(job, newcomer.details?.limitKeys)
-    const runAt = newcomer.details?.runAt
+    const { runAt = isDueAtOnce(newcomer) ? now : undefined } = newcomer.details ?? {}
     if (runAt === undefined) return
     this.#rooms.queue.postpone(job, runAt, now)
+    if (runAt <= now) this.#rooms.hurry(job)
     this.#armExpiry(job, now)
   }
 
@@ -301,6 +304,11 @@ function twinOf(newcomer: Job, { job, follower }: Standing): Job | undefined {
   if (newcomer.details?.dedupe?.mode !== 'last' || isSettled(job.state)) return job
   const hasStarted = job.attempt > 0 || job.token !== 0
   return hasStarted ? follower : job
+}
+
+/** It was given a delay of 0, which leaves no instant to wait for. */
+function isDueAtOnce({ details }: Job): boolean {
+  return details?.wanted?.delayMs === 0
 }
 
 function taken(id: string): OptionError {

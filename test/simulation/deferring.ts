@@ -100,9 +100,8 @@ export class Deferring {
     if (twin === undefined) return
     twin.payload = job.payload
     twin.group = job.group
-    const waits = job.wanted.delay ?? job.wanted.runIn ?? 0
     twin.isVague = twin.isRankVague = true
-    if (waits > 0) {
+    if (waitsOf(job.wanted) !== undefined) {
       const runAt = this.#stage.scheduler.job(twin.id)?.runAt ?? 0
       twin.runAt = runAt - this.#stage.wallOffset
       this.#stage.model.expireAnew(twin)
@@ -156,10 +155,11 @@ export class Deferring {
     job.payload = payload
     job.group = wanted.group
     sometimes.reached('a debounced job took a new payload')
-    const waits = wanted.delay ?? wanted.runIn ?? 0
-    if (waits <= 0) return
+    const waits = waitsOf(wanted)
+    if (waits === undefined) return
     job.runAt = model.now() + waits
     model.expireAnew(job)
+    if (waits === 0 && job.state === 'scheduled') sometimes.reached('a debounced job was due at once')
     if (job.handle.state !== 'scheduled') return
     job.rank = undefined
     job.state = 'scheduled'
@@ -250,4 +250,9 @@ export class Deferring {
       return code
     }
   }
+}
+
+/** For how long a defer asks to wait, if it does: an instant that is over asks for nothing. */
+function waitsOf({ delay, runIn }: JobPlan): number | undefined {
+  return delay ?? (runIn !== undefined && runIn > 0 ? runIn : undefined)
 }

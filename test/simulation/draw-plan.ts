@@ -2,6 +2,7 @@
  * Draws the plan of a seed. Swarm testing (Groce et al., 2012): each seed draws which features and faults are on at all,
  * and how often, so that rare combinations are not drowned by a bit of everything.
  */
+import type { Lane } from '../../src/job/snapshot.js'
 import { Draw, type Act, type JobPlan, type Op, type Plan, type TaskPlan } from './plan.js'
 
 const features = [
@@ -17,39 +18,53 @@ const calmFeatures: readonly Feature[] = [
 
 /**
  * Some seeds draw from few features, so that what needs several at once comes often enough: crowds of short jobs that are
- * sent ahead of their turn and called back, and lines that halt while their head still runs.
+ * sent ahead of their turn and called back, lines that halt while their head still runs, and shared threads whose loop stands still.
  */
 const rushFeatures: readonly Feature[] = [
   'priorities', 'pauses', 'cancels', 'setPriority', 'retries', 'fails', 'snoozes', 'hangs', 'spins', 'crashes', 'kills', 'close', 'blocks',
 ] // prettier-ignore
 const haltFeatures: readonly Feature[] = ['delays', 'priorities', 'cancels', 'retries', 'fails', 'permanent', 'policies', 'close'] // prettier-ignore
 
-function drawFeatures(
-  draw: Draw,
-  { calm, rush, halt }: { calm: boolean; rush: boolean; halt: boolean },
-): Feature[] {
+const stuckFeatures: readonly Feature[] = ['delays', 'priorities', 'cancels', 'retries', 'fails', 'hangs', 'kills', 'policies', 'blocks', 'close'] // prettier-ignore
+
+type Kind = 'any' | 'calm' | 'rush' | 'halt' | 'stuck'
+
+function kindOf(seed: number): Kind {
+  if (seed % 50 === 7) return 'calm'
+  if (seed % 20 === 3) return 'rush'
+  if (seed % 20 === 13) return 'halt'
+  return seed % 20 === 17 ? 'stuck' : 'any'
+}
+
+function drawFeatures(draw: Draw, kind: Kind): Feature[] {
   const share = draw.of([0.15, 0.3, 0.5])
   const drawn = features.filter(() => draw.chance(share))
-  if (calm) return drawn.filter((one) => calmFeatures.includes(one))
-  if (rush) return ['short', 'many', ...drawn.filter((one) => rushFeatures.includes(one))]
-  if (halt) return ['keys', 'halts', 'hangs', ...drawn.filter((one) => haltFeatures.includes(one))]
-  return drawn
+  switch (kind) {
+    case 'any':
+      return drawn
+    case 'calm':
+      return drawn.filter((one) => calmFeatures.includes(one))
+    case 'rush':
+      return ['short', 'many', ...drawn.filter((one) => rushFeatures.includes(one))]
+    case 'halt':
+      return ['keys', 'halts', 'hangs', ...drawn.filter((one) => haltFeatures.includes(one))]
+    case 'stuck':
+      return ['spins', ...drawn.filter((one) => stuckFeatures.includes(one))]
+  }
 }
 
 /** The plan of a seed. */
 export function drawPlan(seed: number): Plan {
   const draw = new Draw(seed)
-  const calm = seed % 50 === 7
-  const rush = seed % 20 === 3
-  const halt = seed % 20 === 13
-  const on = new Set(drawFeatures(draw, { calm, rush, halt }))
+  const kind = kindOf(seed)
+  const on = new Set(drawFeatures(draw, kind))
   const has = (feature: Feature): boolean => on.has(feature)
-  const tasks = Array.from({ length: 1 + draw.below(4) }, () => drawTask(draw, has, calm))
+  const tasks = Array.from({ length: 1 + draw.below(4) }, () => drawTask(draw, has, kind))
   const { below, chance } = { below: (n: number) => draw.below(n), chance: (p: number) => draw.chance(p) }
   const count = 10 + Math.floor(draw.next() ** 2 * 50)
   return {
     seed,
-    calm,
+    calm: kind === 'calm',
     threads: {
       cpu: 1 + below(3),
       io: 1 + below(2),
@@ -75,19 +90,21 @@ export function drawPlan(seed: number): Plan {
     },
     early: has('early'),
     tasks,
-    ops: drawOps(draw, has, tasks.length, count, { calm, rush }),
+    ops: drawOps(draw, has, tasks.length, count, kind),
   }
 }
 
-function drawTask(draw: Draw, has: (feature: Feature) => boolean, calm: boolean): TaskPlan {
+const lanesOf: Partial<Record<Kind, readonly Lane[]>> = { calm: ['cpu', 'io'], stuck: ['io'] }
+
+function drawTask(draw: Draw, has: (feature: Feature) => boolean, kind: Kind): TaskPlan {
   const jitter = draw.of([0, 0.1, 0.5])
   return {
-    lane: draw.of(calm ? (['cpu', 'io'] as const) : (['cpu', 'cpu', 'io', 'main'] as const)),
+    lane: draw.of(lanesOf[kind] ?? (['cpu', 'cpu', 'io', 'main'] as const)),
     attempts: 1 + draw.below(4),
     backoff: draw.chance(0.5)
       ? { type: 'fixed', delay: draw.below(15), jitter }
       : { type: 'exponential', delay: 1 + draw.below(10), factor: 2, max: 12, jitter },
-    timeout: calm ? 10_000 : 15 + draw.below(20),
+    timeout: kind === 'calm' ? 10_000 : 15 + draw.below(20),
     killAfter: draw.below(12) + 1,
     onExhausted: has('halts') && draw.chance(0.7) ? 'halt' : 'skip',
     ...(has('concurrency')
@@ -106,7 +123,7 @@ function drawOps(
   has: (feature: Feature) => boolean,
   tasks: number,
   count: number,
-  { calm, rush }: { calm: boolean; rush: boolean },
+  kind: Kind,
 ): Op[] {
   const made: number[] = []
   const held: number[] = []
@@ -150,8 +167,8 @@ function drawOps(
     if (op.op === 'hold') held.push(ops.length)
     if (op.op === 'defer' || op.op === 'hold' || op.op === 'deferMany') made.push(ops.length)
   }
-  const closes = has('close') && !calm
-  if (closes && rush) {
+  const closes = has('close') && kind !== 'calm'
+  if (closes && kind === 'rush') {
     add({ op: 'deferMany', jobs: Array.from({ length: 8 }, job) } as Omit<Op, 'n'>)
     add({ op: 'advance', ms: draw.below(2) } as Omit<Op, 'n'>)
   }

@@ -6,6 +6,12 @@ import type { Run } from './script.js'
 const settled: readonly string[] = ['completed', 'failed', 'cancelled', 'expired']
 export const isOver = (state: string): boolean => settled.includes(state)
 
+interface JobEvent {
+  readonly id: string
+  /** Ms since the epoch. */
+  readonly at: number
+}
+
 export interface ModelStep {
   readonly flow: ModelFlow
   readonly plan: StepPlan
@@ -16,6 +22,8 @@ export interface ModelStep {
   state: JobState
   /** How it ended, each time. */
   readonly ends: string[]
+  /** When it ended last, ms since the epoch. */
+  endedAt: number
   accepts: number
   executions: number
   /** Whether it is still to be let go; then what it must wait for: so many ends of each step before it. */
@@ -28,6 +36,8 @@ export interface ModelFlow {
   readonly steps: ModelStep[]
   /** As told by flow:settled. */
   ends: string[]
+  /** Its deadline has passed, and not all of its steps have ended. */
+  isEnding: boolean
 }
 
 export class FlowModel {
@@ -42,7 +52,7 @@ export class FlowModel {
 
   /** @param ids by ref */
   add(id: string, plan: FlowPlanOfSeed, ids: ReadonlyMap<string, string>): ModelFlow {
-    const flow: ModelFlow = { id, plan, steps: [], ends: [] }
+    const flow: ModelFlow = { id, plan, steps: [], ends: [], isEnding: false }
     const made = (ref: string, step: StepPlan, isCallback: boolean): ModelStep => {
       const before = isCallback ? [...flow.steps] : step.after.flatMap((at) => flow.steps[at] ?? [])
       const needs = new Map(before.map((one) => [one, 1]))
@@ -57,6 +67,7 @@ export class FlowModel {
         before,
         state,
         ends: [],
+        endedAt: -1,
         accepts: 0,
         executions: 0,
         needs,
@@ -71,7 +82,7 @@ export class FlowModel {
   }
 
   /** @param stateOf the state of each job at this moment */
-  told(name: string, id: string, stateOf: (id: string) => JobState | undefined): void {
+  told(name: string, { id, at }: JobEvent, stateOf: (id: string) => JobState | undefined): void {
     const step = this.byId.get(id)
     if (step === undefined) return
     if (name === 'accepted') {
@@ -85,8 +96,28 @@ export class FlowModel {
     }
     if (!isOver(name)) return
     step.ends.push(name)
+    step.endedAt = at
     if (step.ends.length > step.accepts)
       this.wrong('I1', `${nameOf(step)} settled ${step.ends.length} times in ${step.accepts} generations`)
+  }
+
+  /**
+   * I17: what waits when its flow's deadline passes ends with it, also while that is being done, a slice per turn: a step
+   * is not let go by the end that the deadline gave to one before it. (One that was let go before stays so when a step
+   * before it is retried, so flows with a retried step are not judged.)
+   */
+  checkEnding({ steps }: ModelFlow, deadlineAt: number, stateOf: (id: string) => JobState | undefined): void {
+    const hasEnded = ({ ends, endedAt }: ModelStep): boolean =>
+      ends.at(-1) === 'expired' && endedAt >= deadlineAt
+    if (steps.some((step) => stateOf(step.id) === 'blocked'))
+      this.reached.add('a deadline took several turns')
+    if (steps.some(({ accepts }) => accepts > 1)) return
+    for (const step of steps) {
+      const culprit = step.before.find(hasEnded)
+      const state = culprit === undefined ? undefined : stateOf(step.id)
+      if (culprit !== undefined && state !== undefined && state !== 'blocked' && !isOver(state))
+        this.wrong('I17', `${nameOf(step)} is ${state}: ${nameOf(culprit)} before it ended by the deadline`)
+    }
   }
 
   /** I17: an execution begins after the steps before it, and is told how they ended. */

@@ -71,7 +71,7 @@ export function drawFlowSeed(seed: number): FlowSeed {
     const at = draw.below(ops.length) + 1
     ops.splice(at, 0, { op: 'close', timeout: draw.of([0, 5, 1000]), drain: draw.chance(0.7) })
   }
-  const maxQueued = draw.chance(0.1) ? 6 : 1000
+  const maxQueued = draw.chance(0.1) ? 6 : 10_000 // a long chain has room
   return { seed, threads: 1 + draw.below(3), attempts: 1 + draw.below(3), maxQueued, ops, isUndisturbed }
 }
 

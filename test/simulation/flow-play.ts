@@ -1,6 +1,6 @@
 /** Plays the flows of one seed against the production core in a virtual world. Answers the first thing that is wrong. */
 import type { Flow } from '../../src/flows/flow-handle.js'
-import type { JobSnapshot } from '../../src/index.js'
+import type { JobSnapshot, JobState } from '../../src/index.js'
 import { readSettings } from '../../src/scheduler-options.js'
 import { Scheduler, type CloseReport } from '../../src/scheduler.js'
 import type { Lane } from '../../src/job/snapshot.js'
@@ -11,11 +11,11 @@ import { FlowModel, isOver, nameOf, type ModelFlow, type ModelStep } from './flo
 import { drawFlowSeed, type FlowOp, type FlowPlanOfSeed, type FlowSeed, type StepPlan } from './flow-plan.js'
 import type { Behaviour, Run } from './script.js'
 import { failsForGood, failsWith, returns, snoozes } from './script.js'
-import { VirtualWorld } from './world.js'
+import { VirtualWorld, type Watcher } from './world.js'
 
 const jobEvents = ['accepted', 'completed', 'failed', 'cancelled', 'expired'] as const
 
-export class FlowPlay {
+export class FlowPlay implements Watcher {
   readonly #seed: FlowSeed
   readonly #world: VirtualWorld
   readonly #model = new FlowModel()
@@ -28,6 +28,7 @@ export class FlowPlay {
   constructor(seed: FlowSeed) {
     this.#seed = seed
     this.#world = new VirtualWorld({ seed: seed.seed, shuffle: true })
+    this.#world.watcher = this
     const options = {
       attempts: seed.attempts,
       backoff: { type: 'fixed', delay: 3 },
@@ -72,11 +73,9 @@ export class FlowPlay {
     })
     scheduler.cancelAll({ task: this.#task as Task }) // known by name from here on
     const stateOf = (id: string) => scheduler.job(id)?.state
-    for (const name of jobEvents) scheduler.on(name, ({ id }) => this.#model.told(name, id, stateOf))
+    for (const name of jobEvents) scheduler.on(name, (event) => this.#model.told(name, event, stateOf))
     scheduler.on('started', ({ id }) => {
-      const flow = this.#model.byId.get(id)?.flow
-      const { state, error } = scheduler.flowOverview(flow?.id ?? '') ?? {}
-      if (state === 'running' && error?.code === 'ERR_SIDEWORK_EXPIRED')
+      if (this.#model.byId.get(id)?.flow.isEnding === true)
         this.#model.wrong('I15', `${id} started after the deadline of its flow`)
     })
     scheduler.on('flow:settled', ({ id, state, total, completed, failed }) => {
@@ -162,6 +161,7 @@ export class FlowPlay {
         id: '',
         steps: [],
         ends: [],
+        isEnding: false,
         plan: noPlan,
       }
     )
@@ -225,6 +225,17 @@ export class FlowPlay {
     this.#waits.push(wait)
     const over = (): void => void (wait.isOver = true)
     flow.result().then(over, over)
+  }
+
+  /** Nothing is left to do at once. */
+  quiet(): void {
+    const stateOf = (id: string): JobState | undefined => this.#scheduler.job(id)?.state
+    for (const flow of this.#model.flows) {
+      if (flow.plan.deadline === undefined) continue
+      const { state, error, deadlineAt = Infinity } = this.#scheduler.flowOverview(flow.id) ?? {}
+      flow.isEnding = state === 'running' && error?.code === 'ERR_SIDEWORK_EXPIRED'
+      if (flow.isEnding) this.#model.checkEnding(flow, deadlineAt, stateOf)
+    }
   }
 
   /** The counts of each flow are those of its steps. */

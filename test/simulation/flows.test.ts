@@ -6,6 +6,7 @@ it('1,000 random schedules of flows keep every invariant', { timeout: 120_000 },
   expect(failure).toBeUndefined()
   expect([...reached].sort()).toEqual([
     'a callback ran',
+    'a deadline took several turns',
     'a step saw one that did not complete',
     'a step was retried',
     'an empty batch',

@@ -218,4 +218,15 @@ describe('found by random schedules', () => {
     sim.scheduler.pause(sim.task('mail'))
     expect(sim.scheduler.inspect()['agenda']).toBe(0)
   })
+
+  it('a debounced job whose latest payload has no delay starts at once, not when the first would have', () => {
+    const sim = makeSim()
+    const task = sim.task('mail')
+    const dedupe = { key: 'x', mode: 'last' } as const
+    const job = sim.scheduler.defer(task, 'first', { delay: 60, dedupe, expiresIn: 10 })
+    sim.scheduler.defer(task, 'latest', { delay: 0, dedupe })
+    sim.advance(5)
+    expect(sim.payloads).toEqual(['latest'])
+    expect(job.state).toBe('completed')
+  })
 })

@@ -26,8 +26,10 @@ export class Judge {
   /**
    * The scheduler gave jobs to a thread.
    * @param isInTime false while the loop was blocked and the timer, which opens limits, has yet to fire
+   * @param firingAt when the timer was due that is firing: what falls due together is done in any order, so a limit that
+   *   opened since may be about to
    */
-  posted(thread: ModelThread, run: RunMessage, isInTime: boolean): void {
+  posted(thread: ModelThread, run: RunMessage, isInTime: boolean, firingAt: number | undefined): void {
     const model = this.#model
     model.refresh()
     this.noteRecalls()
@@ -46,7 +48,13 @@ export class Judge {
     }
     if (!isInTime) return
     const { lane } = thread.fake
-    const passed = model.live.filter((job) => job.lane === lane && !job.isVague && model.mayStartNow(job))
+    const passed = model.live.filter(
+      (job) =>
+        job.lane === lane &&
+        !job.isVague &&
+        model.mayStartNow(job) &&
+        (firingAt === undefined || model.wasDue(job, firingAt - 1)),
+    )
     if (passed.length === 0) return
     for (const { job } of given) if (!job.isVague) this.#chosen.push({ job, passedOver: passed })
   }

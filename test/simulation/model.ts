@@ -173,15 +173,23 @@ export class Model {
   }
 
   isOpen(limit: ModelLimit): boolean {
-    const now = this.now()
-    if (now < limit.pausedUntil) return false
-    if (limit.running.length >= limit.concurrency) return false
-    return limit.rate === undefined || this.inWindow(limit) < limit.rate.limit
+    return limit.running.length < limit.concurrency && this.#isDue(limit, this.now())
   }
 
-  /** Starts in the window that ends now. */
-  inWindow(limit: ModelLimit): number {
-    const from = this.now() - (limit.rate?.per ?? 0)
+  /** Whether no pause and no full window shut its limits at an instant that is over. */
+  wasDue(job: ModelJob, instant: number): boolean {
+    return this.limitsOf(job).every((limit) => this.#isDue(limit, instant))
+  }
+
+  /** Neither a pause nor a full window shuts it. */
+  #isDue(limit: ModelLimit, instant: number): boolean {
+    if (instant < limit.pausedUntil) return false
+    return limit.rate === undefined || this.inWindow(limit, instant) < limit.rate.limit
+  }
+
+  /** Starts in the window that ends at the instant. */
+  inWindow(limit: ModelLimit, instant = this.now()): number {
+    const from = instant - (limit.rate?.per ?? 0)
     let count = 0
     for (let at = limit.starts.length - 1; at >= 0 && (limit.starts[at] ?? 0) > from; at--) count++
     return count

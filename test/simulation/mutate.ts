@@ -45,6 +45,8 @@ function hunt(folder: string, mutant: Mutant): string | undefined {
     if (error !== undefined) return 'it hangs'
     if (status === 0) return undefined
     return stdout.split('\n').find((line) => line.startsWith('seed ')) ?? 'it crashes'
+  } catch (error) {
+    return `INVALID: ${error instanceof Error ? error.message : String(error)}` // it does not compile
   } finally {
     writeFileSync(file, source)
   }

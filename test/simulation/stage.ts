@@ -15,7 +15,7 @@ import { Draw, type JobPlan, type Plan } from './plan.js'
 import type { Sometimes } from './sometimes.js'
 import { startThread } from './start-thread.js'
 import { taskOf } from './task-of.js'
-import { VirtualWorld } from './world.js'
+import { VirtualWorld, type Watcher } from './world.js'
 
 /** Somebody waits for a job's result. */
 export interface Wait {
@@ -41,7 +41,7 @@ class Child {
 const wallStart = Date.UTC(2026, 0, 1)
 const jobEvents = ['accepted', 'started', 'progress', 'retrying', 'snoozed', 'completed', 'failed', 'cancelled', 'expired', 'interrupted'] as const // prettier-ignore
 
-export class Stage {
+export class Stage implements Watcher {
   readonly plan: Plan
   readonly sometimes: Sometimes
   readonly world: VirtualWorld

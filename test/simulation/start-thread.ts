@@ -85,7 +85,7 @@ export function startThread(
     shared: fake.shared,
     post: (message: ToThread) => {
       if (message.kind === 'run')
-        judge.posted(thread, message, (stage.world.timerAt ?? Infinity) > model.now())
+        judge.posted(thread, message, (stage.world.timerAt ?? Infinity) > model.now(), stage.world.firingAt)
       if (message.kind === 'deferred' && message.id !== undefined && !model.byId.has(message.id))
         stage.adopt(message.id)
       if (message.kind === 'ping') thread.pingedAt = model.now()

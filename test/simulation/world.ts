@@ -52,6 +52,8 @@ export class VirtualWorld implements World {
   #timer: Happening | undefined
   isKeptAlive = false
   isClosed = false
+  /** When the timer was due whose call is under way. */
+  firingAt: number | undefined
   /** How often the one timer was armed. */
   timersArmed = 0
   watcher: Watcher | undefined
@@ -171,7 +173,9 @@ export class VirtualWorld implements World {
 
   #fire(timer: Happening, wake: () => void): void {
     if (this.#timer === timer) this.#timer = undefined
+    this.firingAt = timer.at
     wake()
+    this.firingAt = undefined
   }
 
   /** The heads of all channels that are due first: one of them. */

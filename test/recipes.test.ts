@@ -1,7 +1,7 @@
 /** The code of src/recipes.md: its app is tested, started and used, its fragments are type-checked. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { SMTPServer } from 'smtp-server'
@@ -58,31 +58,68 @@ describe('the recipes', () => {
     })
     await new Promise<void>((resolve) => inbox.listen(0, '127.0.0.1', resolve))
     onTestFinished(() => inbox.close())
-    const { port: smtpPort } = inbox.server.address() as AddressInfo
     using project = new Project({ ...files, 'announce.mjs': announce }, installed)
-    const env = { PATH: process.env['PATH'], PORT: '0', SMTP_URL: `smtp://127.0.0.1:${smtpPort}` }
-    const args = ['--import', './announce.mjs', '--import', 'tsx', 'server.ts']
-    const server = spawn(process.execPath, args, { cwd: project.folder, env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }) // prettier-ignore
-    onTestFinished(() => void server.kill('SIGKILL'))
-    const [port] = (await once(server, 'message')) as [number]
-    const post = async (path: string, type: string, body: BodyInit): Promise<string> => {
-      const answer = await fetch(`http://localhost:${port}${path}`, { method: 'POST', headers: { 'Content-Type': type }, body }) // prettier-ignore
-      expect(answer.status).toBe(202)
-      const { links } = (await answer.json()) as { links: { events: string } }
-      return (await fetch(`http://localhost:${port}${links.events}`)).text() // to the end of the job
-    }
-    const json = JSON.stringify({ email: 'asha@example.com' })
-    expect(await post('/signup', 'application/json', json)).toContain('"state":"completed"')
+    const server = await start(project, (inbox.server.address() as AddressInfo).port)
+    const signUp = await server.post(
+      '/signup',
+      'application/json',
+      JSON.stringify({ email: 'asha@example.com' }),
+    )
+    expect(await server.text(signUp.events)).toContain('"state":"completed"') // the stream ends with the job
     expect(mails.join('')).toContain('Subject: Welcome')
     const create = { width: 1200, height: 800, channels: 3, background: 'teal' } as const
-    const events = await post('/photos', 'image/png', await sharp({ create }).png().toBuffer())
+    const photo = await server.post('/photos', 'image/png', await sharp({ create }).png().toBuffer())
+    const events = await server.text(photo.events)
     expect(events).toContain('event: progress')
     expect(events).toContain('"state":"completed"')
-    const page = await (await fetch(`http://localhost:${port}/`)).text()
-    expect(page).toContain("import { followJob } from '/sidework-client.js'")
-    const client = await (await fetch(`http://localhost:${port}/sidework-client.js`)).text()
-    expect(client).toContain('followJob')
-    server.kill('SIGTERM')
-    expect(await once(server, 'exit')).toEqual([0, null])
+    expect(await server.text('/')).toContain("import { followJob } from '/sidework-client.js'")
+    expect(await server.text('/sidework-client.js')).toContain('followJob')
+    expect(await server.end()).toEqual([0, null])
+    expect(existsSync(join(project.folder, 'lost-jobs.json'))).toBe(false)
+  })
+
+  it('have a server that takes a mail over a restart while the mail server is away', async () => {
+    using project = new Project({ ...files, 'announce.mjs': announce }, installed)
+    const server = await start(project, 1) // nobody listens there
+    const { self, events } = await server.post(
+      '/signup',
+      'application/json',
+      '{ "email": "asha@example.com" }',
+    )
+    for await (const chunk of (await server.open(events)).body ?? [])
+      if (Buffer.from(chunk).includes('"state":"retrying"')) break
+    expect(await server.end()).toEqual([0, null])
+    const again = await start(project, 1)
+    expect(JSON.parse(await again.text(self))).toMatchObject({
+      task: 'send-welcome',
+      state: 'scheduled',
+      attempt: 1,
+    })
+    await again.end()
   })
 })
+
+/** The server of the recipes in a process of its own. */
+async function start(project: Project, smtpPort: number) {
+  const env = { PATH: process.env['PATH'], PORT: '0', SMTP_URL: `smtp://127.0.0.1:${smtpPort}` }
+  const args = ['--import', './announce.mjs', '--import', 'tsx', 'server.ts']
+  const child = spawn(process.execPath, args, { cwd: project.folder, env, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] }) // prettier-ignore
+  onTestFinished(() => void child.kill('SIGKILL'))
+  const [port] = (await once(child, 'message')) as [number]
+  const open = (path: string): Promise<Response> => fetch(`http://localhost:${port}${path}`)
+  return {
+    open,
+    text: async (path: string): Promise<string> => (await open(path)).text(),
+    async post(path: string, type: string, body: BodyInit): Promise<{ self: string; events: string }> {
+      const headers = { 'Content-Type': type }
+      const answer = await fetch(`http://localhost:${port}${path}`, { method: 'POST', headers, body })
+      expect(answer.status).toBe(202)
+      return ((await answer.json()) as { links: { self: string; events: string } }).links
+    },
+    end(): Promise<unknown> {
+      const exited = once(child, 'exit')
+      child.kill('SIGTERM')
+      return exited
+    },
+  }
+}

@@ -23,7 +23,7 @@ export type SpecialDay =
   | { readonly kind: 'nth-of'; readonly weekday: number; readonly nth: number }
 
 /** An expression, expanded. A set of small numbers is a bit mask; of 60, two: bits 0–29 and 30–59. */
-export interface Fields {
+export class Fields {
   readonly secondsLow: number
   readonly secondsHigh: number
   readonly minutesLow: number
@@ -41,26 +41,25 @@ export interface Fields {
   readonly isEitherDay: boolean
   /** Whether the hour field starts with `*`: such a schedule follows real time through changes of the clock. */
   readonly isEveryHour: boolean
-}
 
-/** @throws SideworkError (ERR_SIDEWORK_CRON_EXPRESSION) naming the field and what is wrong with it */
-export function parseFields(expression: unknown, dayMatch: DayMatch): Fields {
-  const guarded = guard(expression)
-  const { fields, errors } = validateDetailed(guarded.text)
-  if (fields === undefined || errors.length > 0) throw badExpression(expression, explain(guarded, errors))
-  return {
-    secondsLow: half(fields.second, 0),
-    secondsHigh: half(fields.second, 30),
-    minutesLow: half(fields.minute, 0),
-    minutesHigh: half(fields.minute, 30),
-    hours: mask(fields.hour),
-    daysOfMonth: mask(fields.dayOfMonth),
-    months: mask(fields.month),
-    daysOfWeek: mask(fields.dayOfWeek),
-    specialDaysOfMonth: specials(fields.dayOfMonth, dayOfMonth),
-    specialDaysOfWeek: specials(fields.dayOfWeek, dayOfWeek),
-    isEitherDay: dayMatch === 'or' && areBothDaysRestricted(guarded),
-    isEveryHour: guarded.kind === 'fields' ? guarded.fields.hour.startsWith('*') : isHourly(guarded.text),
+  /** @throws SideworkError (ERR_SIDEWORK_CRON_EXPRESSION) naming the field and what is wrong with it */
+  constructor(expression: unknown, dayMatch: DayMatch) {
+    const guarded = guard(expression)
+    const { fields, errors } = validateDetailed(guarded.text)
+    if (fields === undefined || errors.length > 0) throw badExpression(expression, explain(guarded, errors))
+    this.secondsLow = half(fields.second, 0)
+    this.secondsHigh = half(fields.second, 30)
+    this.minutesLow = half(fields.minute, 0)
+    this.minutesHigh = half(fields.minute, 30)
+    this.hours = mask(fields.hour)
+    this.daysOfMonth = mask(fields.dayOfMonth)
+    this.months = mask(fields.month)
+    this.daysOfWeek = mask(fields.dayOfWeek)
+    this.specialDaysOfMonth = specials(fields.dayOfMonth, dayOfMonth)
+    this.specialDaysOfWeek = specials(fields.dayOfWeek, dayOfWeek)
+    this.isEitherDay = dayMatch === 'or' && areBothDaysRestricted(guarded)
+    this.isEveryHour =
+      guarded.kind === 'fields' ? guarded.fields.hour.startsWith('*') : isHourly(guarded.text)
   }
 }
 

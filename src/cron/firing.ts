@@ -94,9 +94,7 @@ export class Firing implements OpenRunListener {
   }
 
   #defer(schedule: Schedule, context: ScheduleContext, reason: FireReason): Job {
-    const job = new OpenRun(schedule, this).begin((run) =>
-      this.#port.deferPrepared(schedule.prepared, context, run),
-    )
+    const job = new OpenRun(schedule, this).begin((run) => this.#port.deferPrepared(schedule, context, run))
     const { events, clock } = this.#port
     if (events.wants['schedule:fired']) {
       events.emit('schedule:fired', { ...context, id: job.id, task: job.task, reason, at: clock.wall() })

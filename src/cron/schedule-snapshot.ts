@@ -26,14 +26,14 @@ export type ScheduleSnapshot = Readonly<Pattern> & {
 }
 
 export function snapshotOf(schedule: Schedule, clock: Clock): ScheduleSnapshot {
-  const { name, policy, prepared, timetable } = schedule
+  const { name, policy, timetable } = schedule
   const { pattern } = timetable
   const nextAt = schedule.nextAt + schedule.jitterMs
   const isPaused = schedule.state === 'paused'
   return Object.freeze({
     name,
     ...pattern,
-    task: taskName(prepared.task),
+    task: taskName(schedule.task),
     state: isPaused ? 'paused' : 'active',
     description: describe(pattern),
     overlap: policy.overlap,

@@ -30,12 +30,14 @@ export interface ScheduleFacts {
   readonly prepared: PreparedJob
 }
 
-/** Only schedule-book.ts and firing.ts write it. */
-export class Schedule implements HeapItem {
+/** Is what it defers: one object for both, as there may be many. Only schedule-book.ts and firing.ts write it. */
+export class Schedule implements HeapItem, PreparedJob {
   readonly name: string
   readonly timetable: Timetable
   readonly policy: SchedulePolicy
-  readonly prepared: PreparedJob
+  readonly task: PreparedJob['task']
+  readonly payload: PreparedJob['payload']
+  readonly options: PreparedJob['options']
   /** Breaks ties: schedules that are due together run in the order in which they were made. */
   readonly seq: number
   place = 0
@@ -56,7 +58,9 @@ export class Schedule implements HeapItem {
     this.name = facts.name
     this.timetable = facts.timetable
     this.policy = facts.policy
-    this.prepared = facts.prepared
+    this.task = facts.prepared.task
+    this.payload = facts.prepared.payload
+    this.options = facts.prepared.options
     this.seq = seq
   }
 

@@ -1,6 +1,6 @@
 /** The instants of a schedule, and the clock they are read on. */
 import type { Clock } from '../world.js'
-import { parseFields, type DayMatch, type Fields } from './fields.js'
+import { Fields, type DayMatch } from './fields.js'
 import { next } from './next.js'
 import type { Zone } from './zone.js'
 import { LRUCache } from 'lru-cache'
@@ -23,16 +23,18 @@ export interface Timetable {
   next(after: number): number | undefined
 }
 
-/** An expression in a zone. One object for all schedules that say the same; see `cronTimetable`. */
-export class CronTimetable implements Timetable {
+/**
+ * An expression in a zone. One object, its fields included, for all schedules that say the same; see `cronTimetable`.
+ */
+export class CronTimetable extends Fields implements Timetable {
   readonly expression: string
   readonly zone: Zone
-  readonly #fields: Fields
 
-  constructor(expression: string, fields: Fields, zone: Zone) {
-    this.expression = expression
+  /** @throws SideworkError (ERR_SIDEWORK_CRON_EXPRESSION) */
+  constructor(expression: unknown, dayMatch: DayMatch, zone: Zone) {
+    super(expression, dayMatch)
+    this.expression = String(expression).trim() // it was parsed: a string
     this.zone = zone
-    this.#fields = fields
   }
 
   get scale(): 'wall' {
@@ -45,7 +47,7 @@ export class CronTimetable implements Timetable {
 
   next(after: number): number | undefined {
     if (last.timetable !== this || last.after !== after) {
-      last = { timetable: this, after, next: next(this.#fields, after, this.zone) }
+      last = { timetable: this, after, next: next(this, after, this.zone) }
     }
     return last.next
   }
@@ -65,10 +67,8 @@ const shared = new LRUCache<string, CronTimetable>({ max: mostShared })
 export function cronTimetable(expression: unknown, zone: Zone, dayMatch: DayMatch): CronTimetable {
   const known = typeof expression === 'string' ? shared.get(sharedKey(expression, zone, dayMatch)) : undefined
   if (known !== undefined) return known
-  const fields = parseFields(expression, dayMatch)
-  const text = String(expression) // it was parsed: a string
-  const timetable = new CronTimetable(text.trim(), fields, zone)
-  shared.set(sharedKey(text, zone, dayMatch), timetable)
+  const timetable = new CronTimetable(expression, dayMatch, zone)
+  shared.set(sharedKey(String(expression), zone, dayMatch), timetable) // a string, as it was parsed
   return timetable
 }
 

@@ -3,6 +3,7 @@ import { show } from '../options.js'
 import type { TaskContext } from './context.js'
 import type { JsonHandler } from './json-check.js'
 import { registerTask } from './registry.js'
+import { readTaskPolicy } from './task-policy.js'
 import type { TaskOptions, TaskOptionsWithInput } from './task-options.js'
 
 /** The user's function. Return = acknowledged; throw = failed attempt, retried by policy. */
@@ -32,7 +33,7 @@ const taskName = /^[A-Za-z0-9._:/-]{1,128}$/
  * @param name 1–128 of `A-Za-z0-9._:/-`, unique
  * @param run the handler; payload and result must be JSON (`Uint8Array` leaves allowed): a compile error otherwise
  * @param options how its jobs run; see TaskOptions for every default
- * @throws OptionError for a bad name or handler, or, in a thread, for a second task of the same name
+ * @throws OptionError for a bad name, handler or option, or, in a thread, for a second task of the same name
  * @example
  * export const resize = defineTask('resize', async ({ file }: { file: string }, { signal }) => { … }, { attempts: 3 })
  */
@@ -52,6 +53,7 @@ export function defineTask<P = void, R = unknown, I = P>(
       `The handler of task '${name}' is ${show(run)}. Give a function (payload, context) => result.`,
     )
   }
+  readTaskPolicy(name, options, {}) // a mistake is told here, not when the first job comes
   // The registry keeps tasks of every payload type; payloads reach `run` only through this task's own `defer`.
   const task = Object.freeze({
     name,

@@ -135,8 +135,8 @@ describe('an input schema', () => {
   })
 
   it.each([[{}], ['zod'], [{ '~standard': {} }]])('%j is refused as input', (input) => {
-    const task = defineTask('schema.none', () => undefined, { input: input as never })
-    expect(refusalOf(() => makeScheduler().defer(task))).toMatchObject({ code: 'ERR_SIDEWORK_OPTION' })
+    const define = () => defineTask('schema.none', () => undefined, { input: input as never })
+    expect(refusalOf(define)).toMatchObject({ code: 'ERR_SIDEWORK_OPTION' })
   })
 })
 

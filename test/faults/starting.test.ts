@@ -134,7 +134,7 @@ it.runIf(process.platform !== 'win32')(
     scheduler.on('thread:exited', ({ reason }) => void order.push(reason))
     const exited = next(scheduler, 'thread:exited')
     // It waits for a child process inside Node, where no thread can be interrupted.
-    const job = scheduler.defer('cannot-be-interrupted', 1500)
+    const job = scheduler.defer('cannot-be-interrupted', 8000)
     expect(await end(job)).toEqual(['ERR_SIDEWORK_FAILED', 'ERR_SIDEWORK_TIMEOUT'])
     expect(await end(scheduler.defer('canary', 'alive'))).toBe('alive')
     order.push('canary')

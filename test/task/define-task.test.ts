@@ -27,3 +27,12 @@ it('another scheduler may use another task of the name', () => {
   const second = defineTask('define.elsewhere', () => 'second', main)
   expect(() => createScheduler({ logger: false }).defer(second)).not.toThrow()
 })
+
+it.each([
+  [{ retries: 3 }, "Task 'define.wrong' has an unknown option 'retries'. Known are: lane, attempts,"],
+  [{ lane: 'worker' }, "Task 'define.wrong': lane is 'worker'."],
+  [{ timeout: '5 parsecs' }, "Task 'define.wrong': timeout is '5 parsecs'."],
+])('a mistake in %j is told where the task is defined, and no task is defined', (options, message) => {
+  expect(() => defineTask('define.wrong', () => undefined, options as object)).toThrow(message)
+  expect(() => createScheduler({ logger: false }).defer('define.wrong')).toThrow('No task is named')
+})

@@ -79,9 +79,4 @@ describe('perform', () => {
     )
     await expect(perform({} as never)).rejects.toThrow('Give a task made by defineTask')
   })
-
-  it('refuses options that a scheduler would refuse', async () => {
-    const task = defineTask('perform.options', () => 1, { attempts: 0 })
-    await expect(perform(task)).rejects.toMatchObject({ code: 'ERR_SIDEWORK_OPTION' })
-  })
 })

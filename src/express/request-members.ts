@@ -81,7 +81,7 @@ function addAccessor(prototype: object, name: keyof Members, root: object): bool
     configurable: true,
     enumerable: false,
     get(this: Message) {
-      return make(name, this)
+      return memberOf(name, this)
     },
     set(this: object, value: unknown) {
       Object.defineProperty(this, name, { value, configurable: true, enumerable: true, writable: true })
@@ -90,7 +90,7 @@ function addAccessor(prototype: object, name: keyof Members, root: object): bool
   return true
 }
 
-function make(name: keyof Members, message: Message): unknown {
+function memberOf(name: keyof Members, message: Message): unknown {
   const { req = message as IncomingMessage & Message } = message
   const { res } = req as Message
   return res && given.get(req)?.[name](req, res)

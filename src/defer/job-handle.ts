@@ -148,8 +148,9 @@ function whyUnsettled(job: JobRecord, port: HandlePort): string {
       return 'it waits for other jobs'
     case 'ready': {
       const error = port.startError(job)
+      const place = job.details?.gates?.limits === undefined ? 'a place' : 'its limits and a place'
       return error === undefined
-        ? 'it is still waiting for a place'
+        ? `it is still waiting for ${place}`
         : `no thread of its lane can be started: ${error.message}`
     }
     case 'running':

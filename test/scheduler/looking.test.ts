@@ -226,6 +226,11 @@ describe('result()', () => {
       sim.scheduler.pause()
       return sim.scheduler.defer(sim.task('t'))
     }],
+    ['ready', 'it is still waiting for its limits and a place', (sim) => {
+      const task = sim.task('t', { takesMs: 100 }, { concurrency: 1 })
+      sim.scheduler.defer(task)
+      return sim.scheduler.defer(task)
+    }],
     ['running', 'attempt 1 is running', (sim) => sim.scheduler.defer(sim.task('t', { takesMs: 100 }))],
     ['scheduled', 'it is not due yet', (sim) => sim.scheduler.defer(sim.task('t'), undefined, { delay: 100 })],
     ['retrying', 'attempt 1 failed, and the next is not due yet', (sim) => sim.scheduler.defer(sim.task('t', failsWith('no')))],

@@ -70,7 +70,7 @@ export class Announcements implements Announcer {
 
   interrupted(job: Job): void {
     if (this.#emitter.wants.interrupted) this.#emitter.emit('interrupted', this.#event(job))
-    this.#log.aboutJob('warn', job, 'job interrupted: its thread was lost; it is ready again')
+    this.#log.interrupted(job)
   }
 
   failed(job: Job, error: SerializedError): void {

@@ -47,6 +47,7 @@ export class LogBook {
   readonly #warnedResults = new WeakSet<TaskRecord>()
   /** Tasks of which it was said that they mostly wait. */
   readonly #waiting = new Set<string>()
+  #isClosing = false
 
   constructor(logger: Logger | undefined, idOf: (job: Job) => string, port: LineRatePort) {
     this.logger = logger
@@ -73,7 +74,7 @@ export class LogBook {
   }
 
   /** A line about a job. */
-  aboutJob(level: 'debug' | 'warn' | 'error', job: Job, message: string, extra?: object): void {
+  aboutJob(level: 'debug' | 'info' | 'warn' | 'error', job: Job, message: string, extra?: object): void {
     if (level !== 'debug' && !this.#allows(message, job.task.name)) return
     this.logger?.[level]({ ...this.fields(job), ...extra }, message)
   }
@@ -180,8 +181,16 @@ export class LogBook {
     this.#waiting.add(task)
     this.logger?.info(
       { task, attempts, tookMs, waitedMs },
-      "a task of lane 'cpu' mostly waits, and each of its jobs holds a thread: lane 'io' runs many on one",
+      "a task of lane 'cpu' mostly waits, and each of its jobs holds a thread meanwhile. If it waits for the network or a " +
+        "database, give it lane 'io', which runs many on one thread; if a native library computes for it (images, " +
+        'hashes), leave it',
     )
+  }
+
+  /** An attempt ended through no fault of its own. */
+  interrupted(job: Job): void {
+    if (this.#isClosing) this.aboutJob('info', job, 'job interrupted: the scheduler is closing')
+    else this.aboutJob('warn', job, 'job interrupted: its thread was lost; it is ready again')
   }
 
   /** @param thread the one that is replaced; undefined when none of them holds much of it */
@@ -209,6 +218,7 @@ export class LogBook {
   }
 
   closing(unsettled: number): void {
+    this.#isClosing = true
     this.logger?.info({ unsettled }, 'closing')
   }
 

@@ -25,11 +25,16 @@ export interface CloseOnSignalOptions {
 }
 
 const signals = ['SIGTERM', 'SIGINT'] as const
+/**
+ * The same signal within this time is the same request: Ctrl-C and service managers signal the whole process group, and a
+ * launcher in it, tsx for one, passes what it gets on.
+ */
+const echoMs = 1_000
 
 /**
  * On SIGTERM or SIGINT: stops listening, finishes the requests in flight (which may still defer), closes the
  * scheduler, awaits `onClosed` and exits with 0, or with 1 when closing or `onClosed` failed. A second signal exits
- * with 1 at once. Call it right after `listen`, once per process: only requests that begin later are waited for.
+ * with 1 at once and says so on stderr; the same one within a second of the first does not count. Call it right after `listen`, once per process: only requests that begin later are waited for.
  * @returns a function that takes the handlers off again
  * @throws OptionError for what is no HTTP/1 server or no scheduler, and for unknown and bad options
  * @example
@@ -49,10 +54,18 @@ export function closeOnSignal(
   const timeoutMs = durationMs('timeout', own.timeout ?? '25s', { zero: true })
   const onClosed = readOnClosed(own.onClosed)
   const requests = new RequestsInFlight(server)
-  let isClosing = false
-  const onSignal = () => {
-    if (isClosing) return process.exit(1)
-    isClosing = true
+  let first: { readonly signal: NodeJS.Signals; readonly at: number } | undefined
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (first !== undefined) {
+      if (signal === first.signal && monotonicMs() - first.at < echoMs) return
+      const { held, scheduled, blocked, ready, running, retrying } = scheduler.stats()
+      const left = held + scheduled + blocked + ready + running + retrying
+      console.error(
+        `sidework: a second signal (${signal}) ends the process at once; jobs not settled: ${left}.`,
+      )
+      return process.exit(1)
+    }
+    first = { signal, at: monotonicMs() }
     leave(requests, scheduler, timeoutMs, onClosed).then(() => process.exit(0), exitFailed)
   }
   for (const signal of signals) process.on(signal, onSignal)

@@ -24,6 +24,16 @@ describe('the log', () => {
     ])
   })
 
+  it('says of an attempt that close ended at its deadline that the scheduler is closing', async () => {
+    const sim = makeSim()
+    sim.scheduler.defer(sim.task('polite', { takesMs: 60_000 }))
+    sim.advance(10)
+    await sim.close({ timeout: 10 }, 2000)
+    expect(sim.logged.filter(({ message }) => message.includes('interrupted'))).toMatchObject([
+      { level: 'info', message: 'job interrupted: the scheduler is closing' },
+    ])
+  })
+
   it('says of an attempt when it began, how long it waited and took, and of a retry when it comes', () => {
     const sim = makeSim()
     const task = sim.task(

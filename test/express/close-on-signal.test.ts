@@ -2,7 +2,7 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { Agent, createServer, request, type IncomingMessage } from 'node:http'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import express from 'express'
 import { closeOnSignal } from '../../src/express/index.js'
 import { makeScheduler } from './make-scheduler.js'
@@ -159,8 +159,39 @@ describe('closeOnSignal', () => {
     app.kill()
     await app.tells('onClosed')
     app.kill('SIGINT')
-    expect(await app.exit).toMatchObject({ code: 1, by: null })
+    const { code, by, stderr } = await app.exit
+    expect([code, by]).toEqual([1, null])
+    expect(stderr).toContain('a second signal (SIGINT) ends the process at once; jobs not settled: 0.')
     expect(app.told).not.toContain('onClosed ended')
+  })
+
+  it('takes the same signal again, passed on by a launcher, for the one it had', async () => {
+    const app = await start()
+    app.kill()
+    app.kill()
+    await app.tells('onClosed')
+    expect(await app.exit).toMatchObject({ code: 0 })
+  })
+
+  it('takes the same signal again for a second one when a second has passed', () => {
+    const now = vi.spyOn(performance, 'now').mockReturnValue(5_000)
+    const exit = vi.spyOn(process, 'exit').mockImplementation(() => undefined as never)
+    const error = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+    onTestFinished(() => void vi.restoreAllMocks())
+    const scheduler = makeScheduler()
+    onTestFinished(closeOnSignal(createServer(), scheduler, { onClosed: () => new Promise(() => undefined) }))
+    scheduler.defer(() => new Promise(() => undefined))
+    for (const at of [5_000, 5_999]) {
+      now.mockReturnValue(at)
+      process.emit('SIGTERM', 'SIGTERM')
+    }
+    expect(exit).not.toHaveBeenCalled()
+    now.mockReturnValue(6_000)
+    process.emit('SIGTERM', 'SIGTERM')
+    expect(exit).toHaveBeenCalledWith(1)
+    expect(error).toHaveBeenCalledWith(
+      expect.stringContaining('(SIGTERM) ends the process at once; jobs not settled: 1.'),
+    )
   })
 
   it('exits with 1 and says why when onClosed fails', async () => {

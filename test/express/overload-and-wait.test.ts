@@ -90,8 +90,8 @@ describe.each(frameworks)('on %s', (_name, createApp) => {
 
 it('admit() turns requests away while a ready job has waited too long', async () => {
   const scheduler = makeScheduler()
-  const stats = () => ({ ...scheduler.stats(), ready: 1, oldestWaitMs: 4001 })
-  const busy = Object.assign(Object.create(scheduler) as Scheduler, { stats })
+  const backlog = () => ({ ready: 1, oldestWaitMs: 4001 })
+  const busy = Object.assign(Object.create(scheduler) as Scheduler, { backlog })
   const [, createApp] = frameworks[0] ?? expect.unreachable()
   const app = createApp().post('/', admit(busy, { maxWait: '4s' }), (_req, res) => void res.send('ok'))
   expect((await request(app).post('/').expect(503)).headers['retry-after']).toBe('5')

@@ -128,7 +128,7 @@ it.runIf(process.platform === 'linux')(
 it.runIf(process.platform !== 'win32')(
   'B30: a thread that is terminated and does not exit holds nobody up',
   async () => {
-    const scheduler = withThreads({ tasks: faulty })
+    const scheduler = withThreads({ tasks: faulty, threads: { cpu: 1, io: 1, idleTimeout: '10m' } })
     await scheduler.ready()
     const order: string[] = []
     scheduler.on('thread:exited', ({ reason }) => void order.push(reason))

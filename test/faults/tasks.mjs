@@ -111,5 +111,5 @@ defineTask(
   noted((what) => results[what]()),
   twice,
 )
-defineTask('minds-nothing', noted(never), { attempts: 1, lane: 'io', killAfter: 50 })
+defineTask('minds-nothing', noted(never), { attempts: 1, lane: 'io', killAfter: 400 })
 defineTask('uninterruptible', noted((ms) => void execFileSync('sleep', [String(ms / 1000)])), { attempts: 1, timeout: 1000, killAfter: 20 }) // prettier-ignore

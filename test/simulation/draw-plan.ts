@@ -11,7 +11,7 @@ const features = [
   'fails', 'permanent', 'snoozes', 'crashes', 'memory', 'hangs', 'spins', 'kills', 'forged', 'badStarts', 'slowStarts',
   'slowExits', 'blocks', 'jumps', 'early', 'full', 'close', 'all',
 ] as const // prettier-ignore
-type Feature = (typeof features)[number]
+type Feature = (typeof features)[number] | 'spinsOften'
 const calmFeatures: readonly Feature[] = [
   'keys', 'priorities', 'concurrency', 'shared', 'many', 'fails', 'permanent', 'crashes', 'delays', 'results', 'short',
 ] // prettier-ignore
@@ -25,7 +25,15 @@ const rushFeatures: readonly Feature[] = [
 ] // prettier-ignore
 const haltFeatures: readonly Feature[] = ['delays', 'priorities', 'cancels', 'retries', 'fails', 'permanent', 'policies', 'close'] // prettier-ignore
 
-const stuckFeatures: readonly Feature[] = ['delays', 'priorities', 'cancels', 'retries', 'fails', 'hangs', 'kills', 'policies', 'blocks', 'close'] // prettier-ignore
+const stuckFeatures: readonly Feature[] = [
+  'delays',
+  'priorities',
+  'cancels',
+  'fails',
+  'hangs',
+  'blocks',
+  'close',
+]
 
 type Kind = 'any' | 'calm' | 'rush' | 'halt' | 'stuck'
 
@@ -49,7 +57,7 @@ function drawFeatures(draw: Draw, kind: Kind): Feature[] {
     case 'halt':
       return ['keys', 'halts', 'hangs', ...drawn.filter((one) => haltFeatures.includes(one))]
     case 'stuck':
-      return ['spins', ...drawn.filter((one) => stuckFeatures.includes(one))]
+      return ['spins', 'spinsOften', ...drawn.filter((one) => stuckFeatures.includes(one))]
   }
 }
 
@@ -244,10 +252,15 @@ const actMakers: readonly ActMaker[] = [
         onAbort: draw.of(['return', 'fail', undefined]),
       }) as Act,
   ],
-  ['spins', 1, (draw) => ({ do: 'spin', ms: draw.of([10, 50, Infinity]) })],
+  ['spins', 1, drawSpin],
+  ['spinsOften', 12, drawSpin],
   ['children', 1, (draw, ms, tasks) => ({ do: 'defer', ms, task: draw.below(tasks) })],
   ['results', 2, (_, ms) => ({ do: 'result', ms })],
 ]
+
+function drawSpin(draw: Draw): Act {
+  return { do: 'spin', ms: draw.of([10, 50, Infinity]) }
+}
 
 function drawAct(draw: Draw, has: (feature: Feature) => boolean, tasks: number): Act {
   const ms = has('short') || draw.chance(0.4) ? 0 : draw.below(12)

@@ -126,7 +126,8 @@ export class Judge {
       for (const exec of thread.execs.filter(({ isDone }) => isDone).slice(0, message)) this.#ended(exec)
     } else if (message.kind === 'ended') {
       for (const token of message.tokens) {
-        const exec = thread.execs.find((one) => one.token === token && one.isDone)
+        // One that was given up before its thread read it ends without having begun.
+        const exec = thread.execs.find((one) => one.token === token && (one.isDone || !one.began))
         if (exec !== undefined) this.#ended(exec)
       }
     } else if (message.kind === 'progress') {

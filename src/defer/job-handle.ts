@@ -151,7 +151,7 @@ function whyUnsettled(job: JobRecord, port: HandlePort): string {
       const place = job.details?.gates?.limits === undefined ? 'a place' : 'its limits and a place'
       return error === undefined
         ? `it is still waiting for ${place}`
-        : `no thread of its lane can be started: ${error.message}`
+        : `no thread of its lane can be started: ${error.message.replace(/\.$/, '')}`
     }
     case 'running':
       return `attempt ${job.attempt} is running`

@@ -252,7 +252,7 @@ describe('result()', () => {
 
   it('that gave up says why no thread can be started', async () => {
     const sim = makeSim({
-      threads: () => ({ startFails: { name: 'Error', message: "Cannot find './db.js'" } }),
+      threads: () => ({ startFails: { name: 'Error', message: "Cannot find './db.js'." } }),
     })
     const refusal = sim.scheduler
       .defer(sim.task('t'))

@@ -50,8 +50,10 @@ export function sidework(scheduler: Scheduler, options: SideworkOptions = {}): C
     jobsPath: readJobsPath(jobsPath),
     isSensitive: (id) => port.isSensitive(id),
   }
+  // A request that begins after `close()` is refused like everybody else; one that was there before may still defer.
+  const [early, late] = [new Members(port, place, false), new Members(port, place, true)]
   return (req, res, next) => {
-    giveMembers(req, res, new Members(req, res, port, place))
+    giveMembers(req, res, port.isClosing ? late : early)
     next()
   }
 }

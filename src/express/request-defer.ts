@@ -66,7 +66,6 @@ export function deferOf(
   port: Scheduler & DeferPort,
   isLate: boolean,
 ): RequestDefer {
-  let held: HeldJobs | undefined
   let context: { readonly of: RequestContext | undefined } | undefined
   const contextOnce = () => (context ??= { of: requestContext(req) }).of
   const defer = (...args: DeferArguments): Job => {
@@ -74,26 +73,33 @@ export function deferOf(
     if (isLate) return port.defer(...(plain as [string])) // one overload stands for all: they are one function
     if (moment === 'now') return port.deferWithRequest(contextOnce(), ...plain)
     const job = port.hold(contextOnce(), ...plain)
-    held ??= new HeldJobs(res, port)
-    held.add(job, moment)
+    heldOf(req, res, port).add(job, moment)
     return job
   }
   const flow = (kind: FlowKind, args: readonly unknown[]): never => {
     const [moment, plain] = takeFlowMoment(kind, args)
     if (isLate) return (port[kind] as (...args: readonly unknown[]) => never)(...plain) // refuses, and tells
     const accepted = port.flowWithRequest(requestContext(req), moment !== 'now', kind, plain)
-    if (moment !== 'now') {
-      held ??= new HeldJobs(res, port)
-      held.add(accepted, moment)
-    }
+    if (moment !== 'now') heldOf(req, res, port).add(accepted, moment)
     return accepted as never // typed by its steps, see RequestDefer
   }
   return Object.assign(defer, {
     flow: (...args: unknown[]) => flow('flow', args),
     chain: (...args: unknown[]) => flow('chain', args),
     batch: (...args: unknown[]) => flow('batch', args),
-    discard: () => held?.discard() ?? 0,
+    discard: () => (req as Holder)[heldJobs]?.get(port)?.discard() ?? 0,
   })
+}
+
+/** The held jobs of a request, by scheduler: on the request itself, as each look at `req.defer` makes another function. */
+const heldJobs = Symbol('sidework held jobs')
+type Holder = IncomingMessage & { [heldJobs]?: Map<DeferPort, HeldJobs> | undefined }
+
+function heldOf(req: Holder, res: ServerResponse, port: DeferPort): HeldJobs {
+  const all = (req[heldJobs] ??= new Map<DeferPort, HeldJobs>())
+  let held = all.get(port)
+  if (held === undefined) all.set(port, (held = new HeldJobs(res, port)))
+  return held
 }
 
 /** Parts `on` from the other options, which the scheduler reads. */

@@ -1,9 +1,11 @@
 /**
- * Puts `defer` on a request and `accepted` on its response, made when somebody asks for them.
+ * Puts `defer` on a request and `accepted` on its response, made whenever somebody asks for them.
  *
  * Express gives every request and response another prototype, and from then on V8 makes a new hidden class for each
- * property that is added: 2–4 µs, half of all that deferring costs. Under Express they are therefore accessors of its own
- * `request` and `response`, which look up what was given to whom; other frameworks get plain properties.
+ * property that is added: 2–4 µs, more than deferring costs. Under Express they are therefore accessors of its own
+ * `request` and `response` that look up what was given to whom; other frameworks get plain properties. What is looked up is
+ * one object for all requests: V8's young collections keep the values of an old WeakMap alive, and with them whatever they
+ * lead to, so that a value of its own would carry each request into the old generation, at 15 µs.
  */
 import { IncomingMessage, ServerResponse } from 'node:http'
 import type { Scheduler } from '../scheduler.js'
@@ -11,30 +13,25 @@ import { answerAccepted, type Accepted, type AcceptedPlace } from './accepted.js
 import type { DeferPort } from './port.js'
 import { deferOf, type RequestDefer } from './request-defer.js'
 
-/** What one pass through the middleware gives. */
+/** What one middleware gives to requests. */
 export class Members {
-  readonly #req: IncomingMessage
-  readonly #res: ServerResponse
   readonly #port: Scheduler & DeferPort
   readonly #place: AcceptedPlace
   readonly #isLate: boolean
-  #defer: RequestDefer | undefined
-  #accepted: Accepted | undefined
 
-  constructor(req: IncomingMessage, res: ServerResponse, port: Scheduler & DeferPort, place: AcceptedPlace) {
-    this.#req = req
-    this.#res = res
+  /** @param isLate the requests began after `close()` */
+  constructor(port: Scheduler & DeferPort, place: AcceptedPlace, isLate: boolean) {
     this.#port = port
     this.#place = place
-    this.#isLate = port.isClosing
+    this.#isLate = isLate
   }
 
-  get defer(): RequestDefer {
-    return (this.#defer ??= deferOf(this.#req, this.#res, this.#port, this.#isLate))
+  defer(req: IncomingMessage, res: ServerResponse): RequestDefer {
+    return deferOf(req, res, this.#port, this.#isLate)
   }
 
-  get accepted(): Accepted {
-    return (this.#accepted ??= (job, body) => answerAccepted(this.#res, this.#place, job, body))
+  accepted(_req: IncomingMessage, res: ServerResponse): Accepted {
+    return (job, body) => answerAccepted(res, this.#place, job, body)
   }
 }
 
@@ -44,20 +41,24 @@ const ours = new WeakSet<object>()
 /** By the direct prototype of a message: whether the accessors are on its way up. */
 const hasAccessors = new WeakMap<object, boolean>()
 
-export function giveMembers(req: IncomingMessage, res: ServerResponse, members: Members): void {
+/** Express's, each of which leads to the other. */
+type Message = Partial<{ req: IncomingMessage; res: ServerResponse }>
+
+export function giveMembers(req: IncomingMessage & Message, res: ServerResponse, members: Members): void {
   if (
+    req.res === res &&
     res.req === req &&
     mayBorrow(req, 'defer', IncomingMessage.prototype) &&
     mayBorrow(res, 'accepted', ServerResponse.prototype)
   ) {
     given.set(req, members)
   } else {
-    Object.assign(req, { defer: members.defer })
-    Object.assign(res, { accepted: members.accepted })
+    Object.assign(req, { defer: members.defer(req, res) })
+    Object.assign(res, { accepted: members.accepted(req, res) })
   }
 }
 
-/** A member of its own, put there by somebody else, would hide the accessor. */
+/** A member of its own, put there by somebody else or by an earlier middleware, would hide the accessor. */
 function mayBorrow(message: object, name: keyof Members, root: object): boolean {
   if (Object.hasOwn(message, name)) return false
   const prototype = Object.getPrototypeOf(message) as object
@@ -79,12 +80,18 @@ function addAccessor(prototype: object, name: keyof Members, root: object): bool
   Object.defineProperty(shared, name, {
     configurable: true,
     enumerable: false,
-    get(this: { readonly req: object }) {
-      return given.get(name === 'accepted' ? this.req : this)?.[name]
+    get(this: Message) {
+      return make(name, this)
     },
     set(this: object, value: unknown) {
       Object.defineProperty(this, name, { value, configurable: true, enumerable: true, writable: true })
     },
   })
   return true
+}
+
+function make(name: keyof Members, message: Message): unknown {
+  const { req = message as IncomingMessage & Message } = message
+  const { res } = req as Message
+  return res && given.get(req)?.[name](req, res)
 }

@@ -100,7 +100,9 @@ function close(server: SMTPServer): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve())
     for (const connection of server.connections) {
-      if (connection.session.envelope.mailFrom === false) connection.close()
+      // One that has not been greeted yet has no envelope.
+      const { envelope } = connection.session as Partial<SMTPServerSession>
+      if ((envelope?.mailFrom ?? false) === false) connection.close()
     }
   })
 }

@@ -29,8 +29,9 @@ export function show(value: unknown): string {
 export function durationMs(name: string, value: unknown, { zero = false } = {}): number {
   const parsed = typeof value === 'string' ? parseDuration(value) : value
   if (typeof parsed !== 'number' || !Number.isFinite(parsed) || parsed < 0 || parsed > maxDurationMs) {
+    const least = zero ? '0 or more' : 'above 0'
     throw new OptionError(
-      `${name} is ${show(value)}. Give milliseconds, or a number with a unit such as '90s' or '5m'; at most 10 years.`,
+      `${name} is ${show(value)}. Give milliseconds, or a number with a unit such as '90s' or '5m'; ${least}, at most 10 years.`,
     )
   }
   if (parsed === 0 && !zero) throw new OptionError(`${name} is 0. Give a duration above 0.`)
@@ -41,6 +42,25 @@ function parseDuration(text: string): number | undefined {
   if (text.length > 40 || !/[a-z]\s*$/i.test(text)) return undefined
   const parsed: unknown = ms(text as ms.StringValue) // any string may be given: ms answers undefined for a bad one
   return typeof parsed === 'number' ? parsed : undefined
+}
+
+/** At most so many names are listed in a message. */
+const mostListed = 10
+
+/** 'Known are: …', for a name that nobody knows: those that begin alike first. */
+export function knownAre(names: Iterable<string>, asked: unknown): string {
+  const like = typeof asked === 'string' ? asked : ''
+  const known = [...new Set(names)].sort((a, b) => alike(b, like) - alike(a, like))
+  const listed = known.slice(0, mostListed).map((name) => `'${name}'`)
+  const more = known.length > mostListed ? ` and ${known.length - mostListed} more` : ''
+  return `Known are: ${listed.join(', ') || 'none'}${more}.`
+}
+
+/** How many characters both begin with. */
+function alike(one: string, other: string): number {
+  let count = 0
+  while (count < one.length && one[count] === other[count]) count++
+  return count
 }
 
 /** What was given, or the default. `null` was given. */
@@ -62,12 +82,12 @@ export function integer(name: string, value: unknown, min: number, max = Number.
 }
 
 /** @throws OptionError unless 0–9, 'low', 'normal' or 'high' */
-export function priorityLevel(value: unknown): number {
+export function priorityLevel(value: unknown, name = 'priority'): number {
   if (value === 'normal') return 5
   if (value === 'high') return 8
   if (value === 'low') return 2
   if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 9) return value
-  throw new OptionError(`priority is ${show(value)}. Give 'low', 'normal', 'high' or an integer from 0 to 9.`)
+  throw new OptionError(`${name} is ${show(value)}. Give 'low', 'normal', 'high' or an integer from 0 to 9.`)
 }
 
 // eslint-disable-next-line no-control-regex -- control characters are exactly what is looked for
@@ -90,16 +110,18 @@ export function key(name: string, value: unknown): string {
 
 /**
  * The own properties of an options object, after checking that each is known.
+ * @param allowed what else may be given, in words
  * @throws OptionError for anything but a plain object, and for unknown options
  */
 export function ownOptions(
   where: string,
   value: unknown,
   known: ReadonlySet<string>,
+  allowed = 'an object with options',
 ): Record<string, unknown> {
   if (value === undefined) return {}
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new OptionError(`${where} is ${show(value)}. Give an object with options.`)
+    throw new OptionError(`${where} is ${show(value)}. Give ${allowed}.`)
   }
   const own: Record<string, unknown> = Object.create(null) as Record<string, unknown> // a bare object has no properties
   for (const [name, option] of Object.entries(value)) {

@@ -176,6 +176,7 @@ export class Rooms {
     idOf: (job: JobRecord): string => this.table.idOf(job),
     cancel: (job: JobRecord, reason: string | undefined): boolean => this.operations.cancel(job, reason),
     snapshot: (job: JobRecord): JobSnapshot => this.snapshot(job, 'plain'),
+    startError: (job: JobRecord): SerializedError | undefined => this.#startErrorOf(job),
     alarm: (delayMs: number, run: () => void) => this.agenda.alarm(this.world.clock.now() + delayMs, run),
   }
 

@@ -249,9 +249,18 @@ function readTasks(tasks: unknown): SchedulerOptions['tasks'] {
   const isModule = (one: unknown): one is URL | string => typeof one === 'string' || one instanceof URL
   if (tasks === undefined || isModule(tasks)) return tasks
   if (Array.isArray(tasks) && tasks.every(isModule)) return tasks
+  const given: readonly unknown[] = Array.isArray(tasks) ? tasks : [tasks]
+  const index = given.findIndex((one) => !isModule(one))
+  const name = Array.isArray(tasks) ? `tasks[${index}]` : 'tasks'
   throw new OptionError(
-    `tasks is ${show(tasks)}. Give the module that defines them: new URL('./tasks.js', import.meta.url), a path, or an array.`,
+    `${name} is ${shownTask(given[index])}. Give the module that defines them: new URL('./tasks.js', import.meta.url), a path, or an array.`,
   )
+}
+
+/** Tasks themselves are what is given by mistake: a thread cannot get them. */
+function shownTask(value: unknown): string {
+  const name: unknown = (value as { name?: unknown } | null)?.name
+  return typeof value === 'object' && typeof name === 'string' ? `the task ${show(name)}` : show(value)
 }
 
 function readResourceLimits(given: unknown): ResourceLimits | undefined {
@@ -280,7 +289,8 @@ function readLogger(logger: unknown): Logger | undefined {
   if (logger === false) return undefined
   if (logger === undefined) return pino({ name: 'sidework', level: 'info' })
   if (isLogger(logger)) return logger
-  throw new OptionError(`logger is ${show(logger)}. Give a pino logger, or false for silence.`)
+  const shown = typeof logger === 'object' && logger !== null ? 'an object without child(), as console is' : show(logger) // prettier-ignore
+  throw new OptionError(`logger is ${shown}. Give a pino logger, or false for silence.`)
 }
 
 /** Pino's own shape. */

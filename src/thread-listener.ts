@@ -33,8 +33,8 @@ export function threadListener(rooms: Rooms): DispatchListener {
       rooms.log.threadStarted(lane, number)
       rooms.emitter.emit('thread:started', { lane, thread: number, at: clock.wall() })
     },
-    threadExited: ({ lane, number }, reason, exitCode) => {
-      rooms.log.threadExited(lane, number, reason, exitCode)
+    threadExited: ({ lane, number, stoppedFor }, reason, exitCode) => {
+      rooms.log.threadExited({ lane, number }, reason, exitCode, stoppedFor)
       rooms.emitter.emit('thread:exited', { lane, thread: number, reason, exitCode, at: clock.wall() })
       rooms.rest.look()
     },

@@ -353,3 +353,38 @@ function makeScheduler(options: Parameters<typeof createScheduler>[0] = {}): Sch
   onTestFinished(() => void scheduler.close({ timeout: 0 }))
   return scheduler
 }
+
+describe('a refusal', () => {
+  const task = { name: 'send-welcome', run: () => undefined, options: {} }
+
+  it.each([
+    [{ priority: 'urgent' }, "Task 't': priority is 'urgent'. Give 'low',"],
+    [{ dedupe: true }, 'dedupe is true. Give a function (payload) => string, or { key: (payload) => string, mode, ttl }.'],
+    [{ backoff: '5s' }, "backoff is '5s'. Give { type: 'exponential' | 'fixed', delay, … } or a function (attempt, error) => delay | false."],
+    [{ concurrency: '2' }, "concurrency is '2'. Give a number from 1, or { limit, key: (payload) => string }."],
+    [{ rateLimit: 5 }, 'rateLimit is 5. Give { limit, per, key?: (payload) => string }.'],
+    [{ killAfter: -1 }, "killAfter is -1. Give milliseconds, or a number with a unit such as '90s' or '5m'; 0 or more, at most 10 years."],
+    [{ timeout: -1 }, "timeout is -1. Give milliseconds, or a number with a unit such as '90s' or '5m'; above 0, at most 10 years."],
+  ])('of task options %j says what is allowed', (options, message) => {
+    expect(() => readTaskPolicy('t', options, {})).toThrow(message)
+  }) // prettier-ignore
+
+  it.each([
+    [{ delay: -1 }, /^delay is -1\. .* 0 or more,/],
+    [{ dedupe: true }, /^dedupe is true\. Give a key, or \{ key, mode, ttl \}\.$/],
+  ])('of defer options %j says what is allowed', (options, message) => {
+    expect(() => makeScheduler().defer(() => undefined, options as never)).toThrow(message)
+  })
+
+  it.each([
+    [
+      { tasks: ['./tasks.js', task] },
+      "tasks[1] is the task 'send-welcome'. Give the module that defines them",
+    ],
+    [{ tasks: task }, "tasks is the task 'send-welcome'. Give the module that defines them"],
+    [{ tasks: ['./tasks.js', 5] }, 'tasks[1] is 5. Give the module'],
+    [{ logger: console }, 'logger is an object without child(), as console is. Give a pino logger'],
+  ])('of scheduler options says which part is wrong: %#', (options, message) => {
+    expect(() => readSettings(options)).toThrow(message)
+  })
+})

@@ -57,6 +57,8 @@ async function walkSignUp(project: Project, args: readonly string[]): Promise<vo
   expect(child.exitCode, printed).toBeNull()
   const [port] = await listening
 
+  const withoutBody = await fetch(`http://localhost:${port}/signup`, { method: 'POST' })
+  expect(withoutBody.status).toBe(400)
   const [signUp = '', look = ''] = commands('curl')
   const here = (command: string, id = ''): string =>
     command.replace('localhost:3000', `localhost:${port}`).replace('JOB', id)

@@ -25,7 +25,7 @@ export type FinalStatus = Status | GoneStatus
 export interface FollowOptions {
   /** Each progress value that differs from the one before, with the whole status. A flow's is `{ total, completed, failed, ratio }`. */
   onProgress?: (progress: NonNullable<Status['progress']>, status: Status) => void
-  /** Each change of the status, the first and the last included. */
+  /** Each change of the status, progress, the first and the last included. */
   onStatus?: (status: FinalStatus) => void
   /** Ends the following: the promise rejects with its reason. The job goes on. */
   signal?: AbortSignal

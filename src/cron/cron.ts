@@ -7,10 +7,10 @@
 import cluster from 'node:cluster'
 import type { AddOnPort } from '../add-on-port.js'
 import { ClosedError, OptionError, SideworkError } from '../errors.js'
-import { integer, key, ownOptions, show, type Duration } from '../options.js'
+import { integer, key, knownAre, ownOptions, show, type Duration } from '../options.js'
 import type { InlineHandler, Job, Scheduler } from '../scheduler.js'
 import type { Task } from '../task/define-task.js'
-import { badExpression } from './guard.js'
+import { badExpression, isExpression } from './guard.js'
 import { severalInstances } from './instances.js'
 import type { LeaderHook } from './leader.js'
 import { attach } from './port.js'
@@ -76,6 +76,7 @@ export class Cron {
     options?: ScheduleOptions,
   ): void
   schedule(name: string, expression: string, task: unknown, ...rest: readonly unknown[]): void {
+    refuseForgottenName(name, expression)
     const [payload, options] = split('schedule', task, rest)
     const read = readScheduleOptions('schedule', options)
     const zone = read.timezone === undefined ? systemZone() : zoneOf(read.timezone)
@@ -199,13 +200,10 @@ export class Cron {
   #find(name: string): Schedule {
     const schedule = this.#book.get(name)
     if (schedule !== undefined) return schedule
-    const known = this.#book
-      .all()
-      .slice(0, 10)
-      .map((one) => `'${one.name}'`)
+    const known = this.#book.all().map((one) => one.name)
     throw new SideworkError(
       'ERR_SIDEWORK_UNKNOWN_SCHEDULE',
-      `No schedule is named ${show(name)}. Known are: ${known.join(', ') || 'none'}.`,
+      `No schedule is named ${show(name)}. ${knownAre(known, name)}`,
     )
   }
 
@@ -224,6 +222,15 @@ function split(method: string, task: unknown, rest: readonly unknown[]): readonl
       `cron.${method} got a payload for a closure. Give cron.${method}(name, when, fn, options).`,
     )
   return [undefined, rest[0]]
+}
+
+/** `schedule('0 3 * * *', task)`. */
+function refuseForgottenName(name: unknown, expression: unknown): void {
+  if (!isExpression(name) || isExpression(expression)) return
+  throw new OptionError(
+    `cron.schedule got ${show(name)} as the name of the schedule and ${show(expression)} as its expression. ` +
+      `The first argument is the name: cron.schedule('nightly', ${show(name)}, task).`,
+  )
 }
 
 function bounded(timetable: Timetable, from: number, to: number): Timetable {

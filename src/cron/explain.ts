@@ -41,7 +41,7 @@ function wrongWith(name: FieldName, item: string): string | undefined {
   if (step !== undefined) {
     if (!/^\d+$/.test(step) || Number(step) === 0)
       return `${title}: the step of '${item}' must be a number from 1.`
-    if (/^\d+$/.test(range))
+    if (/^\d+$/.test(range) && Number(range) >= least && Number(range) <= most)
       return `${title}: the step of '${item}' needs a range. Did you mean '${range}-${most}/${step}'?`
   }
   for (const [, value = ''] of range.matchAll(/(?:^|-)(\d+)/g)) {

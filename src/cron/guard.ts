@@ -83,6 +83,16 @@ export function guard(expression: unknown): Guarded {
   return { kind: 'fields', text: words.join(' '), fields }
 }
 
+/** Whether it looks like one. */
+export function isExpression(value: unknown): boolean {
+  try {
+    guard(value)
+    return true
+  } catch {
+    return false // What is wrong with it is for those to say who need one.
+  }
+}
+
 function wrongCount(text: string, count: number): string {
   if (/^\d+(\.\d+)?\s*[a-z]+$/i.test(text)) return everyInstead(text)
   const fields = count === 1 ? '1 field' : `${count} fields`

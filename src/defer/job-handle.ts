@@ -1,6 +1,7 @@
 import { JobError, type JobErrorCode, ResultError, ResultTimeoutError } from '../errors.js'
 import type { Disarmable, Job as JobRecord, Waiter } from '../job/job.js'
 import { isSettled, type JobState } from '../job/lifecycle.js'
+import type { SerializedError } from '../job/serialized-error.js'
 import { decodePayload } from '../job/payload.js'
 import type { JobSnapshot } from '../job/snapshot.js'
 import { durationMs, ownOptions, type Duration } from '../options.js'
@@ -30,6 +31,8 @@ export interface HandlePort {
   idOf(job: JobRecord): string
   cancel(job: JobRecord, reason: string | undefined): boolean
   snapshot(job: JobRecord): JobSnapshot
+  /** Why jobs of its lane cannot start at the moment, if so. */
+  startError(job: JobRecord): SerializedError | undefined
   /** Calls `run` after `delayMs`. */
   alarm(delayMs: number, run: () => void): Disarmable
 }
@@ -127,9 +130,38 @@ class ResultWaiter implements Waiter {
     if (details?.waiters !== undefined) details.waiters = details.waiters.filter((other) => other !== this)
     this.#reject(
       new ResultTimeoutError(
-        `Job ${this.#port.idOf(job)} is ${job.state} after ${timeoutMs} ms of waiting; it goes on.`,
+        `Job ${this.#port.idOf(job)} of task '${job.task.name}' has not settled after ${timeoutMs} ms: ` +
+          `${whyUnsettled(job, this.#port)} (state '${job.state}'). It goes on.`,
       ),
     )
+  }
+}
+
+/** What an unsettled job waits for, in words. */
+function whyUnsettled(job: JobRecord, port: HandlePort): string {
+  switch (job.state) {
+    case 'held':
+      return 'it is held until the response of its request has ended'
+    case 'scheduled':
+      return 'it is not due yet'
+    case 'blocked':
+      return 'it waits for other jobs'
+    case 'ready': {
+      const error = port.startError(job)
+      const place = job.details?.gates?.limits === undefined ? 'a place' : 'its limits and a place'
+      return error === undefined
+        ? `it is still waiting for ${place}`
+        : `no thread of its lane can be started: ${error.message.replace(/\.$/, '')}`
+    }
+    case 'running':
+      return `attempt ${job.attempt} is running`
+    case 'retrying':
+      return `attempt ${job.attempt} failed, and the next is not due yet`
+    case 'completed':
+    case 'failed':
+    case 'cancelled':
+    case 'expired':
+      return 'it has settled'
   }
 }
 

@@ -78,7 +78,10 @@ function readPolicy(own: Record<string, unknown>): JobPolicy | undefined {
 
 function readDedupe(value: unknown): JobDedupe | undefined {
   if (value === undefined) return undefined
-  const own = typeof value === 'string' ? { key: value } : ownOptions('dedupe', value, dedupeNames)
+  const own =
+    typeof value === 'string'
+      ? { key: value }
+      : ownOptions('dedupe', value, dedupeNames, 'a key, or { key, mode, ttl }')
   return { key: key('dedupe', own['key']), ...readDedupeOptions('dedupe', own) }
 }
 

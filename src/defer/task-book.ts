@@ -4,7 +4,7 @@
  */
 import { OptionError, UnknownTaskError } from '../errors.js'
 import { TaskRecord } from '../job/task-record.js'
-import { show } from '../options.js'
+import { knownAre, show } from '../options.js'
 import type { TaskDefinition } from '../task/define-task.js'
 import { registeredTasks } from '../task/registry.js'
 import { readTaskPolicy } from '../task/task-policy.js'
@@ -62,8 +62,13 @@ export class TaskBook {
     const definition = registeredTasks().get(name)
     if (definition !== undefined) return this.#bind(definition)
     throw new UnknownTaskError(
-      `No task is named ${show(name)}. Import the module that defines it, or check the name.`,
+      `No task is named ${show(name)}. ${knownAre(this.#names(), name)} Import the module that defines it, or check the name.`,
     )
+  }
+
+  /** Whatever a defer can name. */
+  #names(): string[] {
+    return [...this.#definitions.keys(), ...registeredTasks().keys()]
   }
 
   #findByDefinition(task: unknown): TaskRecord {

@@ -1,3 +1,4 @@
+import type { Job } from '../job/job.js'
 import type { Lane } from '../job/snapshot.js'
 import type { AgendaAlarm } from '../queue/agenda.js'
 import { Claims } from '../threads/claims.js'
@@ -29,6 +30,8 @@ export class LaneThread {
   readonly number: number
   phase: ThreadPhase = 'starting'
   stopReason: StopReason | undefined = undefined
+  /** The job because of which it was stopped by force, if it was one. */
+  stoppedFor: Job | undefined = undefined
   readonly port: ThreadPort
   /** A cpu thread's executions, or undefined. */
   readonly window: Window | undefined

@@ -190,7 +190,7 @@ export class Overdue {
   #force(thread: LaneThread, execution: Execution, job: Job, now: number): void {
     switch (thread.lane) {
       case 'cpu':
-        return this.#terminate(thread, 'timeout')
+        return this.#terminateFor(thread, job)
       case 'io':
         return this.#retireOrTerminate(thread, execution, job, now)
       case 'main':
@@ -225,12 +225,18 @@ export class Overdue {
     this.#dispatch(this.#crew.lanes[thread.lane])
   }
 
+  /** The job was told to stop and has not, so its thread is stopped. */
+  #terminateFor(thread: LaneThread, job: Job): void {
+    thread.stoppedFor ??= job
+    this.#terminate(thread, 'timeout')
+  }
+
   /** While the thread's loop answers, its neighbours may end; no new jobs come, and a new thread takes over. */
   #retireOrTerminate(thread: LaneThread, execution: Execution, job: Job, now: number): void {
     const isAnswering = thread.heardAt >= execution.stoppedAt
     const wasRetired = execution.deadlineAt - execution.stoppedAt > job.task.policy.killAfterMs
     if (wasRetired || !thread.hasRunning || !isAnswering) {
-      return this.#terminate(thread, 'timeout')
+      return this.#terminateFor(thread, job)
     }
     execution.deadlineAt = now + retiredForMs
     this.retire(thread)

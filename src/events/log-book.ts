@@ -5,7 +5,7 @@
  */
 import type { Logger } from 'pino'
 import type { Job } from '../job/job.js'
-import type { SerializedError } from '../job/serialized-error.js'
+import { serializeError, type SerializedError } from '../job/serialized-error.js'
 import type { JobSnapshot, Lane } from '../job/snapshot.js'
 import type { TaskRecord } from '../job/task-record.js'
 import { LineRate, type LineRatePort } from './line-rate.js'
@@ -138,11 +138,19 @@ export class LogBook {
     if (lane !== 'main') this.logger?.debug({ lane, thread }, 'thread started')
   }
 
-  threadExited(lane: Lane, thread: number, reason: string, exitCode: number): void {
+  /** @param stoppedFor the job because of which it was stopped by force; by now it may be at its next attempt */
+  threadExited(
+    { lane, number }: ThreadName,
+    reason: string,
+    exitCode: number,
+    stoppedFor: Job | undefined,
+  ): void {
     if (lane === 'main') return
     const isQuiet = quietReasons.has(reason)
     if (!isQuiet && !this.#allows('thread exited', lane)) return
-    this.logger?.[isQuiet ? 'debug' : 'warn']({ lane, thread, reason, exitCode }, 'thread exited')
+    const because = stoppedFor && { job: this.#idOf(stoppedFor), task: stoppedFor.task.name }
+    const fields = { lane, thread: number, reason, exitCode, ...because }
+    this.logger?.[isQuiet ? 'debug' : 'warn'](fields, 'thread exited')
   }
 
   /** A line that a handler, or something it left behind, printed. */
@@ -205,7 +213,8 @@ export class LogBook {
   }
 
   startFailed(lane: Lane, error: unknown): void {
-    this.logger?.error({ lane, err: error }, 'a thread could not be started; it will be tried again')
+    const err = errorOf(withCauses(serializeError(error)))
+    this.logger?.error({ lane, err }, 'a thread could not be started; it will be tried again')
   }
 
   closing(unsettled: number): void {
@@ -248,9 +257,25 @@ function shown(job: Job, text: string): string {
 }
 
 /** What a log line shows of an error. */
-function brief(job: Job, { name, message, code, stack }: SerializedError): Error {
-  const { sensitive } = job.task.policy
-  const error = new Error(sensitive ? withheld : message)
-  error.stack = sensitive ? name : (stack ?? `${name}: ${message}`)
+function brief(job: Job, error: SerializedError): Error {
+  if (!job.task.policy.sensitive) return errorOf(error)
+  return errorOf({ ...error, message: withheld, stack: error.name })
+}
+
+/** The stacks of the causes below its own. */
+function withCauses(error: SerializedError): SerializedError {
+  const { cause, message, stack = message } = error
+  return cause === undefined
+    ? error
+    : { ...error, stack: `${stack}\ncaused by: ${withCauses(cause).stack ?? cause.message}` }
+}
+
+/** An error for the logger. Pino's serializer writes the name of the constructor as its type, and knows errors only. */
+function errorOf({ name, message, code, stack }: SerializedError): Error {
+  const error = new Error(message)
+  const hidden = (value: unknown) => ({ value, configurable: true, writable: true }) // Error has them on its prototype
+  const named = Object.defineProperty(function () {}, 'name', { value: name })
+  Object.defineProperties(error, { name: hidden(name), constructor: hidden(named) })
+  error.stack = stack ?? `${name}: ${message}`
   return Object.assign(error, code === undefined ? undefined : { code })
 }

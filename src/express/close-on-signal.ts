@@ -10,6 +10,7 @@ import { OptionError } from '../errors.js'
 import { durationMs, ownOptions, show, type Duration } from '../options.js'
 import type { CloseReport, Scheduler } from '../scheduler.js'
 import { endStreams } from './job-streams.js'
+import { withPort } from './port.js'
 import { RequestsInFlight, type ClosableServer } from './requests-in-flight.js'
 
 /** How `closeOnSignal` behaves. */
@@ -35,7 +36,7 @@ const echoMs = 1_000
  * scheduler, awaits `onClosed` and exits with 0, or with 1 when closing or `onClosed` failed. A second signal exits
  * with 1 at once and says so on stderr; the same one within a second of the first does not count. Call it right after `listen`, once per process: only requests that begin later are waited for.
  * @returns a function that takes the handlers off again
- * @throws OptionError for unknown and bad options
+ * @throws OptionError for what is no HTTP/1 server or no scheduler, and for unknown and bad options
  * @example
  * closeOnSignal(createApp(scheduler).listen(3000), scheduler, { onClosed: () => database.end() })
  */
@@ -44,6 +45,11 @@ export function closeOnSignal(
   scheduler: Scheduler,
   options: CloseOnSignalOptions = {},
 ): () => void {
+  if (!isServer(server))
+    throw new OptionError(
+      `closeOnSignal() got ${show(server)} as server. Give what app.listen() returned, or another HTTP/1 server of Node.`,
+    )
+  withPort('closeOnSignal()', scheduler)
   const own: CloseOnSignalOptions = ownOptions('closeOnSignal()', options, new Set(['timeout', 'onClosed']))
   const timeoutMs = durationMs('timeout', own.timeout ?? '25s', { zero: true })
   const onClosed = readOnClosed(own.onClosed)
@@ -67,6 +73,13 @@ export function closeOnSignal(
     for (const signal of signals) process.off(signal, onSignal)
     requests.forget()
   }
+}
+
+/** Whether it has what `RequestsInFlight` calls. */
+function isServer(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  const { prependListener, close, closeIdleConnections } = value as Partial<ClosableServer>
+  return [prependListener, close, closeIdleConnections].every((method) => typeof method === 'function')
 }
 
 async function leave(

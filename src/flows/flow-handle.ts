@@ -105,7 +105,10 @@ export class FlowHandle {
       if (flow.isSettled) return tell()
       const giveUp = (): void => {
         flow.waiters = flow.waiters.filter((other) => other !== waiter)
-        const what = `Flow ${flow.id} is ${flow.state} after ${timeoutMs} ms of waiting; it goes on.`
+        const { completed, failed, total } = flow.counts
+        const what =
+          `Flow ${flow.id} has not settled after ${timeoutMs} ms: ${completed + failed} of ${total} steps have ` +
+          `(state '${flow.state}'). It goes on.`
         reject(new ResultTimeoutError(what))
       }
       const alarm = timeoutMs === undefined ? undefined : this.#port.alarm(timeoutMs, giveUp)

@@ -10,6 +10,7 @@ import {
 import { durationMs, ownOptions, show } from '../options.js'
 
 const exponentialOptions: ReadonlySet<string> = new Set(['type', 'delay', 'factor', 'max', 'jitter'])
+const allowed = "{ type: 'exponential' | 'fixed', delay, … } or a function (attempt, error) => delay | false"
 const fixedOptions: ReadonlySet<string> = new Set(['type', 'delay', 'jitter'])
 
 /**
@@ -20,13 +21,10 @@ const fixedOptions: ReadonlySet<string> = new Set(['type', 'delay', 'jitter'])
 export function readBackoff(value: unknown, name = 'backoff'): BackoffPolicy {
   if (value === undefined) return defaultBackoff
   if (typeof value === 'function') return { type: 'function', delay: value as BackoffFunction['delay'] } // answers are checked
-  const own = ownOptions(name, value, exponentialOptions)
+  const own = ownOptions(name, value, exponentialOptions, allowed)
   if (own.type === 'exponential') return readExponential(name, own)
   if (own.type === 'fixed') return readFixed(name, ownOptions(name, own, fixedOptions))
-  throw new OptionError(
-    `${name}.type is ${show(own.type)}. Give { type: 'exponential' | 'fixed', delay, … } or a function ` +
-      '(attempt, error) => delay | false.',
-  )
+  throw new OptionError(`${name}.type is ${show(own.type)}. Give ${allowed}.`)
 }
 
 function readExponential(name: string, own: Record<string, unknown>): ExponentialBackoff {

@@ -69,7 +69,7 @@ function readPolicy(where: string, given: Record<string, unknown>): TaskPolicy {
     timeoutMs: timeoutMs(`${where}: timeout`, options['timeout']),
     killAfterMs: durationMs(`${where}: killAfter`, options['killAfter'], { zero: true }),
     visibilityTimeoutMs: optionalMs(`${where}: visibilityTimeout`, options['visibilityTimeout']),
-    priority: priorityLevel(options['priority']),
+    priority: priorityLevel(options['priority'], `${where}: priority`),
     orderingKey: keyFunction(`${where}: orderingKey`, options['orderingKey']),
     limits: readLimits(where, options),
     dedupe: readDedupe(`${where}: dedupe`, options['dedupe']),
@@ -114,13 +114,20 @@ function readLimits(where: string, options: Record<string, unknown>): TaskLimits
 
 function readConcurrency(name: string, value: unknown): NonNullable<TaskLimits['concurrency']> {
   if (typeof value === 'number') return { limit: integer(name, value, 1), key: undefined }
-  const own = ownOptions(name, value, new Set(['limit', 'key']))
+  const own = ownOptions(
+    name,
+    value,
+    new Set(['limit', 'key']),
+    'a number from 1, or { limit, key: (payload) => string }',
+  )
   return { limit: integer(`${name}.limit`, own['limit'], 1), key: keyFunction(`${name}.key`, own['key']) }
 }
 
 /** Reads `{ limit, per }`, with a key function where that is allowed. @throws OptionError */
 export function readRate(name: string, value: unknown, mayHaveKey: boolean): RateRule & { key: KeyFunction } {
-  const own = ownOptions(name, value, new Set(mayHaveKey ? ['limit', 'per', 'key'] : ['limit', 'per']))
+  const own = mayHaveKey
+    ? ownOptions(name, value, new Set(['limit', 'per', 'key']), '{ limit, per, key?: (payload) => string }')
+    : ownOptions(name, value, new Set(['limit', 'per']), '{ limit, per }')
   return {
     limit: integer(`${name}.limit`, own['limit'], 1, 1_000_000),
     perMs: Math.ceil(durationMs(`${name}.per`, own['per'])),
@@ -138,7 +145,8 @@ function readNames(name: string, value: unknown): readonly string[] {
 
 function readDedupe(name: string, value: unknown): DedupeRule | undefined {
   if (value === undefined) return undefined
-  const own = typeof value === 'function' ? { key: value } : ownOptions(name, value, dedupeNames)
+  const allowed = 'a function (payload) => string, or { key: (payload) => string, mode, ttl }'
+  const own = typeof value === 'function' ? { key: value } : ownOptions(name, value, dedupeNames, allowed)
   const key = keyFunction(`${name}.key`, own['key'])
   if (key === undefined) throw new OptionError(`${name} has no key. Give a function (payload) => string.`)
   return { key, ...readDedupeOptions(name, own) }

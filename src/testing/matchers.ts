@@ -20,7 +20,7 @@ export interface SideworkMatchers<R = unknown> {
   toHaveDeferred<I>(task: Task<I> | string, payload?: NoInfer<I>, expected?: ExpectedDefer): R
   /** A job of this task settled: in this state, or with all of this. */
   toHaveSettled(task: Task | string, expected?: SettledState | ExpectedEnd): R
-  /** A job of this task failed attempts that were retried. */
+  /** A job of this task failed attempts that are retried; a retry that is not due yet counts. */
   toHaveRetried(task: Task | string, expected?: ExpectedRetries): R
 }
 

@@ -38,7 +38,8 @@ export function toHaveRetried(
   const scheduler = lookedAt('toHaveRetried', received)
   const wanted = ownOptions('toHaveRetried', expected, known) as ExpectedRetries
   const jobs = scheduler.deferred(task)
-  const retries = scheduler.trace().filter((entry): entry is Retry => entry.event === 'retrying')
+  const trace = scheduler.trace()
+  const retries = trace.filter((entry): entry is Retry => entry.event === 'retrying')
   const perJob = jobs
     .filter(({ payload }) => wanted.payload === undefined || this.equals(payload, wanted.payload))
     .map(({ id }) => retries.filter((retry) => retry.id === id))
@@ -46,7 +47,13 @@ export function toHaveRetried(
   return {
     pass: perJob.some((own) => own.length > 0 && isWanted(own, wanted)),
     message: () => {
-      const told = perJob.map((own) => (own.length === 0 ? 'never' : own.map(waitOf).map(inWords).join(', ')))
+      const told = perJob.map((own) =>
+        own.length === 0
+          ? 'never'
+          : own
+              .map((retry) => inWords(waitOf(retry)) + (hasBegun(retry, trace) ? '' : ' (not begun)'))
+              .join(', '),
+      )
       const waits =
         told.length === 0 ? 'No job of it fits.' : `Its jobs were retried after: ${told.join(' | ')}.`
       const wish = [
@@ -80,6 +87,12 @@ function areWaits(waits: readonly number[], wanted: readonly number[], jitter: n
 
 function waitOf({ at, runAt }: Retry): number {
   return runAt - at
+}
+
+/** Whether the attempt that it announced has started. */
+function hasBegun(retry: Retry, trace: readonly TraceEntry[]): boolean {
+  const later = trace.slice(trace.indexOf(retry))
+  return later.some((entry) => entry.event === 'started' && entry.id === retry.id)
 }
 
 function ms(duration: Duration): number {

@@ -1,6 +1,7 @@
+import { OptionError } from '../errors.js'
 import type { SettledState } from '../job/lifecycle.js'
 import type { JobSnapshot } from '../job/snapshot.js'
-import { ownOptions } from '../options.js'
+import { ownOptions, show } from '../options.js'
 import type { Task } from '../task/define-task.js'
 import {
   closest,
@@ -41,6 +42,7 @@ export function toHaveSettled(
   const scheduler = lookedAt('toHaveSettled', received)
   const given = typeof expected === 'string' ? { state: expected } : expected
   const { times, error, ...wanted } = ownOptions('toHaveSettled', given, known) as ExpectedEnd
+  refuseOtherStates(wanted.state)
   const settled = scheduler.deferred(task).filter(({ state }) => settledStates.has(state))
   const fitting = settled.filter((job) => fits(this, job, wanted) && errorFits(job.error, error))
   const name = nameOf(task)
@@ -54,6 +56,13 @@ export function toHaveSettled(
       return explain(this, 'toHaveSettled', name, wrong, scheduler.deferred(), difference)
     },
   }
+}
+
+/** An asymmetric matcher may stand for a state. */
+function refuseOtherStates(state: unknown): void {
+  if (typeof state !== 'string' || settledStates.has(state)) return
+  const known = [...settledStates].map((one) => `'${one}'`).join(', ')
+  throw new OptionError(`toHaveSettled got the state ${show(state)}. Give one of ${known}.`)
 }
 
 /** The fields of a job that were asked for; of its error the message, which is what is compared. */

@@ -30,6 +30,7 @@ describe('an expression is refused', () => {
     ['0 0 * janu *', "month: 'janu' is not a name of a month. Did you mean 'jan'?"],
     ['0 0 * * mo', "day of week: 'mo' is not a name of a day. Did you mean 'mon'?"],
     ['5/15 * * * *', "minute: the step of '5/15' needs a range. Did you mean '5-59/15'?"],
+    ['60/5 * * * *', 'minute: 60 is not in 0–59; the full minute is 0.'],
     ['*/0 * * * *', "minute: the step of '*/0' must be a number from 1."],
     ['1,,2 * * * *', 'minute: the list has an empty item.'],
     ['-1 * * * *', "minute: '-1' is negative."],
@@ -51,6 +52,21 @@ describe('an expression is refused', () => {
   ])('%s: %s', (expression, why) => {
     expect(refusal(expression)).toMatchObject({ code: 'ERR_SIDEWORK_CRON_EXPRESSION', message: expect.stringContaining(why) })
   }) // prettier-ignore
+
+  it.each([
+    ['a task', { name: 't', run: () => undefined, options: {} }, 'an object'],
+    ['the name of a task', 'send-welcome', "'send-welcome'"],
+    ['a closure', () => undefined, 'a function'],
+  ])('when the name was forgotten, before %s: the first argument is the name', (_name, task, shown) => {
+    expect(() => cron.schedule('0 3 * * *', task as string, 't')).toThrow(
+      expect.objectContaining({
+        code: 'ERR_SIDEWORK_OPTION',
+        message:
+          `cron.schedule got '0 3 * * *' as the name of the schedule and ${shown} as its expression. ` +
+          "The first argument is the name: cron.schedule('nightly', '0 3 * * *', task).",
+      }),
+    )
+  })
 
   it.each([
     ['D8: a huge range', '1-99999999 * * * *', 'minute: 99999999 is not in 0–59'],

@@ -59,3 +59,17 @@ it.each(inHandlers)('%s in context.defer is refused, with a code', async (_name,
   })
   expect(scheduler.stats().accepted).toBe(1)
 })
+
+it('a name that no task has is refused with the names there are, those that begin alike first', () => {
+  for (let n = 0; n < 12; n++) defineTask(`other-${n}`, () => undefined)
+  defineTask('send-reset', () => undefined)
+  defineTask('send-welcome', () => undefined)
+  expect(() => makeScheduler().defer('send-welcom')).toThrow(
+    expect.objectContaining({
+      code: 'ERR_SIDEWORK_UNKNOWN_TASK',
+      message: expect.stringMatching(
+        /^No task is named 'send-welcom'\. Known are: 'send-welcome', 'send-reset', .* and \d+ more\. Import the module/,
+      ) as string,
+    }),
+  )
+})

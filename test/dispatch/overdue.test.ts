@@ -29,6 +29,20 @@ describe('an attempt that runs longer than its timeout', () => {
     expect(sim.began.map(({ thread }) => thread)).toEqual([1, 2])
   })
 
+  it.each(['cpu', 'io'] as const)('is named where the exit of its %s thread is logged', (lane) => {
+    const sim = makeSim()
+    const spins = sim.task(
+      'spins',
+      { takesMs: Infinity, spins: true },
+      { ...once, lane, timeout: 100, killAfter: 50 },
+    )
+    const job = sim.scheduler.defer(spins)
+    sim.advance(1000)
+    expect(sim.logged.filter(({ message }) => message === 'thread exited')).toMatchObject([
+      { level: 'warn', fields: { lane, thread: 1, reason: 'timeout', job: job.id, task: 'spins' } },
+    ])
+  })
+
   it('ends at once when it honours its signal, and the thread stays', () => {
     const sim = makeSim()
     const task = sim.task('t', { takesMs: 1000 }, { ...once, timeout: 100 })

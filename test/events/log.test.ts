@@ -61,6 +61,40 @@ describe('the log', () => {
     ])
   })
 
+  it("names an error by the error's own name, with its stack and, once, its message", () => {
+    const written: Record<string, unknown>[] = []
+    const logger = pino(
+      { level: 'warn' },
+      { write: (line: string) => void written.push(JSON.parse(line).err as Record<string, unknown>) },
+    )
+    const cause = { name: 'TypeError', message: 'x is not a function', stack: 'TypeError: x is not a function\n  at tasks.js:3' } // prettier-ignore
+    const startFails = {
+      name: 'ThreadStartError',
+      message: 'The task module tasks.js could not be imported: TypeError: x is not a function',
+      code: 'ERR_SIDEWORK_THREAD_START',
+      stack: 'ThreadStartError: The task module …\n  at loader.js:1',
+      cause,
+    }
+    const failing = makeSim({ scheduler: { logger } })
+    failing.scheduler.defer(
+      failing.task('t', { ends: { kind: 'threw', error: { ...cause, code: 'E_X' }, permanent: true } }),
+    )
+    failing.advance(10)
+    const broken = makeSim({ scheduler: { logger }, threads: () => ({ startFails }) })
+    broken.scheduler.defer(broken.task('t'))
+    broken.advance(10)
+    const { name: type, message, stack } = cause
+    expect(written).toEqual([
+      { type, message, stack, code: 'E_X' },
+      {
+        type: startFails.name,
+        message: startFails.message,
+        stack: `${startFails.stack}\ncaused by: ${stack}`,
+        code: startFails.code,
+      },
+    ])
+  })
+
   it('follows the level of its logger, also when that is changed later', () => {
     const written: string[] = []
     const logger = pino(

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { Agent, createServer, request, type IncomingMessage } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import express from 'express'
 import { closeOnSignal } from '../../src/express/index.js'
 import { makeScheduler } from './make-scheduler.js'
 import { follow, signal } from './serving.js'
@@ -217,5 +218,30 @@ describe('closeOnSignal', () => {
     [{ signals: [] }, /unknown option 'signals'/],
   ])('refuses %j', (options, message) => {
     expect(() => closeOnSignal(createServer(), makeScheduler(), options as never)).toThrow(message)
+  })
+})
+
+describe('closeOnSignal() refuses', () => {
+  const listeners = () => process.listenerCount('SIGTERM')
+
+  it.each([
+    ['nothing of a server', {}, 'an object'],
+    ['an app in the place of its server', express(), 'a function'],
+    ['nothing', undefined, 'undefined'],
+  ])('%s', (_name, server, shown) => {
+    const before = listeners()
+    expect(() => closeOnSignal(server as never, makeScheduler())).toThrow(
+      expect.objectContaining({
+        code: 'ERR_SIDEWORK_OPTION',
+        message: `closeOnSignal() got ${shown} as server. Give what app.listen() returned, or another HTTP/1 server of Node.`,
+      }),
+    )
+    expect(listeners()).toBe(before)
+  })
+
+  it('what is no scheduler', () => {
+    expect(() => closeOnSignal(createServer(), {} as never)).toThrow(
+      'closeOnSignal() got an object as scheduler. Give what createScheduler() returned.',
+    )
   })
 })

@@ -307,7 +307,7 @@ describe('DELETE', () => {
 
 describe('jobsRouter() refuses', () => {
   it.each([
-    [{ expose: ['payload'] }, /expose is an array/],
+    [{ expose: ['results'] }, "expose is an array with 'results'. Give ['result'], or leave it out."],
     [{ expose: 'result' }, /expose is 'result'/],
     [{ authorize: true }, /authorize is true/],
     [{ authorise: () => true }, /unknown option 'authorise'/],

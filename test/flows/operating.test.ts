@@ -297,7 +297,10 @@ it('a wait for a flow can be given up; the flow goes on', async () => {
   const flow = sim.scheduler.chain([{ task: 't' }])
   const wait = flow.result({ timeout: 10 }).catch((error: unknown) => error)
   sim.advance(20)
-  expect(await wait).toMatchObject({ code: 'ERR_SIDEWORK_RESULT_TIMEOUT' })
+  expect(await wait).toMatchObject({
+    code: 'ERR_SIDEWORK_RESULT_TIMEOUT',
+    message: `Flow ${flow.id} has not settled after 10 ms: 0 of 1 steps have (state 'running'). It goes on.`,
+  })
   sim.advance(100)
   await expect(flow.result({ timeout: 10 })).resolves.toEqual({ t: undefined })
 })

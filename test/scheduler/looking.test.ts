@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { failsForGood, returns, type Run } from '../simulation/script.js'
-import { makeSim } from '../simulation/sim.js'
+import type { DeferPort } from '../../src/express/port.js'
+import type { Job } from '../../src/index.js'
+import { failsForGood, failsWith, returns, type Run } from '../simulation/script.js'
+import { makeSim, type Sim } from '../simulation/sim.js'
 
 describe('bounds', () => {
   it('A20: over maxQueued a defer is refused and leaves no trace', () => {
@@ -216,6 +218,49 @@ describe('result()', () => {
     expect([await short, await long]).toEqual(['ERR_SIDEWORK_RESULT_TIMEOUT', 1])
     expect(() => job.result({ timeout: NaN })).toThrow(
       expect.objectContaining({ code: 'ERR_SIDEWORK_OPTION' }),
+    )
+  })
+
+  it.each<readonly [state: string, says: string, setUp: (sim: Sim) => Job]>([
+    ['ready', 'it is still waiting for a place', (sim) => {
+      sim.scheduler.pause()
+      return sim.scheduler.defer(sim.task('t'))
+    }],
+    ['ready', 'it is still waiting for its limits and a place', (sim) => {
+      const task = sim.task('t', { takesMs: 100 }, { concurrency: 1 })
+      sim.scheduler.defer(task)
+      return sim.scheduler.defer(task)
+    }],
+    ['running', 'attempt 1 is running', (sim) => sim.scheduler.defer(sim.task('t', { takesMs: 100 }))],
+    ['scheduled', 'it is not due yet', (sim) => sim.scheduler.defer(sim.task('t'), undefined, { delay: 100 })],
+    ['retrying', 'attempt 1 failed, and the next is not due yet', (sim) => sim.scheduler.defer(sim.task('t', failsWith('no')))],
+    ['blocked', 'it waits for other jobs', (sim) => {
+      sim.scheduler.defer(sim.task('t', { takesMs: 100 }), undefined, { orderingKey: 'k' })
+      return sim.scheduler.defer(sim.task('t'), undefined, { orderingKey: 'k' })
+    }],
+    ['held', 'it is held until the response of its request has ended', (sim) =>
+      (sim.scheduler as unknown as DeferPort).hold(undefined, sim.task('t'))],
+  ])('that gave up says what a %s job waits for', async (state, says, setUp) => {
+    const sim = makeSim()
+    const job = setUp(sim)
+    const refusal = job.result({ timeout: 50 }).catch((error: Error) => error.message)
+    sim.advance(50)
+    expect(await refusal).toBe(
+      `Job ${job.id} of task 't' has not settled after 50 ms: ${says} (state '${state}'). It goes on.`,
+    )
+  }) // prettier-ignore
+
+  it('that gave up says why no thread can be started', async () => {
+    const sim = makeSim({
+      threads: () => ({ startFails: { name: 'Error', message: "Cannot find './db.js'." } }),
+    })
+    const refusal = sim.scheduler
+      .defer(sim.task('t'))
+      .result({ timeout: 50 })
+      .catch((error: Error) => error.message)
+    sim.advance(50)
+    expect(await refusal).toContain(
+      "no thread of its lane can be started: Cannot find './db.js' (state 'ready'). It goes on.",
     )
   })
 

@@ -21,6 +21,19 @@ it('a module that is evaluated again defines its tasks anew: the last definition
   expect([await run(1), await run(2), await run(3)]).toEqual([1, 2, 3])
 })
 
+it('of two tasks of one name the later takes it with its first defer, also from an earlier one that was used', async () => {
+  const first = defineTask('define.taken', () => 'first', main)
+  const second = defineTask('define.taken', () => 'second', main)
+  const byName = createScheduler({ logger: false })
+  expect(await byName.defer('define.taken').result()).toBe('second')
+  expect(() => byName.defer(first)).toThrow(duplicate)
+  const byObject = createScheduler({ logger: false })
+  const ran: unknown[] = []
+  for (const task of [first, 'define.taken', second, first, 'define.taken'])
+    ran.push(await byObject.defer(task as typeof first).result())
+  expect(ran).toEqual(['first', 'first', 'second', 'second', 'second'])
+})
+
 it('another scheduler may use another task of the name', () => {
   const first = defineTask('define.elsewhere', () => 'first', main)
   createScheduler({ logger: false }).defer(first)

@@ -95,7 +95,25 @@ describe('toHaveSettled', () => {
   })
 })
 
+it('toHaveSettled refuses a state in which no job settles', () => {
+  const all = "Give one of 'completed', 'failed', 'cancelled', 'expired'."
+  const scheduler = testScheduler()
+  expect(() => expect(scheduler).not.toHaveSettled(mail, 'done' as 'failed')).toThrow(
+    `toHaveSettled got the state 'done'. ${all}`,
+  )
+  expect(() => expect(scheduler).not.toHaveSettled(mail, { state: 'running' as 'failed' })).toThrow(all)
+})
+
 describe('toHaveRetried', () => {
+  it('tells a retry that has not begun from one that has', async () => {
+    const scheduler = testScheduler()
+    scheduler.failNext(mail, new Error('busy'), 2)
+    scheduler.defer(mail, { to: 'a' })
+    await scheduler.advance('90s')
+    const told = said(() => expect(scheduler).toHaveRetried(mail, { times: 5 }))
+    expect(told).toMatch(/Its jobs were retried after: [\d.]+ s, [\d.]+ s \(not begun\)\./)
+  })
+
   it('finds the retries of one job, with their waits', async () => {
     const scheduler = testScheduler({ seed: 3 })
     scheduler.failNext(mail, new Error('busy'), 4)

@@ -5,7 +5,7 @@
  * property that is added: 2–4 µs, more than deferring costs. Under Express they are therefore accessors of its own
  * `request` and `response` that look up what was given to whom; other frameworks get plain properties. What is looked up is
  * one object for all requests: V8's young collections keep the values of an old WeakMap alive, and with them whatever they
- * lead to, so that a value of its own would carry each request into the old generation, at 15 µs.
+ * lead to, so that a value of its own would carry each request into the old generation.
  */
 import { IncomingMessage, ServerResponse } from 'node:http'
 import type { Scheduler } from '../scheduler.js'

@@ -115,7 +115,8 @@ export const eraseItem = defineTask(
     await removeOriginal(folder, item.photoId)
     for (const size of sizeNames) await removeSize(folder, item.photoId, size)
   },
-  { lane: 'io', attempts: 5, backoff: { type: 'exponential', delay: '1s' } },
+  // One after another: a large account leaves the disk to others, and nobody waits for it.
+  { lane: 'io', attempts: 5, backoff: { type: 'exponential', delay: '1s' }, concurrency: 1 },
 )
 
 /** The end of an account: the user goes when everything of theirs has gone. */

@@ -1,5 +1,5 @@
 /** Cancels and deaths at random moments under load. `npm run stress` runs them at full size, and again and again. */
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { beforeEach, describe, expect, it } from 'vitest'
 import '../fixtures/tasks/faulty.mjs'
@@ -17,10 +17,26 @@ process.on('unhandledRejection', (reason) => unhandled.push(reason))
 
 /** Threads and files (where the system tells), listeners, and what keeps the process alive. */
 function held() {
-  const threads = process.platform === 'linux' ? readdirSync('/proc/self/task').length : 0
+  const threads = process.platform === 'linux' ? readdirSync('/proc/self/task').filter(isAlive).length : 0
   const handles = process.getActiveResourcesInfo().filter((name) => /MessagePort|Worker/.test(name)).length
   const listeners = process.eventNames().reduce((sum, name) => sum + process.listenerCount(name), 0)
   return { threads, handles, listeners, files: openFiles() }
+}
+
+/** In the flags of a thread that is on its way out: Linux's PF_EXITING. */
+const exiting = 0x4
+
+/** The system lists a thread for a moment after it has been waited for. */
+function isAlive(thread: string): boolean {
+  try {
+    const stat = readFileSync(`/proc/self/task/${thread}/stat`, 'utf8')
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ') // proc(5): from the third field, the state, on
+    return (Number(fields[6]) & exiting) === 0
+  } catch (error) {
+    if ((error as { code?: string }).code === 'ENOENT' || (error as { code?: string }).code === 'ESRCH')
+      return false
+    throw error
+  }
 }
 
 /** How often each job settled, and the most attempts one had. */

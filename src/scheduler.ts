@@ -422,10 +422,11 @@ export class Scheduler {
     return job === undefined ? undefined : this.#rooms.snapshot(job, 'whole')
   }
 
-  /** @internal What waits for a place, read at each request that `admit` looks at: O(1), unlike `stats()`. */
-  backlog(): Pick<Stats, 'ready' | 'oldestWaitMs'> {
+  /** @internal What waits, read at each request that `admit` looks at: O(1), unlike `stats()`. */
+  backlog(): Pick<Stats, 'ready' | 'oldestWaitMs'> & { readonly unsettled: number } {
     const { journal, dispatcher, world } = this.#rooms
-    return { ready: journal.counts.ready, oldestWaitMs: oldestWaitMs(dispatcher, world.clock.now()) }
+    const { counts, unsettled } = journal
+    return { ready: counts.ready, unsettled, oldestWaitMs: oldestWaitMs(dispatcher, world.clock.now()) }
   }
 
   /** @internal What is counted beside `stats()`. Durations are tallied from the first call on. */

@@ -1,7 +1,7 @@
 /**
  * When jobs are handed to the threads. The first of a turn of the event loop: when the current call has returned, so that
  * on a quiet server it starts at once. Those that come later in the turn: all together, at its end. So thirty requests of
- * one turn make two messages for a thread, and two of its answers, where each costs as much as some ten jobs.
+ * one turn make two messages for a thread and get two answers; a message with its answer costs several times what a job does.
  */
 export function turnGate(
   soon: (task: () => void) => void,

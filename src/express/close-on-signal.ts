@@ -49,7 +49,7 @@ export function closeOnSignal(
     throw new OptionError(
       `closeOnSignal() got ${show(server)} as server. Give what app.listen() returned, or another HTTP/1 server of Node.`,
     )
-  withPort('closeOnSignal()', scheduler)
+  const port = withPort('closeOnSignal()', scheduler)
   const own: CloseOnSignalOptions = ownOptions('closeOnSignal()', options, new Set(['timeout', 'onClosed']))
   const timeoutMs = durationMs('timeout', own.timeout ?? '25s', { zero: true })
   const onClosed = readOnClosed(own.onClosed)
@@ -58,10 +58,9 @@ export function closeOnSignal(
   const onSignal = (signal: NodeJS.Signals) => {
     if (first !== undefined) {
       if (signal === first.signal && monotonicMs() - first.at < echoMs) return
-      const { held, scheduled, blocked, ready, running, retrying } = scheduler.stats()
-      const left = held + scheduled + blocked + ready + running + retrying
+      const { unsettled } = port.backlog()
       console.error(
-        `sidework: a second signal (${signal}) ends the process at once; jobs not settled: ${left}.`,
+        `sidework: a second signal (${signal}) ends the process at once; jobs not settled: ${unsettled}.`,
       )
       return process.exit(1)
     }

@@ -42,8 +42,8 @@ export interface DeferPort {
   releaseHeld(ids: readonly string[]): void
   /** Cancels held jobs and flows; others are left as they are. */
   discardHeld(ids: readonly string[], reason: string): void
-  /** How many jobs are ready, and how long the oldest has waited, ms. */
-  backlog(): { readonly ready: number; readonly oldestWaitMs: number }
+  /** How many jobs are ready, how long the oldest of them has waited (ms), and how many are not settled. */
+  backlog(): { readonly ready: number; readonly oldestWaitMs: number; readonly unsettled: number }
   /** Whether `close()` has been called. */
   readonly isClosing: boolean
   /** Whether payload and result of this job must not leave the process; true for an unknown id. */

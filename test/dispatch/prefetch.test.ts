@@ -73,6 +73,28 @@ describe('prefetch', () => {
     expect(sim.began.filter(({ payload }) => payload === null)).toHaveLength(5)
   })
 
+  it('leaves with a thread what it has not begun, as the system did not run it, unless another could go on', () => {
+    const resent = (threads: number): number => {
+      const sim = warmSim({ threads: { cpu: threads } })
+      let sent = 0
+      for (const thread of sim.threads) {
+        const post = thread.post.bind(thread)
+        thread.post = (message) => {
+          sent++
+          sim.world.plan('late', 50, () => post(message))
+        }
+      }
+      for (let n = 0; n < 6; n++) sim.scheduler.defer('short', null)
+      sim.advance(40)
+      const sentMeanwhile = sent
+      sim.advance(200)
+      expect(sim.scheduler.stats().ready).toBe(0)
+      return sentMeanwhile
+    }
+    expect(resent(1)).toBe(1)
+    expect(resent(2)).toBeGreaterThan(1)
+  })
+
   it('begins again once the long job has ended', () => {
     const sim = warmSim()
     sim.scheduler.defer('short', { takes: 100 })

@@ -83,8 +83,12 @@ export function guard(expression: unknown): Guarded {
   return { kind: 'fields', text: words.join(' '), fields }
 }
 
+/** A nickname, or five words. */
+const shapeOfOne = /^\s*(?:@|\S+(?:\s+\S+){4})/
+
 /** Whether it looks like one. */
 export function isExpression(value: unknown): boolean {
+  if (typeof value !== 'string' || !shapeOfOne.test(value)) return false // as most names, without the cost of an error
   try {
     guard(value)
     return true

@@ -55,6 +55,15 @@ export function checkExpiry(model: Model): void {
   }
 }
 
+/** What waits for an instant goes on at that instant (I14). */
+export function checkDue(model: Model): void {
+  const now = model.now()
+  for (const job of model.live) {
+    if (job.state !== 'scheduled' || job.isVague || job.runAt >= now) continue
+    model.wrong('I14', `job ${job.payload} is still scheduled ${now - job.runAt} ms after it was due`)
+  }
+}
+
 /** Every job is counted once, in the state it has (I20), and its bytes (I29). */
 export function checkCounts(model: Model, stats: Stats, when = ''): void {
   const wrong = (invariant: string, what: string): void =>

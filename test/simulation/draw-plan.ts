@@ -113,7 +113,8 @@ function drawTask(draw: Draw, has: (feature: Feature) => boolean, kind: Kind): T
       ? { type: 'fixed', delay: draw.below(15), jitter }
       : { type: 'exponential', delay: 1 + draw.below(10), factor: 2, max: 12, jitter },
     timeout: kind === 'calm' ? 10_000 : 15 + draw.below(20),
-    killAfter: draw.below(12) + 1,
+    // The longer outlives the time in which a thread that is asked must answer.
+    killAfter: kind === 'stuck' && draw.chance(0.3) ? 55 + draw.below(40) : 1 + draw.below(12),
     onExhausted: has('halts') && draw.chance(0.7) ? 'halt' : 'skip',
     ...(has('concurrency')
       ? { concurrency: { limit: 1 + draw.below(2), keyed: draw.chance(0.5) } }

@@ -3,7 +3,7 @@ import type { EventName } from '../../src/events/event-types.js'
 import type { FromThread, RunMessage } from '../../src/threads/protocol.js'
 import type { Stats } from '../../src/stats.js'
 import { checkEvent, type JobEventData } from './check-events.js'
-import { checkCounts, checkDuplicates, checkExpiry, checkWork } from './check-quiet.js'
+import { checkCounts, checkDue, checkDuplicates, checkExpiry, checkWork } from './check-quiet.js'
 import { checkStart } from './check-start.js'
 import { isSettled, type Exec, type ModelJob, type ModelThread } from './model-records.js'
 import type { Model } from './model.js'
@@ -196,7 +196,10 @@ export class Judge {
     this.noteRecalls()
     if (this.#chosen.length > 0) this.#judgeChoices()
     this.noteStops()
-    if (isInTime) checkExpiry(model)
+    if (isInTime) {
+      checkDue(model)
+      checkExpiry(model)
+    }
     if (model.isClosing) return
     if (!model.isPaused && isInTime) checkWork(model)
     if (stats !== undefined) checkCounts(model, stats())

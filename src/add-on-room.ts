@@ -1,6 +1,6 @@
 /** The add-ons of one scheduler that act by themselves, and what each works with. */
 import type { AddOn, AddOnPort } from './add-on-port.js'
-import { Duplicate } from './defer/acceptance.js'
+import { Duplicate } from './defer/duplicates.js'
 import type { PreparedJob } from './defer/draft.js'
 import type { Job } from './defer/job-handle.js'
 import { inlineTaskName } from './defer/task-book.js'

@@ -1,8 +1,9 @@
 /**
  * The rooms of one scheduler, built and connected; and what happens between them: a job has settled, the timer fired.
  */
-import { Acceptance, Duplicate } from './defer/acceptance.js'
+import { Acceptance } from './defer/acceptance.js'
 import { DedupeIndex } from './defer/dedupe-index.js'
+import { Duplicate } from './defer/duplicates.js'
 import { AddOnRoom } from './add-on-room.js'
 import { Drafts } from './defer/draft.js'
 import { Admission } from './defer/admission.js'
@@ -177,6 +178,7 @@ export class Rooms {
     cancel: (job: JobRecord, reason: string | undefined): boolean => this.operations.cancel(job, reason),
     snapshot: (job: JobRecord): JobSnapshot => this.snapshot(job, 'plain'),
     startError: (job: JobRecord): SerializedError | undefined => this.#startErrorOf(job),
+    paused: ({ task }: JobRecord) => this.#pausedFor(task.name),
     alarm: (delayMs: number, run: () => void) => this.agenda.alarm(this.world.clock.now() + delayMs, run),
   }
 
@@ -251,6 +253,11 @@ export class Rooms {
     if (closure === undefined) return this.book.definitionOf(task)
     // Only the closure matters here; it was deferred as `(context) => result`.
     return { name: task, options: {}, run: (_payload, context) => closure(context as never) }
+  }
+
+  #pausedFor(task: string): 'scheduler' | 'task' | undefined {
+    if (this.dispatcher.isPaused) return 'scheduler'
+    return this.limits.isTaskPaused(task) ? 'task' : undefined
   }
 
   #startErrorOf(job: JobRecord): SerializedError | undefined {

@@ -1,5 +1,5 @@
 /** What the handlers in threads say, and what becomes of threads: told, logged, and their defers accepted. */
-import { Duplicate } from './defer/acceptance.js'
+import { Duplicate } from './defer/duplicates.js'
 import type { DispatchListener } from './dispatch/dispatch-rooms.js'
 import type { LaneThread } from './dispatch/lane-thread.js'
 import { ClosedError } from './errors.js'

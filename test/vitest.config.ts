@@ -1,8 +1,12 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
-/** Real threads, processes and clocks: one file at a time, so that none waits for a core that another needs. */
+/** Whole programs that a test waits for, whatever time they take: the packed package, the example app, other test runners. */
+const programs = ['test/programs/**/*.test.ts']
+/** Real threads and clocks: one file at a time, so that none waits for a core that another needs. */
 const alone = ['test/faults/**/*.test.ts', 'test/scenarios/**/*.test.ts']
+/** What takes 5 s takes 30 where a dozen other programs want the cores. */
+const slowMs = 120_000
 
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
@@ -17,9 +21,19 @@ export default defineConfig({
         test: {
           name: 'together',
           include: ['test/**/*.test.ts', 'example-app/**/*.test.ts'],
-          exclude: ['**/node_modules/**', ...alone],
+          exclude: ['**/node_modules/**', ...programs, ...alone],
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'programs',
+          include: programs,
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+          testTimeout: slowMs,
         },
       },
       {
@@ -29,8 +43,7 @@ export default defineConfig({
           include: alone,
           maxWorkers: 1,
           sequence: { groupOrder: 1 },
-          // What takes 5 s takes 30 where a dozen other programs want the cores.
-          testTimeout: 120_000,
+          testTimeout: slowMs,
         },
       },
     ],

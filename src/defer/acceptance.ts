@@ -6,26 +6,21 @@ import { OptionError } from '../errors.js'
 import type { Job } from '../job/job.js'
 import type { JobTable } from '../job/job-table.js'
 import type { Journal } from '../job/journal.js'
-import { isSettled } from '../job/lifecycle.js'
 import { encodedSizeBytes } from '../job/payload.js'
 import type { SerializedError } from '../job/serialized-error.js'
 import type { Agenda } from '../queue/agenda.js'
-import type { Queue } from '../queue/queue.js'
 import type { Clock } from '../world.js'
 import { AbortWatch } from './abort-watch.js'
-import type { Admission } from './admission.js'
-import type { DedupeIndex, Standing } from './dedupe-index.js'
+import { Duplicate, Duplicates, twinOf, type DuplicateRooms } from './duplicates.js'
+import { Expiry } from './expiry.js'
 import type { RestoredJob } from './restore.js'
 
 /** The rooms an acceptance works with. */
-export interface AcceptanceRooms {
+export interface AcceptanceRooms extends DuplicateRooms {
   readonly clock: Clock
   readonly table: JobTable
   readonly journal: Journal
-  readonly queue: Queue
   readonly agenda: Agenda
-  readonly admission: Admission
-  readonly dedupe: DedupeIndex
   nextSeq(): number
   /** Told when a waiting job's time is over. */
   expire(job: Job, now: number): void
@@ -33,27 +28,19 @@ export interface AcceptanceRooms {
   abort(job: Job, reason: unknown): void
   /** Settles a held job that turned out to be a duplicate, or was discarded. */
   cancelHeld(job: Job, error: SerializedError): void
-  /** Takes a job back from a thread that was sent it ahead of time. @returns false when it is running */
-  reclaim(job: Job): boolean
   deduplicated(job: Job): void
-  /** A job that waits for its time is due. */
-  hurry(job: Job): void
-}
-
-/** The answer to a defer that found its job already there. */
-export class Duplicate {
-  readonly of: Job
-  constructor(of: Job) {
-    this.of = of
-  }
 }
 
 export class Acceptance {
   readonly #rooms: AcceptanceRooms
   readonly #signals: AbortWatch
+  readonly #expiry: Expiry
+  readonly #duplicates: Duplicates
 
   constructor(rooms: AcceptanceRooms) {
     this.#rooms = rooms
+    this.#expiry = new Expiry(rooms.agenda, (job, now) => rooms.expire(job, now))
+    this.#duplicates = new Duplicates(rooms, this.#expiry)
     this.#signals = new AbortWatch((job, reason) => rooms.abort(job, reason))
   }
 
@@ -120,7 +107,7 @@ export class Acceptance {
     if (details !== undefined && delayMs !== undefined) details.runAt = now + delayMs
     if (details?.dedupe !== undefined && this.#meetHeld(job, now)) return
     this.#rooms.queue.enter(job, now)
-    this.#armExpiry(job, now)
+    this.#expiry.arm(job, now)
   }
 
   /**
@@ -155,7 +142,7 @@ export class Acceptance {
         dedupe.claim(job)
         this.#store(job, now, id)
       }
-      this.#watchExpiry(job)
+      this.#expiry.watch(job)
     }
     return jobs.map(({ job }) => job)
   }
@@ -163,7 +150,7 @@ export class Acceptance {
   /** A new generation of a job is due at once, and its time to start begins anew. */
   renew(job: Job, now: number): void {
     job.more().runAt = now
-    this.#armExpiry(job, now)
+    this.#expiry.arm(job, now)
   }
 
   /** A settled job's follower in mode `last` may go on. */
@@ -174,10 +161,10 @@ export class Acceptance {
   #acceptDeduplicated(job: Job): Job | Duplicate {
     const { admission, dedupe } = this.#rooms
     const now = job.acceptedAt
-    const found = this.#find(job, now)
+    const found = this.#duplicates.find(job, now)
     const twin = found === undefined ? undefined : twinOf(job, found)
     if (twin !== undefined) {
-      this.#takeOver(twin, job, now)
+      this.#duplicates.giveTo(twin, job, now)
       this.#rooms.deduplicated(twin)
       return new Duplicate(twin)
     }
@@ -187,25 +174,16 @@ export class Acceptance {
       this.#store(job, now)
     } else {
       this.#storeFollower(job)
-      this.#armExpiry(job, now)
+      this.#expiry.arm(job, now)
       this.#listen(job)
     }
     return job
   }
 
-  /** Who stands for the newcomer's key. In mode `last`, once the reports that wait have been read. */
-  #find(newcomer: Job, now: number): Standing | undefined {
-    const { dedupe } = this.#rooms
-    const found = dedupe.find(newcomer, now)
-    if (found === undefined || newcomer.details?.dedupe?.mode !== 'last') return found
-    this.#rooms.reclaim(found.job)
-    return dedupe.find(newcomer, now)
-  }
-
   /** A held job that finds another of its key is cancelled, or follows it. @returns whether it found one */
   #meetHeld(job: Job, now: number): boolean {
     const { dedupe, journal, table } = this.#rooms
-    const found = this.#find(job, now)
+    const found = this.#duplicates.find(job, now)
     if (found === undefined) {
       dedupe.claim(job)
       return false
@@ -214,30 +192,13 @@ export class Acceptance {
     if (twin === undefined) {
       journal.block(job)
       dedupe.follow(job)
-      this.#armExpiry(job, now)
+      this.#expiry.arm(job, now)
       return true
     }
     const message = `The job is a duplicate of job ${table.idOf(twin)}.`
     this.#rooms.cancelHeld(job, { name: 'JobError', message, code: 'ERR_SIDEWORK_DEDUPLICATED' })
-    this.#takeOver(twin, job, now) // its bytes are free, so there is room
+    this.#duplicates.giveTo(twin, job, now) // its bytes are free, so there is room
     return true
-  }
-
-  #takeOver(twin: Job, newcomer: Job, now: number): void {
-    if (newcomer.details?.dedupe?.mode === 'last' && !isSettled(twin.state))
-      this.#replace(twin, newcomer, now)
-  }
-
-  /** Debounce: the job takes the newcomer's payload and starts its delay again. */
-  #replace(job: Job, newcomer: Job, now: number): void {
-    this.#rooms.admission.swap(job.payload, newcomer.payload)
-    job.payload = newcomer.payload
-    this.#rooms.queue.setLimitKeys(job, newcomer.details?.limitKeys)
-    const { runAt = isDueAtOnce(newcomer) ? now : undefined } = newcomer.details ?? {}
-    if (runAt === undefined) return
-    this.#rooms.queue.postpone(job, runAt, now)
-    if (runAt <= now) this.#rooms.hurry(job)
-    this.#armExpiry(job, now)
   }
 
   #store(job: Job, now: number, id?: string): void {
@@ -249,7 +210,7 @@ export class Acceptance {
     else queue.place(job, now)
     journal.accept(job)
     if (job.details?.wanted === undefined) return
-    this.#armExpiry(job, now)
+    this.#expiry.arm(job, now)
     this.#listen(job)
   }
 
@@ -268,23 +229,6 @@ export class Acceptance {
     journal.accept(job)
   }
 
-  #armExpiry(job: Job, now: number): void {
-    const { details } = job
-    if (details === undefined) return
-    // A job that was restored has its task's.
-    const expiresInMs = details.wanted?.expiresInMs ?? job.task.policy.expiresInMs
-    details.expiresAt =
-      expiresInMs === Infinity ? undefined : Math.max(details.runAt ?? now, now) + Math.ceil(expiresInMs)
-    this.#watchExpiry(job)
-  }
-
-  #watchExpiry(job: Job): void {
-    const { details } = job
-    if (details?.expiresAt === undefined) return
-    details.expiry?.disarm()
-    details.expiry = this.#rooms.agenda.alarm(details.expiresAt, (at) => this.#rooms.expire(job, at))
-  }
-
   #listen(job: Job): void {
     const signal = job.details?.wanted?.signal
     if (signal === undefined) return
@@ -296,19 +240,6 @@ export class Acceptance {
     const id = job.details?.wanted?.id
     if (id !== undefined && this.#rooms.table.find(id) !== undefined) throw taken(id)
   }
-}
-
-/** Whom the newcomer is a duplicate of; undefined when it is to follow the job that is there. */
-function twinOf(newcomer: Job, { job, follower }: Standing): Job | undefined {
-  // A settled one is kept by its ttl.
-  if (newcomer.details?.dedupe?.mode !== 'last' || isSettled(job.state)) return job
-  const hasStarted = job.attempt > 0 || job.token !== 0
-  return hasStarted ? follower : job
-}
-
-/** It was given a delay of 0, which leaves no instant to wait for. */
-function isDueAtOnce({ details }: Job): boolean {
-  return details?.wanted?.delayMs === 0
 }
 
 function taken(id: string): OptionError {

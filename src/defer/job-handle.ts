@@ -33,6 +33,8 @@ export interface HandlePort {
   snapshot(job: JobRecord): JobSnapshot
   /** Why jobs of its lane cannot start at the moment, if so. */
   startError(job: JobRecord): SerializedError | undefined
+  /** What is paused, so that it does not start. */
+  paused(job: JobRecord): 'scheduler' | 'task' | undefined
   /** Calls `run` after `delayMs`. */
   alarm(delayMs: number, run: () => void): Disarmable
 }
@@ -146,13 +148,8 @@ function whyUnsettled(job: JobRecord, port: HandlePort): string {
       return 'it is not due yet'
     case 'blocked':
       return 'it waits for other jobs'
-    case 'ready': {
-      const error = port.startError(job)
-      const place = job.details?.gates?.limits === undefined ? 'a place' : 'its limits and a place'
-      return error === undefined
-        ? `it is still waiting for ${place}`
-        : `no thread of its lane can be started: ${error.message.replace(/\.$/, '')}`
-    }
+    case 'ready':
+      return whyReady(job, port)
     case 'running':
       return `attempt ${job.attempt} is running`
     case 'retrying':
@@ -163,6 +160,16 @@ function whyUnsettled(job: JobRecord, port: HandlePort): string {
     case 'expired':
       return 'it has settled'
   }
+}
+
+function whyReady(job: JobRecord, port: HandlePort): string {
+  const paused = port.paused(job)
+  if (paused === 'scheduler') return 'the scheduler is paused, and nothing starts before resume()'
+  if (paused === 'task') return `its task is paused, and does not start before resume('${job.task.name}')`
+  const error = port.startError(job)
+  if (error !== undefined) return `no thread of its lane can be started: ${error.message.replace(/\.$/, '')}`
+  const place = job.details?.gates?.limits === undefined ? 'a place' : 'its limits and a place'
+  return `it is still waiting for ${place}`
 }
 
 const codes: Record<JobState, JobErrorCode | undefined> = {

@@ -68,12 +68,16 @@ export class LimitBook {
     return { name, limits }
   }
 
+  isTaskPaused(name: string): boolean {
+    const limit = this.#paused.get(name)
+    return limit !== undefined && limit.available(this.#clock.now()) <= 0
+  }
+
   /** Lets nothing of the task start. @returns whether it was not paused before */
   pauseTask(name: string): boolean {
-    const known = this.#paused.get(name)
+    if (this.isTaskPaused(name)) return false
     const now = this.#clock.now()
-    if (known !== undefined && known.available(now) <= 0) return false
-    const limit = known ?? new Limit(name, Infinity, undefined, sharedPort(this.#port))
+    const limit = this.#paused.get(name) ?? new Limit(name, Infinity, undefined, sharedPort(this.#port))
     limit.pause(Infinity, now)
     this.#paused.set(name, limit)
     return true
@@ -81,9 +85,8 @@ export class LimitBook {
 
   /** @returns whether it was paused */
   resumeTask(name: string): boolean {
-    const limit = this.#paused.get(name)
-    if (limit === undefined || limit.available(this.#clock.now()) > 0) return false
-    limit.resume(this.#clock.now())
+    if (!this.isTaskPaused(name)) return false
+    this.#paused.get(name)?.resume(this.#clock.now())
     return true
   }
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { chromium, type Browser, type Page } from 'playwright-core'
 import { afterAll, beforeAll, onTestFinished } from 'vitest'
-import { startExample, type Example } from '../scenarios/example-process.js'
+import { startExample, type Example } from '../programs/example-process.js'
 
 const executablePath = process.env['CHROMIUM'] ?? '/usr/bin/chromium'
 let browser: Browser

@@ -1,6 +1,6 @@
 /** Packs and installs the package once, for all modes. */
 import type { TestProject } from 'vitest/node'
-import { installPackage } from '../scenarios/installed-package.js'
+import { installPackage } from '../programs/installed-package.js'
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const installed = await installPackage()

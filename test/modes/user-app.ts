@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { mkdtempSync, symlinkSync, mkdirSync, rmSync, writeFileSync, realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { inject, onTestFinished } from 'vitest'
-import { root } from '../scenarios/installed-package.js'
+import { root } from '../programs/installed-package.js'
 
 /** The command line programs of the tools that modes are run by. */
 export const tools = {

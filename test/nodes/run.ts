@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { delimiter, dirname, join } from 'node:path'
-import { root } from '../scenarios/installed-package.js'
+import { root } from '../programs/installed-package.js'
 import { fetchNode } from './fetch-node.js'
 
 const asked = process.argv.slice(2)

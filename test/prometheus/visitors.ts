@@ -1,6 +1,6 @@
 /** Visitors of the example app: what they do, and what its counters must therefore say. */
 import { readFileSync } from 'node:fs'
-import { untilState } from '../scenarios/example-process.js'
+import { untilState } from '../programs/example-process.js'
 
 const samplePhoto = readFileSync(new URL('../../example-app/sample-photo.jpg', import.meta.url))
 export const mail = 'send-verification-mail'

@@ -223,7 +223,15 @@ describe('result()', () => {
 
   it.each<readonly [state: string, says: string, setUp: (sim: Sim) => Job]>([
     ['ready', 'it is still waiting for a place', (sim) => {
+      for (let place = 0; place < 8; place++) sim.scheduler.defer(sim.task('long', { takesMs: 100 }))
+      return sim.scheduler.defer(sim.task('t'))
+    }],
+    ['ready', 'the scheduler is paused, and nothing starts before resume()', (sim) => {
       sim.scheduler.pause()
+      return sim.scheduler.defer(sim.task('t'))
+    }],
+    ['ready', "its task is paused, and does not start before resume('t')", (sim) => {
+      sim.scheduler.pause(sim.task('t'))
       return sim.scheduler.defer(sim.task('t'))
     }],
     ['ready', 'it is still waiting for its limits and a place', (sim) => {

@@ -16,11 +16,18 @@ export interface RunOptions {
   readonly output: 'pipe' | 'inherit'
 }
 
+/** One bundled file of a program, for `node` to run. */
+export interface Bundle {
+  /** What comes before the program's own arguments. */
+  readonly nodeArgs: readonly string[]
+  remove(): void
+}
+
 /**
  * @param root of the sources that are played, beside node_modules
  * @param program below test/simulation, without its ending
  */
-export function runBundled(root: string, program: string, options: RunOptions): SpawnSyncReturns<string> {
+export function bundle(root: string, program: string): Bundle {
   const outfile = path.join(root, `node_modules/.cache/sidework/${program}-${process.pid}.mjs`)
   buildSync({
     entryPoints: [path.join(root, `test/simulation/${program}.ts`)],
@@ -33,10 +40,16 @@ export function runBundled(root: string, program: string, options: RunOptions): 
     sourcemap: 'inline',
     logLevel: 'error',
   })
+  // Most of what a schedule makes is garbage when it ends: the larger the young generation, the less is copied.
+  const flags = ['--enable-source-maps', '--max-semi-space-size=64']
+  return { nodeArgs: [...flags, outfile], remove: () => rmSync(outfile) }
+}
+
+/** Bundles a program, runs it and waits for its end. */
+export function runBundled(root: string, program: string, options: RunOptions): SpawnSyncReturns<string> {
+  const { nodeArgs, remove } = bundle(root, program)
   try {
-    // Most of what a schedule makes is garbage when it ends: the larger the young generation, the less is copied.
-    const flags = ['--enable-source-maps', '--max-semi-space-size=64']
-    return spawnSync(process.execPath, [...flags, outfile, ...options.args], {
+    return spawnSync(process.execPath, [...nodeArgs, ...options.args], {
       cwd: root,
       env: options.env ?? process.env,
       encoding: 'utf8',
@@ -44,6 +57,6 @@ export function runBundled(root: string, program: string, options: RunOptions): 
       ...(options.longestMs === undefined ? undefined : { timeout: options.longestMs }),
     })
   } finally {
-    rmSync(outfile)
+    remove()
   }
 }

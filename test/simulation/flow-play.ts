@@ -15,6 +15,9 @@ import { VirtualWorld, type Watcher } from './world.js'
 
 const jobEvents = ['accepted', 'completed', 'failed', 'cancelled', 'expired'] as const
 
+/** More than a schedule has, and no more: caches take room for all they may hold. */
+const kept = { completed: 500, failed: 500 }
+
 export class FlowPlay implements Watcher {
   readonly #seed: FlowSeed
   readonly #world: VirtualWorld
@@ -65,6 +68,7 @@ export class FlowPlay implements Watcher {
       tasks: new URL('file:///simulation/tasks.js'),
       threads,
       maxQueued,
+      keep: kept,
       logger: false,
     })
     const scheduler = new Scheduler(settings, () => {

@@ -221,6 +221,18 @@ describe('createTestScheduler', () => {
       vi.useRealTimers()
     }
   })
+
+  it('and gives up there too on a handler that waits for what never comes', async () => {
+    const scheduler = testScheduler()
+    const naps = defineTask('kit.naps', () => new Promise((wake) => setTimeout(wake, 1_000)), { lane: 'io' })
+    vi.useFakeTimers()
+    try {
+      scheduler.defer(naps)
+      await expect(scheduler.run()).rejects.toThrow("attempt 1 of 'kit.naps'")
+    } finally {
+      vi.useRealTimers()
+    }
+  })
 })
 
 describe('sleep()', () => {

@@ -177,6 +177,8 @@ describe('createTestScheduler', () => {
     [{ thread: true }, "createTestScheduler has an unknown option 'thread'. Known are: tasks, threads"],
     [{ now: 'tomorrow' }, "now is 'tomorrow'"],
     [{ now: null }, 'now is null'],
+    [{ now: '2026-03-08T00:00:00' }, "now is '2026-03-08T00:00:00'"], // another instant on each machine
+    [{ now: 'March 8, 2026' }, "now is 'March 8, 2026'"],
     [{ seed: 1.5 }, 'seed is 1.5'],
     [{ patience: 0 }, 'patience is 0'],
     [{ strict: 'yes' }, "strict is 'yes'"],
@@ -187,7 +189,7 @@ describe('createTestScheduler', () => {
     expect(() => createTestScheduler(options as TestSchedulerOptions)).toThrow(message)
   })
 
-  it.each([['2026-03-08T00:00:00Z'], [Date.UTC(2026, 2, 8)], [new Date(Date.UTC(2026, 2, 8))]])(
+  it.each([['2026-03-08T00:00:00Z'], ['2026-03-08'], ['2026-03-08T01:00+01:00'], [Date.UTC(2026, 2, 8)], [new Date(Date.UTC(2026, 2, 8))]])(
     'begins at %s',
     (now) => {
       expect(testScheduler({ now }).now()).toBe(Date.UTC(2026, 2, 8))

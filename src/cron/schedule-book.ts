@@ -16,7 +16,7 @@ import { askLeader, type LeaderHook, type Leadership } from './leader.js'
 import { takeOver } from './open-run.js'
 import { plan } from './plan.js'
 import { Schedule, type ScheduleFacts } from './schedule.js'
-import { reading, type Scale } from './timetable.js'
+import { reading, type Scale, type Timetable } from './timetable.js'
 
 const longestWaitMs = 30_000
 /** A wall clock that goes back by more than this begins a new count of instants; after less, the same instants go on. */
@@ -57,7 +57,7 @@ export class ScheduleBook {
     const schedule = new Schedule(facts, ++this.#made)
     const before = this.#byName.get(name)
     const isSame = before?.state === 'active' && before.timetable === timetable
-    const next = isSame ? before.nextAt : timetable.next(reading(this.#port.clock, timetable.scale))
+    const next = isSame ? before.nextAt : this.#nextOf(timetable)
     if (next === undefined) return false
     if (before !== undefined) {
       this.remove(name)
@@ -97,7 +97,7 @@ export class ScheduleBook {
     const schedule = this.#byName.get(name)
     if (schedule?.state !== 'paused') return false
     const { timetable } = schedule
-    const next = timetable.next(reading(this.#port.clock, timetable.scale))
+    const next = this.#nextOf(timetable)
     schedule.state = 'active'
     if (next === undefined) this.#end(schedule)
     else this.#await(schedule, next)
@@ -217,6 +217,13 @@ export class ScheduleBook {
     schedule.state = state
     schedule.backlog = undefined
     this.#rearm()
+  }
+
+  /** The first instant that has not been, also where the wall clock was set back a little: what it showed has been. */
+  #nextOf(timetable: Timetable): number | undefined {
+    this.#lookAtClock()
+    const now = reading(this.#port.clock, timetable.scale)
+    return timetable.next(timetable.scale === 'wall' ? Math.max(now, this.#highestWall) : now)
   }
 
   /** A wall clock that was set back makes instants come again that have been: they are counted anew from there. */

@@ -2,10 +2,12 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createCron } from '../../src/cron/index.js'
 import { createScheduler } from '../../src/index.js'
-import { contextOf, makeCron, timeOf } from './make-cron.js'
+import { contextOf, makeCron, timeOf, type CronSim } from './make-cron.js'
 
 const utc = { timezone: 'UTC' }
 const minute = 60_000
+const everySecond = ({ sim, cron }: CronSim): void =>
+  cron.schedule('s', '* * * * * *', sim.task('t'), undefined, { ...utc, endAt: Date.UTC(2027, 0) })
 
 describe('a schedule', () => {
   it('defers its task with its payload whenever the expression says, and tells the handler for which instant', async () => {
@@ -200,6 +202,23 @@ describe('an operator', () => {
     sim.advance(1_000)
     expect(times()).toEqual(['00:00:01', '00:00:07'])
   })
+
+  it.each([
+    ['resumed', ({ cron }: CronSim) => cron.resume('s')],
+    ['made again', (made: CronSim) => everySecond(made)],
+  ])(
+    'runs no instant twice where the clock was set back by up to a minute before it is %s',
+    (_how, again) => {
+      const made = makeCron()
+      everySecond(made)
+      made.sim.advance(3_000)
+      made.cron.pause('s')
+      made.sim.world.clock.jumpWall(-2_500)
+      again(made)
+      made.sim.advance(3_500)
+      expect(made.times()).toEqual(['00:00:01', '00:00:02', '00:00:03', '00:00:04'])
+    },
+  )
 
   it('runs a schedule now, also while it is paused; its own instants stay', () => {
     const { sim, cron, fired } = makeCron()

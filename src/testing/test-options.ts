@@ -93,9 +93,8 @@ function lasting(lanes: Settings['lanes']): Settings['lanes'] {
 const instantText = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?$/
 
 function readInstant(now: unknown): number {
-  const isInstant =
-    typeof now === 'string' ? instantText.test(now) : typeof now === 'number' || now instanceof Date
-  const wall = isInstant ? new Date(now).getTime() : Number.NaN
+  const isText = typeof now === 'string' && instantText.test(now)
+  const wall = isText || typeof now === 'number' || now instanceof Date ? new Date(now).getTime() : Number.NaN
   if (Number.isInteger(wall)) return wall
   throw new OptionError(
     `now is ${show(now)}. Give an instant such as '2026-03-08T00:00:00Z', a Date, or ms since the epoch.`,

@@ -189,12 +189,15 @@ describe('createTestScheduler', () => {
     expect(() => createTestScheduler(options as TestSchedulerOptions)).toThrow(message)
   })
 
-  it.each([['2026-03-08T00:00:00Z'], ['2026-03-08'], ['2026-03-08T01:00+01:00'], [Date.UTC(2026, 2, 8)], [new Date(Date.UTC(2026, 2, 8))]])(
-    'begins at %s',
-    (now) => {
-      expect(testScheduler({ now }).now()).toBe(Date.UTC(2026, 2, 8))
-    },
-  )
+  it.each([
+    ['2026-03-08T00:00:00Z'],
+    ['2026-03-08'],
+    ['2026-03-08T01:00+01:00'],
+    [Date.UTC(2026, 2, 8)],
+    [new Date(Date.UTC(2026, 2, 8))],
+  ])('begins at %s', (now) => {
+    expect(testScheduler({ now }).now()).toBe(Date.UTC(2026, 2, 8))
+  })
 
   it('is ready at once, and has as many places as it is told', async () => {
     const scheduler = testScheduler({ threads: { cpu: 2, io: 1, ioConcurrency: 3 } })

@@ -26,7 +26,7 @@ export class Emitter {
   #next = 0
   #willDeliver = false
 
-  /** @param onError told when a listener throws */
+  /** @param onError told when a listener throws, or answers a promise that rejects */
   constructor(
     world: Pick<World, 'soon' | 'nextTurn' | 'clock'>,
     onError: (event: EventName, error: unknown) => void,
@@ -90,13 +90,19 @@ export class Emitter {
   #tell(event: EventName, data: object): void {
     for (const entry of this.#listeners.get(event) ?? []) {
       if (entry.isOnce) this.#keep(event, (other) => other !== entry)
-      const tell = entry.listener as (data: object) => void // registered for this event, so it takes its data
+      const tell = entry.listener as (data: object) => unknown // registered for this event, so it takes its data
       try {
-        tell(data)
+        const told = tell(data) as { then?: unknown } | null | undefined // or anything else without a `then`
+        if (typeof told?.then === 'function') this.#await(event, told as PromiseLike<unknown>)
       } catch (error) {
         this.#onError(event, error)
       }
     }
+  }
+
+  /** A listener may be an async function: nobody else hears of its rejection. */
+  #await(event: EventName, told: PromiseLike<unknown>): void {
+    told.then(undefined, (error: unknown) => this.#onError(event, error))
   }
 }
 

@@ -1,5 +1,6 @@
+import type { IncomingMessage } from 'node:http'
 import pino from 'pino'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { asksForRetry, failsForGood, failsWith, snoozes } from '../simulation/script.js'
 import { makeSim, type Sim } from '../simulation/sim.js'
 
@@ -124,7 +125,44 @@ describe('the log', () => {
     sim.advance(100)
     const own = sim.logged.filter(({ fields }) => fields['job'] === job.id)
     expect(own).toHaveLength(6)
-    for (const { fields } of own) expect(fields['req']).toBe('req-1')
+    for (const { fields } of own) expect(fields['reqId']).toBe('req-1')
+  })
+
+  it('names it also to a logger that has a serializer for requests', () => {
+    const written: object[] = []
+    const req = ({ headers }: IncomingMessage) => ({ agent: headers['user-agent'] })
+    const logger = pino(
+      { level: 'debug', serializers: { ...pino.stdSerializers, req } },
+      { write: (line: string) => void written.push(JSON.parse(line) as object) },
+    )
+    const sim = makeSim({ scheduler: { logger } })
+    const port = sim.scheduler as unknown as { deferWithRequest(request: object, task: unknown): object }
+    port.deferWithRequest({ id: 'req-1' }, sim.task('t'))
+    sim.advance(10)
+    expect(written.filter((line) => 'job' in line)).toMatchObject([
+      { msg: 'job started', reqId: 'req-1' },
+      { msg: 'job completed', reqId: 'req-1' },
+    ])
+  })
+
+  it('a logger that throws costs a line and no job, and that is told once', () => {
+    const told = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+    onTestFinished(() => void told.mockRestore())
+    const user = (one: { key: object }) => one.key.toString() // meets what it made itself, without a key
+    const logger = pino({ level: 'debug', serializers: { user } }, { write: () => undefined })
+    const sim = makeSim({ scheduler: { logger } })
+    const port = sim.scheduler as unknown as {
+      deferWithRequest(request: object, task: unknown): { state: string }
+    }
+    const task = sim.task('t', ({ attempt }) => (attempt < 3 ? failsWith('no') : {}), soon)
+    const job = port.deferWithRequest({ bindings: { user: 'made' } }, task)
+    sim.advance(100)
+    expect(job.state).toBe('completed')
+    expect(told).toHaveBeenCalledOnce()
+    expect(told).toHaveBeenCalledWith(
+      "sidework: the logger threw, so this line and others like it are left out: 'job started'.",
+      expect.any(TypeError),
+    )
   })
 
   it('shows nothing of a sensitive task that could hold its payload', () => {

@@ -8,6 +8,7 @@ import { once } from 'node:events'
 import { cpSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
 import { Project, packageRoot } from './fixtures/loader/project.js'
 import { announce, expectCommandsExist, fragmentFiles, prelude, typeErrors } from './fixtures/documents.js'
@@ -99,9 +100,8 @@ const entries: Record<string, () => Promise<void>> = {
     await walkSignUp(project, ['--import', 'tsx', 'server.ts'])
   },
   async 'server.cjs'() {
-    using project = new Project(filesOf(/\.c?js$/))
-    const { stdout, stderr } = await project.node(['server.cjs'])
-    expect({ stdout, stderr }).toEqual({ stdout: '21\n', stderr: '' })
+    using project = new Project({ ...filesOf(/\.c?js$/), 'announce.mjs': announce }, installed)
+    await walkSignUp(project, ['server.cjs'])
   },
   async 'build.mjs'() {
     using project = new Project(filesOf(/\.(m[jt]s|ts)$/), [...installed, 'esbuild'])
@@ -117,7 +117,7 @@ const entries: Record<string, () => Promise<void>> = {
 describe('the code in the documents', () => {
   it('is in languages that are checked here', () => {
     for (const { at, language } of blocks) {
-      expect(['js', 'ts', 'sh', 'text'], `${at}: a block of '${language}'`).toContain(language)
+      expect(['js', 'ts', 'json', 'sh', 'text'], `${at}: a block of '${language}'`).toContain(language)
     }
   })
 
@@ -142,6 +142,20 @@ describe('the code in the documents', () => {
       installed,
     )
     expect(typeErrors(project.folder)).toEqual([])
+  })
+
+  it('has compiler settings with which the compiler takes the app', () => {
+    const settings = inLanguage('json')
+    expect(settings).toHaveLength(1)
+    for (const { code } of settings) {
+      using project = new Project(filesOf(/\.ts$/), installed)
+      const { config } = ts.parseConfigFileTextToJson('tsconfig.json', code) as { config: object }
+      const read = ts.parseJsonConfigFileContent(config, ts.sys, project.folder)
+      const program = ts.createProgram(read.fileNames, { ...read.options, noEmit: true })
+      expect(read.fileNames).toHaveLength(2)
+      const told = [...read.errors, ...ts.getPreEmitDiagnostics(program)]
+      expect(told.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, ' '))).toEqual([])
+    }
   })
 
   it('refuses wrong TypeScript, so that the check above means something', () => {

@@ -46,7 +46,8 @@ export function restoreJob(
   const limitKeys = limitKeysOf(task, decodePayload(payload))
   const generation = integer('restore: generation', given.generation, 1)
   const errors = readErrors(given.errors)
-  const isAttemptCharged = attempt > 0 && repeatsAttempt(given, attempt, errors)
+  const failure = lastFailure(given, errors)
+  const isAttemptCharged = attempt > 0 && repeatsAttempt(given.state, attempt, failure)
   const expiresInMs =
     given.expiresAt === undefined ? undefined : instant('expiresAt', given.expiresAt) - clock.wall()
   const isWaiting = given.flow?.remains?.isWaiting === true // for steps before it, not in a line
@@ -58,7 +59,8 @@ export function restoreJob(
     runAt: given.runAt,
     make(seq) {
       const now = clock.now()
-      const job = new Job(task, seq, 'ready', priority, now, payload)
+      const isRetrying = given.state === 'retrying' && waitMs > 0
+      const job = new Job(task, seq, isRetrying ? 'retrying' : 'ready', priority, now, payload)
       const details = job.more()
       job.attempt = attempt
       details.isAttemptCharged = isAttemptCharged
@@ -66,6 +68,7 @@ export function restoreJob(
       details.limitKeys = limitKeys
       if (dedupeKey !== undefined) details.dedupe = dedupeOf(task, dedupeKey)
       details.errors = errors
+      details.error = failure?.error
       details.generation = generation
       if (waitMs > 0) details.runAt = now + waitMs
       if (expiresInMs !== undefined) details.expiresAt = now + Math.ceil(expiresInMs)
@@ -83,17 +86,19 @@ function dedupeOf(task: TaskRecord, dedupeKey: string): JobDedupe {
   return { key: dedupeKey, mode, ttlMs }
 }
 
-/** Whether the next execution keeps the attempt's number: it was cut off, snoozed or interrupted, it did not fail. */
-function repeatsAttempt(
-  { state, error }: JobSnapshot,
-  attempt: number,
-  errors: readonly AttemptError[],
-): boolean {
-  if (state === 'running' || state === 'scheduled') return true
-  if (state === 'retrying') return false
-  // An attempt of that number may have failed in an earlier generation: then it is not the job's error any more.
+/**
+ * The failure that is the job's error. Else its error was why the old process could start no thread, which is over; and a
+ * failure of an earlier generation is not its error any more.
+ */
+function lastFailure({ error }: JobSnapshot, errors: readonly AttemptError[]): AttemptError | undefined {
   const last = errors.at(-1)
-  return last?.attempt !== attempt || last.error.message !== error?.message
+  return last?.error.message === error?.message ? last : undefined
+}
+
+/** Whether the next execution keeps the attempt's number: it was cut off, snoozed or interrupted, it did not fail. */
+function repeatsAttempt(state: JobState, attempt: number, failure: AttemptError | undefined): boolean {
+  if (state === 'running') return true
+  return state !== 'retrying' && failure?.attempt !== attempt
 }
 
 function lineRank(state: JobState, attempt: number): RestoredJob['lineRank'] {

@@ -243,7 +243,7 @@ export class LogBook {
     const ids = jobs.slice(0, shownIds).map(({ id }) => id)
     this.logger?.warn(
       { count: jobs.length, ids },
-      'closed with jobs that were not settled: hand the report to restore() at the next start to keep them',
+      'closed with jobs that were not settled: hand the report to restore() at the next start to keep them, closures excepted',
     )
   }
 

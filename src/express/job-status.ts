@@ -19,6 +19,8 @@ export interface JobStatus {
   readonly error?: { readonly name: string; readonly message: string } | undefined
   /** Only with `expose: ['result']`, never of a `sensitive` task. Byte leaves are base64. */
   readonly result?: unknown
+  /** Why a completed job's result is not there although it had one; shown where `result` is. */
+  readonly resultDropped?: string | undefined
 }
 
 /** What may leave the process. The message of an error often quotes the payload. */
@@ -45,6 +47,7 @@ export function jobStatus(job: JobSnapshot, shown: Shown): JobStatus {
       message: shown.errorMessage ? job.error.message : '(withheld)',
     },
     result: shown.result ? job.result : undefined,
+    resultDropped: shown.result ? job.resultDropped : undefined,
   }
 }
 

@@ -95,6 +95,7 @@ export class Journal {
     job.task.counts.completed++
     job.state = 'completed'
     job.endedAt = now
+    if (job.details !== undefined) job.details.error = undefined // of attempts before: `errors` keeps them
     if (result !== undefined) job.more().result = result
     if (this.isMeasuring) job.task.tally.runs.add(now - job.startedAt)
     this.#tell.completed(job)

@@ -53,6 +53,8 @@ export interface JobSnapshot {
   readonly payload: unknown
   readonly progress?: Progress
   readonly result?: unknown
+  /** Of a completed job whose result was not kept: why. Its `result()` rejects with `ResultError`. */
+  readonly resultDropped?: string
   /**
    * How it ended, for a failed, cancelled or expired job; the last failure of one that is retried; why no thread of its
    * lane can be started, for one that waits.

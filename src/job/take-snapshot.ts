@@ -35,6 +35,9 @@ export function takeSnapshot(job: Job, view: SnapshotView, form: SnapshotForm): 
     payload: form === 'bare' ? undefined : decode(job.payload),
     ...(details?.progress === undefined ? undefined : { progress: details.progress }),
     ...(details?.result === undefined || form === 'bare' ? undefined : { result: decode(details.result) }),
+    ...(details?.resultRefused === undefined || form === 'bare'
+      ? undefined
+      : { resultDropped: details.resultRefused }),
     ...(error === undefined ? undefined : { error }),
     errors: details?.errors ?? noErrors,
     acceptedAt: view.clock.wallAt(job.acceptedAt),

@@ -71,7 +71,8 @@ export class Queue {
   place(job: Job, now: number): void {
     const runAt = job.details?.runAt
     if (runAt !== undefined && runAt > now) {
-      job.state = 'scheduled'
+      // One that is taken back goes on waiting for its retry, unless others of its key go first after all.
+      if (job.state !== 'retrying' || !this.#mayRun(job)) job.state = 'scheduled'
       this.#agenda.addJob(job, runAt)
     } else if (this.#mayRun(job)) this.enterReady(job)
     else job.state = 'blocked'

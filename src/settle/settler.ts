@@ -131,7 +131,8 @@ export class Settler {
         return this.#snooze(job, now + Math.ceil(verdict.delayMs))
       case 'requeue':
         this.#journal.interrupt(job)
-        return this.#queue.giveBack(job)
+        this.#queue.giveBack(job)
+        return this.#listener.moved()
       case 'cancel':
         this.#journal.cancel(job, verdict.error, now)
         return this.#finish(job, now)

@@ -16,6 +16,7 @@ const leaky = defineTask(
   },
   { attempts: 1, sensitive: true },
 )
+const dated = defineTask('http.dated', async (_: unknown): Promise<unknown> => new Date(0), { lane: 'main' })
 const broken = defineTask('http.broken', async () => Promise.reject(new TypeError('no such mailbox')), {
   attempts: 1,
 })
@@ -229,6 +230,17 @@ describe('results', () => {
     const expected = { state: 'failed', error: { name: 'RangeError', message: '(withheld)' } }
     expect((await request(app).get('/jobs/s').expect(200)).body).toMatchObject(expected)
     expect((await request(app).get('/jobs/s/events').expect(200)).text).not.toContain('swordfish')
+  })
+
+  it('that were dropped are told with the reason, only where exposed', async () => {
+    for (const expose of [['result'], []] as const) {
+      const { scheduler, app } = makeApp({ expose: [...expose] })
+      await settledJob(scheduler, 'd', dated)
+      const { state, result, resultDropped } = (await request(app).get('/jobs/d')).body
+      expect([state, result]).toEqual(['completed', undefined])
+      if (expose.length > 0) expect(resultDropped).toContain('Date')
+      else expect(resultDropped).toBeUndefined()
+    }
   })
 
   it('with bytes are base64', async () => {

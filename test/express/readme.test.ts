@@ -126,7 +126,7 @@ function pageEventSource(seen: (progress: unknown) => void) {
 
 it('every piece of code in the document is run here, or in adapters.test.ts', () => {
   const adapters = ['connect', 'fastify', 'hono', 'koa', 'use']
-  const here = ['browser', 'idempotent', 'owner', 'server']
+  const here = ['browser', 'errors', 'idempotent', 'owner', 'server']
   expect([...fences.keys()].sort()).toEqual([...adapters, ...here].sort())
 })
 
@@ -158,6 +158,19 @@ it('the authorize of the document shows a job to its owner only', async () => {
     (await fetch(server.url + body.links.self, { headers: { 'x-user-id': user } })).status
   expect(await statusFor('user_123')).toBe(200)
   expect(await statusFor('user_456')).toBe(404)
+})
+
+it('the error handler of the document passes status and headers of a refusal on', async () => {
+  const program = code('server')
+    .replace('createScheduler({', 'createScheduler({ maxQueued: 1,')
+    .replace('closeOnSignal(app', `${code('errors')}\ncloseOnSignal(app`)
+    .replace('import express from', 'import express, { type ErrorRequestHandler } from')
+  const server = await start(program)
+  expect((await signUp(server.url)).response.status).toBe(202)
+  const { response, body } = await signUp(server.url)
+  expect(response.status).toBe(503)
+  expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0)
+  expect(body).toEqual({ error: expect.stringContaining('Queue is full (1 of 1 jobs') as string })
 })
 
 it('the idempotent route of the document carries out a repeated request once', async () => {

@@ -7,6 +7,8 @@ import { formatMessage } from 'publint/utils'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { installPackage, root, type Installed } from './installed-package.js'
 
+const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { exports: object }
+
 let installed: Installed
 beforeAll(async () => {
   installed = await installPackage()
@@ -103,6 +105,28 @@ it('the installed package type-checks in a strict project, and a wrong payload d
   expect(errors.map((line) => line.replace(/: error .*/, ''))).toEqual(['wrong.ts(5,17)', 'wrong.ts(6,17)'])
   expect(told).toContain("Type 'number' is not assignable to type 'string'")
   expect(told).toContain("Property 'deferWithRequest' does not exist on type 'Scheduler'")
+})
+
+it('every entry has its types where the compiler knows no `exports`, as with module commonjs', async () => {
+  const entries = Object.keys(manifest.exports).filter((entry) => entry !== './package.json')
+  const project = await installed.project('node10', {
+    'package.json': '{ "type": "commonjs" }',
+    'tsconfig.json': JSON.stringify({
+      compilerOptions: {
+        module: 'commonjs',
+        moduleResolution: 'node10',
+        ignoreDeprecations: '6.0',
+        target: 'es2022',
+        strict: true,
+        noEmit: true,
+        skipLibCheck: true,
+        types: ['node'],
+      },
+    }),
+    'app.ts': entries.map((entry, n) => `export * as entry${n} from '${join('sidework', entry)}'`).join('\n'),
+  })
+  expect(entries.length).toBeGreaterThan(8)
+  expect(await project.tsc()).toBe('')
 })
 
 it.each(['@types/node', 'types-node-latest'])(

@@ -110,6 +110,18 @@ describe('close()', () => {
     expect(report.lost.map(({ id, attempt, errors }) => [id, attempt, errors])).toEqual([[job.id, 1, []], [io.id, 1, []]]) // prettier-ignore
   })
 
+  it.each(['cpu', 'io'] as const)(
+    'ends as soon as the last %s job gave way at the deadline',
+    async (lane) => {
+      const sim = makeSim()
+      const task = sim.task('polite', { takesMs: 60_000 }, { lane })
+      const jobs = [1, 2].map((n) => sim.scheduler.defer(task, n))
+      sim.advance(10)
+      const report = await sim.close({ timeout: 100 }, 110)
+      expect(report.lost.map(({ id, state }) => [id, state])).toEqual(jobs.map(({ id }) => [id, 'ready']))
+    },
+  )
+
   it('E7: rejects whoever waits for a result with ERR_SIDEWORK_CLOSED', async () => {
     const sim = makeSim()
     const jobs = [

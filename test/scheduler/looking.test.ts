@@ -279,12 +279,36 @@ describe('result()', () => {
     const codes = jobs.map((job) => job.result().catch((error: { code: string }) => error.code))
     sim.advance(10)
     expect(await Promise.all(codes)).toEqual(['ERR_SIDEWORK_RESULT', 'ERR_SIDEWORK_RESULT'])
-    expect(jobs.map(({ state }) => state)).toEqual(['completed', 'completed'])
+    expect(jobs.map((job) => job.snapshot())).toMatchObject(
+      jobs.map(() => ({ state: 'completed', resultDropped: 'result.at is a Date' })),
+    )
     expect(sim.logged.filter(({ level }) => level === 'warn')).toHaveLength(1)
   })
 })
 
+describe('a snapshot', () => {
+  it('of a completed job has the failures before in its errors, and no error', () => {
+    const sim = makeSim()
+    const task = sim.task('t', ({ attempt }: Run) => (attempt === 1 ? failsWith('no') : returns(1)))
+    const job = sim.scheduler.defer(task)
+    sim.advance(10)
+    expect(job.snapshot()).toMatchObject({ state: 'retrying', error: { message: 'no' } })
+    sim.advance(100_000)
+    expect(job.snapshot()).toMatchObject({ state: 'completed', result: 1, errors: [{ attempt: 1 }] })
+    expect(job.snapshot()).not.toHaveProperty('error')
+  })
+})
+
 describe('a sensitive task', () => {
+  it('does not show why its result was dropped', () => {
+    const sim = makeSim()
+    const ends = { kind: 'completed', resultRefused: 'result.secret is a Date' } as const
+    const job = sim.scheduler.defer(sim.task('s', { ends }, { sensitive: true }))
+    sim.advance(10)
+    expect(job.state).toBe('completed')
+    expect(job.snapshot()).not.toHaveProperty('resultDropped')
+  })
+
   it('shows neither payload nor result, but close() can hand its payload on', async () => {
     const sim = makeSim()
     const task = sim.task(

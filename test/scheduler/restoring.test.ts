@@ -10,6 +10,7 @@ it('restore() leaves lost closures out, says so once, and takes back the others'
   const job = before.scheduler.defer(before.task('t'), 'kept')
   const { lost } = await before.close({ timeout: 0 }, 1000)
   expect(lost.map(({ task }) => task)).toEqual(['(inline)', '(inline)', 't'])
+  expect(before.logged.find(({ level }) => level === 'warn')?.message).toContain('closures excepted')
 
   const after = makeSim({ seed: 2 })
   after.task('t')
@@ -43,7 +44,7 @@ it('restore() keeps when a job expires, also when that was while nobody ran it',
   after.advance(0)
   expect(state('over')).toBe('expired')
   after.advance(799)
-  expect(state('retrying')).toBe('scheduled')
+  expect(state('retrying')).toBe('retrying')
   after.advance(1)
   expect(state('retrying')).toBe('expired')
   after.advance(3499)
@@ -54,6 +55,53 @@ it('restore() keeps when a job expires, also when that was while nobody ran it',
   expect(after.scheduler.retry('over')).toBe(true)
   after.advance(10_000)
   expect([state('over'), state('never')]).toEqual(['completed', 'completed'])
+})
+
+it('restore() goes on with a retry: state, last failure and the number of the next attempt, however often', async () => {
+  const before = makeSim()
+  const options = { attempts: 2, backoff: { type: 'fixed', delay: '1h' } } as const
+  before.task('bad', failsWith('no'), options)
+  const { id } = before.scheduler.defer('bad')
+  before.advance(10)
+  let { lost } = await before.close({ timeout: 0 }, 1000)
+  for (const seed of [2, 3]) {
+    const between = makeSim({ seed, wall: before.world.clock.wall() })
+    between.task('bad', failsWith('no'), options)
+    const [job] = between.scheduler.restore(JSON.parse(JSON.stringify(lost)) as typeof lost)
+    expect(job?.snapshot()).toMatchObject({ state: 'retrying', attempt: 1, error: { message: 'no' } })
+    expect(between.scheduler.stats()).toMatchObject({ retrying: 1, scheduled: 0 })
+    lost = (await between.close({ timeout: 0 }, 1000)).lost
+  }
+  const after = makeSim({ seed: 4, wall: before.world.clock.wall() })
+  after.task('bad', {}, options)
+  after.scheduler.restore(lost)
+  after.advance(3_600_000)
+  expect(after.began).toMatchObject([{ id, attempt: 2 }])
+})
+
+it('two restored jobs of one key that wait for a retry run one after the other', async () => {
+  const lost = await Promise.all(
+    [1, 2].map(async (seed) => {
+      const sim = makeSim({ seed })
+      sim.scheduler.defer(sim.task('bad', failsWith('no')), seed, { orderingKey: 'k' })
+      sim.advance(10)
+      return (await sim.close({ timeout: 0 }, 1000)).lost
+    }),
+  )
+  const after = makeSim({ seed: 3 })
+  after.task('bad', { takesMs: 5 })
+  expect(after.scheduler.restore(lost.flat()).map(({ state }) => state)).toEqual(['retrying', 'scheduled'])
+  after.advance(100_000)
+  expect(after.began.map(({ payload, attempt }) => [payload, attempt])).toEqual([[1, 2], [2, 2]]) // prettier-ignore
+})
+
+it('restore() leaves out why the old process could start no thread', () => {
+  const sim = makeSim()
+  const snapshot = sim.scheduler.defer(sim.task('t'), 1, { delay: 1000 }).snapshot()
+  const error = { name: 'Error', message: 'no such module' }
+  const [job] = sim.scheduler.restore([{ ...snapshot, id: 'other', error }])
+  expect(job?.snapshot()).toMatchObject({ state: 'scheduled' })
+  expect(job?.snapshot().error).toBeUndefined()
 })
 
 it('a restored job with a bad expiry is refused', () => {

@@ -3,10 +3,10 @@
  * events and log. So whatever drives the scheduler (real time, the test kit, the simulation) drives the add-on too.
  * Nothing here is exported from the package.
  */
-import type { Logger } from 'pino'
 import type { Job } from './defer/job-handle.js'
 import type { PreparedJob } from './defer/draft.js'
 import type { Emitter } from './events/emitter.js'
+import type { GuardedLogger } from './events/guarded-logger.js'
 import type { Disarmable, Waiter } from './job/job.js'
 import type { ScheduleContext } from './job/snapshot.js'
 import type { HeapItem, TimeHeap } from './queue/time-heap.js'
@@ -21,7 +21,7 @@ export interface AddOn {
 export interface AddOnPort {
   readonly clock: Clock
   readonly random: () => number
-  readonly logger: Logger | undefined
+  readonly logger: GuardedLogger | undefined
   readonly events: Pick<Emitter, 'wants' | 'emit'>
   /** Whether `close()` has been called. */
   isClosing(): boolean

@@ -1,6 +1,6 @@
 /**
  * Typed events, delivered in order after the call or message that caused them, a slice at a time so that no turn of the
- * event loop is held. Nothing is built for an event that nobody listens to: look at `wants` first.
+ * event loop is held. Nobody waits for a listener that is asynchronous. Nothing is built for an event that nobody listens to: look at `wants` first.
  */
 import { OptionError } from '../errors.js'
 import { show } from '../options.js'
@@ -26,7 +26,7 @@ export class Emitter {
   #next = 0
   #willDeliver = false
 
-  /** @param onError told when a listener throws */
+  /** @param onError told when a listener throws, or rejects */
   constructor(
     world: Pick<World, 'soon' | 'nextTurn' | 'clock'>,
     onError: (event: EventName, error: unknown) => void,
@@ -90,14 +90,20 @@ export class Emitter {
   #tell(event: EventName, data: object): void {
     for (const entry of this.#listeners.get(event) ?? []) {
       if (entry.isOnce) this.#keep(event, (other) => other !== entry)
-      const tell = entry.listener as (data: object) => void // registered for this event, so it takes its data
+      const tell = entry.listener as (data: object) => unknown // registered for this event, so it takes its data
       try {
-        tell(data)
+        const answer = tell(data)
+        if (isThenable(answer)) answer.then(undefined, (error: unknown) => this.#onError(event, error))
       } catch (error) {
         this.#onError(event, error)
       }
     }
   }
+}
+
+/** What an asynchronous listener answers. */
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }
 
 function nobody(): Record<EventName, boolean> {

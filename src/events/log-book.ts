@@ -8,6 +8,7 @@ import type { Job } from '../job/job.js'
 import { serializeError, type SerializedError } from '../job/serialized-error.js'
 import type { JobSnapshot, Lane } from '../job/snapshot.js'
 import type { TaskRecord } from '../job/task-record.js'
+import { guarded, type GuardedLogger } from './guarded-logger.js'
 import { LineRate, type LineRatePort } from './line-rate.js'
 
 /** One line of a handler, as it came from its thread. */
@@ -41,7 +42,7 @@ const quietReasons: ReadonlySet<string> = new Set(['idle', 'closing', 'retired',
 
 export class LogBook {
   /** The user's logger, or undefined for silence. */
-  readonly logger: Logger | undefined
+  readonly logger: GuardedLogger | undefined
   readonly #idOf: (job: Job) => string
   readonly #rate: LineRate
   readonly #warnedResults = new WeakSet<TaskRecord>()
@@ -50,7 +51,7 @@ export class LogBook {
   #isClosing = false
 
   constructor(logger: Logger | undefined, idOf: (job: Job) => string, port: LineRatePort) {
-    this.logger = logger
+    this.logger = logger && guarded(logger)
     this.#idOf = idOf
     this.#rate = new LineRate(port, (kind, count) => {
       const [line, task] = kind.split('\n')

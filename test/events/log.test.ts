@@ -1,5 +1,5 @@
 import pino from 'pino'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { asksForRetry, failsForGood, failsWith, snoozes } from '../simulation/script.js'
 import { makeSim, type Sim } from '../simulation/sim.js'
 
@@ -236,4 +236,29 @@ describe('the log', () => {
       ['paused: no new starts', { task: 't' }],
     ])
   })
+})
+
+it('a logger that throws harms no job and no caller, and the process is warned once', async () => {
+  const warned: string[] = []
+  const hear = ({ message }: Error) => void warned.push(message)
+  process.on('warning', hear)
+  onTestFinished(() => void process.off('warning', hear))
+  const fails = (): never => {
+    throw new Error('no store in this context')
+  }
+  const logger = { debug: fails, info: fails, warn: fails, error: fails, isLevelEnabled: fails, child: fails }
+  const sim = makeSim({ scheduler: { logger: logger as never, maxQueued: 2 } })
+  const task = sim.task('t', ({ attempt }) => (attempt < 3 ? failsWith('no') : {}), soon)
+  sim.scheduler.on('started', () => {
+    throw new Error('a listener')
+  })
+  const jobs = [1, 2].map((n) => sim.scheduler.defer(task, n, { orderingKey: 'k' }))
+  expect(() => sim.scheduler.defer(task)).toThrow(
+    expect.objectContaining({ code: 'ERR_SIDEWORK_QUEUE_FULL' }),
+  )
+  sim.advance(1000)
+  expect(jobs.map(({ state }) => state)).toEqual(['completed', 'completed'])
+  expect((await sim.close({}, 1000)).settled).toMatchObject({ completed: 0 })
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(warned).toEqual([expect.stringContaining('no store in this context')])
 })

@@ -1,10 +1,10 @@
 /**
  * Every error the package throws or rejects with. A message says what happened, with the values, and then what
- * to do; programs compare `code`, never the class (two copies of the package may be loaded). README.md holds the
+ * to do; programs compare `code`, never the class (two copies of the package may be loaded). reference.md holds the
  * table of codes.
  */
 
-/** The stable codes. The table in README.md ("Errors") says what each means and what to do. */
+/** The stable codes. The table in reference.md ("Errors") says what each means and what to do. */
 export type SideworkErrorCode = `ERR_SIDEWORK_${
   | 'OPTION'
   | 'KEY'

@@ -19,7 +19,7 @@ export interface LaneStats {
 export interface Stats extends StateCounts {
   /** Jobs accepted, each generation counting once. */
   readonly accepted: number
-  /** Main-lane handlers that went on after they were given up. */
+  /** Handlers that went on after they were given up: of the main lane, or of a thread that does not exit. */
   readonly abandoned: number
   readonly perTask: Readonly<Record<string, Readonly<StateCounts>>>
   readonly lanes: Readonly<Record<Lane, LaneStats>>

@@ -1,9 +1,10 @@
-/** The tables of README.md list exactly what the code knows, with the code's own defaults. */
+/** The tables of src/reference.md list exactly what the code knows, with the code's own defaults. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { createCron } from '../src/cron/index.js'
 import { eventNames } from '../src/events/event-types.js'
 import { createScheduler, defineTask } from '../src/index.js'
 import { readSettings } from '../src/scheduler-options.js'
@@ -12,21 +13,37 @@ import { knownOptions } from './fixtures/known-options.js'
 import { packageRoot } from './fixtures/loader/project.js'
 import { quoted, tableRows } from './fixtures/markdown.js'
 
-const readme = readFileSync(join(packageRoot, 'README.md'), 'utf8')
 const source = (file: string): string => readFileSync(join(packageRoot, 'src', file), 'utf8')
+const reference = source('reference.md')
 const sources = readdirSync(join(packageRoot, 'src'), { recursive: true, encoding: 'utf8' })
   .filter((file) => file.endsWith('.ts'))
   .map((file) => ({ file: file.replaceAll('\\', '/'), text: source(file) }))
 
 /** What stands in the first column, without its backticks. */
 function names(heading: string): string[] {
-  return tableRows(readme, heading).map((row) => quoted(row[0]) ?? row[0] ?? '')
+  return tableRows(reference, heading).map((row) => quoted(row[0]) ?? row[0] ?? '')
+}
+
+/** Every name in backticks in the first column: `close({ … })` is 'close', `error?` is 'error?'. */
+function members(heading: string, text = reference): string[] {
+  return tableRows(text, heading).flatMap(([first = '']) =>
+    [...first.matchAll(/`(\w+\??)/g)].map(([, name]) => name ?? ''),
+  )
+}
+
+/** The members that an interface declares, each once. */
+function declaredIn(file: string, name: string, pattern: RegExp): string[] {
+  const [, body = ''] =
+    new RegExp(`export interface ${name}\\b[^\\n]* \\{\\n([^]*?)\\n\\}`).exec(source(file)) ?? []
+  const found = [...body.matchAll(pattern)].map(([, member]) => member ?? '')
+  expect(found.length, name).toBeGreaterThan(5)
+  return [...new Set(found)]
 }
 
 /** The options of a table whose default is code, as that code's value; 'threads.cpu' inside of `threads`. */
 function tableDefaults(heading: string): Record<string, unknown> {
   const defaults: Record<string, unknown> = {}
-  for (const [name = '', value = ''] of tableRows(readme, heading)) {
+  for (const [name = '', value = ''] of tableRows(reference, heading)) {
     const code = /^`(.*)`$/.exec(value)?.[1]
     if (code === undefined) continue
     // The table is a file of this repository, and its defaults are written as JavaScript.
@@ -50,6 +67,47 @@ describe('the table of task options', () => {
     expect(Object.keys(defaults)).toHaveLength(8)
     expect(readTaskPolicy('t', defaults, {})).toEqual(readTaskPolicy('t', {}, {}))
   })
+})
+
+it('the table of backoff options lists what a backoff has', () => {
+  const backoff = { type: 'exponential', unknown: 1 } as object
+  const known = knownOptions(() => defineTask('docs.backoff', () => undefined, { backoff } as object))
+  expect(['type', ...members('backoff option')].sort()).toEqual(known.sort())
+})
+
+it('the table of the context lists what a handler gets', () => {
+  const context = declaredIn('task/context.ts', 'TaskContext', /^ {2}(?:readonly )?(\w+)[(:<]/gm)
+  expect(members('context').sort()).toEqual(context.sort())
+})
+
+it('the table of a job lists its members', () => {
+  const job = declaredIn('defer/job-handle.ts', 'Job', /^ {2}(?:readonly )?(\w+)[(:]/gm)
+  expect(members('member of a job').sort()).toEqual(job.sort())
+})
+
+it('the table of a snapshot lists its fields', () => {
+  const snapshot = declaredIn('job/snapshot.ts', 'JobSnapshot', /^ {2}readonly (\w+\??):/gm)
+  expect(members('field of a snapshot').sort()).toEqual(snapshot.sort())
+})
+
+it('the table of the scheduler lists its public methods', () => {
+  const methods = source('scheduler.ts')
+    .split('\n\n')
+    .filter((block) => /^ {2}\/\*\*/.test(block) && !block.includes('@internal'))
+    .flatMap((block) => /^ {2}(?:async )?(\w+)[<(]/m.exec(block)?.[1] ?? [])
+  expect(methods.length).toBeGreaterThan(20)
+  expect([...new Set(members('method'))].sort()).toEqual(methods.sort())
+})
+
+it('the table of stats lists its figures', () => {
+  expect(members('field').sort()).toEqual(Object.keys(createScheduler({ logger: false }).stats()).sort())
+})
+
+it('the table of schedule options lists what a schedule has', () => {
+  const cron = createCron(createScheduler({ logger: false }))
+  const unknown = { unknown: 1 } as object
+  const known = knownOptions(() => cron.schedule('docs', '* * * * *', () => undefined, unknown))
+  expect(members('schedule option', source('cron/README.md')).sort()).toEqual(known.sort())
 })
 
 describe('the table of defer options', () => {
@@ -88,7 +146,7 @@ describe('the table of events', () => {
     expect(jobFields).toEqual(['id', 'task', 'attempt', 'at'])
     const flowFields = fieldsOf(/export interface FlowEvent \{([^}]*)\}/.exec(declared)?.[1] ?? '')
     expect(flowFields).toEqual(['id', 'kind', 'total', 'completed', 'failed', 'at'])
-    for (const [name, fields] of tableRows(readme, 'event')) {
+    for (const [name, fields] of tableRows(reference, 'event')) {
       const event = (quoted(name) ?? '').replaceAll(':', '\\:')
       const [, type = ''] =
         new RegExp(`^  '?${event}'?: ([^{;\\n]*(?:\\{[^}]*\\})?)`, 'm').exec(declared) ?? []
@@ -116,7 +174,7 @@ describe('the table of errors', () => {
   })
 
   it('says what each means and what to do', () => {
-    for (const row of tableRows(readme, 'code')) {
+    for (const row of tableRows(reference, 'code')) {
       expect(
         row.every((cell) => cell !== ''),
         row[0],
@@ -130,7 +188,7 @@ describe('the table of errors', () => {
       /class (\w+) extends[^]*?status = (\d+)([^]*?\n\})/g,
     )) {
       const code = /super\('(\w+)'/.exec(body)?.[1]
-      const row = tableRows(readme, 'code').find(([first]) => quoted(first) === code)
+      const row = tableRows(reference, 'code').find(([first]) => quoted(first) === code)
       expect(row?.[1], name).toContain(`status ${status}`)
     }
   })

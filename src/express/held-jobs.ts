@@ -20,8 +20,8 @@ export type DeferMoment = 'now' | 'success' | 'finish' | 'close'
 const moments: readonly unknown[] = ['now', 'success', 'finish', 'close'] satisfies DeferMoment[]
 
 /** @throws OptionError unless `on` is one of the four moments, or undefined for 'now' */
-export function readMoment(on: unknown): DeferMoment {
-  if (on === undefined) return 'now'
+export function readMoment(on: unknown, usual: DeferMoment): DeferMoment {
+  if (on === undefined) return usual
   if (moments.includes(on)) return on as DeferMoment // it is in the list
   throw new OptionError(`on is ${show(on)}. Give 'now', 'success', 'finish' or 'close'.`)
 }

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { ownOptions } from '../options.js'
 import type { Scheduler } from '../scheduler.js'
 import { readJobsPath, type Accepted, type AcceptedPlace } from './accepted.js'
+import { readMoment, type DeferMoment } from './held-jobs.js'
 import { withPort } from './port.js'
 import type { RequestDefer } from './request-defer.js'
 import { giveMembers, Members } from './request-members.js'
@@ -11,6 +12,8 @@ import { giveMembers, Members } from './request-members.js'
 export interface SideworkOptions {
   /** The absolute path, as clients see it (proxy prefix included), of `jobsRouter`. Default '/jobs'. */
   jobsPath?: string
+  /** When a job of `req.defer` is let go whose options do not say: see there. Default 'now'. */
+  on?: DeferMoment
 }
 
 /** Calls the next handler, or the error handlers. */
@@ -38,20 +41,22 @@ declare global {
  * Connect-style middleware that adds `req.defer` and `res.accepted`. Both are bound: destructure them freely.
  * Deferring works at any time of the request, also after the response was sent; a client that goes away never harms an
  * accepted job.
- * @throws OptionError for unknown options and a bad `jobsPath`
+ * @throws OptionError for unknown options, a bad `jobsPath` and a bad `on`
  * @example
  * app.use(express.json(), sidework(scheduler))
  * app.post('/signup', (req, res) => res.accepted(req.defer(sendMail, { to: req.body.email })))
  */
 export function sidework(scheduler: Scheduler, options: SideworkOptions = {}): ConnectHandler {
   const port = withPort('sidework()', scheduler)
-  const { jobsPath = '/jobs' } = ownOptions('sidework()', options, new Set(['jobsPath']))
+  const { jobsPath = '/jobs', on } = ownOptions('sidework()', options, new Set(['jobsPath', 'on']))
+  const usual = readMoment(on, 'now')
   const place: AcceptedPlace = {
     jobsPath: readJobsPath(jobsPath),
     isSensitive: (id) => port.isSensitive(id),
   }
   // A request that begins after `close()` is refused like everybody else; one that was there before may still defer.
-  const [early, late] = [new Members(port, place, false), new Members(port, place, true)]
+  const early = new Members({ port, usual, isLate: false }, place)
+  const late = new Members({ port, usual, isLate: true }, place)
   return (req, res, next) => {
     giveMembers(req, res, port.isClosing ? late : early)
     next()

@@ -25,7 +25,7 @@ export interface RequestDeferOptions extends DeferOptions {
    * When the job is let go. `'now'` (default): at once. `'success'`: when the response has finished with a status below
    * 400; discarded when it failed or the client went away before it was sent. `'finish'`: whatever the status.
    * `'close'`: also when the client went away. Until then it is `held`: checked, copied and counted at the call; its
-   * delay, its place in its line and its expiry begin when it is let go.
+   * delay, its place in its line and its expiry begin when it is let go. `sidework(scheduler, { on })` sets another default.
    */
   on?: DeferMoment
 }
@@ -56,20 +56,25 @@ export interface RequestDefer {
   discard(): number
 }
 
-/**
- * The `defer` of one request.
- * @param isLate it began after `close()`: refused like everybody else, while one that was there before may still defer
- */
+/** What the defers of many requests have in common. */
+export interface DeferTerms {
+  readonly port: Scheduler & DeferPort
+  /** When jobs are let go whose options do not say. */
+  readonly usual: DeferMoment
+  /** The requests began after `close()`: refused like everybody else, while one that was there before may still defer. */
+  readonly isLate: boolean
+}
+
+/** The `defer` of one request. */
 export function deferOf(
   req: IncomingMessage,
   res: ServerResponse,
-  port: Scheduler & DeferPort,
-  isLate: boolean,
+  { port, usual, isLate }: DeferTerms,
 ): RequestDefer {
   let context: { readonly of: RequestContext | undefined } | undefined
   const contextOnce = () => (context ??= { of: requestContext(req) }).of
   const defer = (...args: DeferArguments): Job => {
-    const [moment, plain] = takeMoment(args)
+    const [moment, plain] = takeMoment(args, usual)
     if (isLate) return port.defer(...(plain as [string])) // one overload stands for all: they are one function
     if (moment === 'now') return port.deferWithRequest(contextOnce(), ...plain)
     const job = port.hold(contextOnce(), ...plain)
@@ -77,7 +82,7 @@ export function deferOf(
     return job
   }
   const flow = (kind: FlowKind, args: readonly unknown[]): never => {
-    const [moment, plain] = takeFlowMoment(kind, args)
+    const [moment, plain] = takeFlowMoment(kind, args, usual)
     if (isLate) return (port[kind] as (...args: readonly unknown[]) => never)(...plain) // refuses, and tells
     const accepted = port.flowWithRequest(requestContext(req), moment !== 'now', kind, plain)
     if (moment !== 'now') heldOf(req, res, port).add(accepted, moment)
@@ -103,23 +108,24 @@ function heldOf(req: Holder, res: ServerResponse, port: DeferPort): HeldJobs {
 }
 
 /** Parts `on` from the other options, which the scheduler reads. */
-function takeMoment(args: DeferArguments): readonly [DeferMoment, DeferArguments] {
+function takeMoment(args: DeferArguments, usual: DeferMoment): readonly [DeferMoment, DeferArguments] {
   const at = typeof args[0] === 'function' ? 1 : 2
   const options: unknown = args[at]
-  if (typeof options !== 'object' || options === null || !Object.hasOwn(options, 'on')) return ['now', args]
+  if (typeof options !== 'object' || options === null || !Object.hasOwn(options, 'on')) return [usual, args]
   const { on, ...others } = options as RequestDeferOptions
   const plain = at === 1 ? [args[0], others] : [args[0], args[1], others]
-  return [readMoment(on), plain as unknown as DeferArguments] // the arguments as they were, less `on`
+  return [readMoment(on, usual), plain as unknown as DeferArguments] // the arguments as they were, less `on`
 }
 
 /** The same for a flow, whose options are its last argument. */
 function takeFlowMoment(
   kind: FlowKind,
   args: readonly unknown[],
+  usual: DeferMoment,
 ): readonly [DeferMoment, readonly unknown[]] {
   const at = kind === 'batch' ? 2 : 1
   const options = args[at]
-  if (typeof options !== 'object' || options === null || !Object.hasOwn(options, 'on')) return ['now', args]
+  if (typeof options !== 'object' || options === null || !Object.hasOwn(options, 'on')) return [usual, args]
   const { on, ...others } = options as { on?: unknown }
-  return [readMoment(on), [...args.slice(0, at), others]]
+  return [readMoment(on, usual), [...args.slice(0, at), others]]
 }

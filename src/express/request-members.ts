@@ -8,26 +8,21 @@
  * lead to, so that a value of its own would carry each request into the old generation.
  */
 import { IncomingMessage, ServerResponse } from 'node:http'
-import type { Scheduler } from '../scheduler.js'
 import { answerAccepted, type Accepted, type AcceptedPlace } from './accepted.js'
-import type { DeferPort } from './port.js'
-import { deferOf, type RequestDefer } from './request-defer.js'
+import { deferOf, type DeferTerms, type RequestDefer } from './request-defer.js'
 
 /** What one middleware gives to requests. */
 export class Members {
-  readonly #port: Scheduler & DeferPort
+  readonly #terms: DeferTerms
   readonly #place: AcceptedPlace
-  readonly #isLate: boolean
 
-  /** @param isLate the requests began after `close()` */
-  constructor(port: Scheduler & DeferPort, place: AcceptedPlace, isLate: boolean) {
-    this.#port = port
+  constructor(terms: DeferTerms, place: AcceptedPlace) {
+    this.#terms = terms
     this.#place = place
-    this.#isLate = isLate
   }
 
   defer(req: IncomingMessage, res: ServerResponse): RequestDefer {
-    return deferOf(req, res, this.#port, this.#isLate)
+    return deferOf(req, res, this.#terms)
   }
 
   accepted(_req: IncomingMessage, res: ServerResponse): Accepted {

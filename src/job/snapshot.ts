@@ -53,7 +53,10 @@ export interface JobSnapshot {
   readonly payload: unknown
   readonly progress?: Progress
   readonly result?: unknown
-  /** How it ended, for a failed, cancelled or expired job; the last failure of a retrying one. */
+  /**
+   * How it ended, for a failed, cancelled or expired job; the last failure of one that is retried; why no thread of its
+   * lane can be started, for one that waits.
+   */
   readonly error?: SerializedError
   /** Failures of this generation's attempts and those before, oldest first; the last 20 are kept. */
   readonly errors: readonly AttemptError[]

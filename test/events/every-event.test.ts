@@ -1,4 +1,4 @@
-/** Each event that the table of README.md lists really comes, with the fields that the table gives it. */
+/** Each event that the table of src/reference.md lists really comes, with the fields that the table gives it. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
@@ -9,9 +9,9 @@ import { makeCron } from '../cron/make-cron.js'
 import { failsForGood, failsWith, snoozes, type Run } from '../simulation/script.js'
 import type { Sim } from '../simulation/sim.js'
 
-const readme = readFileSync(join(packageRoot, 'README.md'), 'utf8')
+const reference = readFileSync(join(packageRoot, 'src/reference.md'), 'utf8')
 const table = new Map(
-  tableRows(readme, 'event').map(([name, fields]) => [quoted(name), quoted(fields)?.split(', ') ?? []]),
+  tableRows(reference, 'event').map(([name, fields]) => [quoted(name), quoted(fields)?.split(', ') ?? []]),
 )
 
 /** One of everything that can happen to jobs, keys, flows and threads. */

@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import type { Request, Response } from 'express'
 import request from 'supertest'
 import { describe, expect, it } from 'vitest'
-import { sidework, type DeferMoment } from '../../src/express/index.js'
+import { sidework, type DeferMoment, type SideworkOptions } from '../../src/express/index.js'
 import type { Job, Scheduler } from '../../src/scheduler.js'
 import { defineTask } from '../../src/task/define-task.js'
 import { makeScheduler } from './make-scheduler.js'
@@ -40,8 +40,9 @@ async function visit(
   createApp: (typeof frameworks)[number][1],
   scheduler: Scheduler,
   handle: (req: Request, res: Response) => Job<unknown>[],
+  options?: SideworkOptions,
 ): Promise<{ jobs: Job<unknown>[]; status: number | undefined }> {
-  const app = createApp().use(sidework(scheduler))
+  const app = createApp().use(sidework(scheduler, options))
   app.set('env', 'test')
   const closed = signal()
   const jobs: Job<unknown>[] = []
@@ -76,6 +77,25 @@ describe.each(frameworks)('on %s', (_name, createApp) => {
       await Promise.allSettled([job?.result()])
       expect(job?.state).toBe(runsAfter.includes(end) ? 'completed' : 'cancelled')
     })
+  })
+
+  it('the middleware may say when jobs go that do not say so themselves, flows too', async () => {
+    const scheduler = makeScheduler()
+    const states: string[] = []
+    const seen = await visit(
+      createApp,
+      scheduler,
+      (req, res) => {
+        const jobs = [req.defer(note, 1), req.defer(note, 2, { on: 'now' }), req.defer(() => 3)]
+        const flow = req.defer.chain([{ task: note, payload: 4 }])
+        states.push(...jobs.map(({ state }) => state), flow.state)
+        res.status(404).send('no')
+        return jobs
+      },
+      { on: 'success' },
+    )
+    expect(states).toEqual(['held', 'ready', 'held', 'held'])
+    expect(seen.jobs.map(({ state }) => state)).toEqual(['cancelled', 'completed', 'cancelled'])
   })
 
   it('three held jobs and then a throw: none runs, and none leaves a thing behind', async () => {

@@ -272,6 +272,10 @@ describe('sidework() refuses', () => {
     },
   )
 
+  it.each(['later', '', null, 1])('%j as on', (on) => {
+    expect(() => sidework(makeScheduler(), { on: on as never })).toThrow(/on is .* Give 'now', 'success'/)
+  })
+
   it('unknown options and what is no scheduler', () => {
     expect(() => sidework(makeScheduler(), { path: '/x' } as never)).toThrow(/unknown option 'path'/)
     expect(() => sidework({} as never)).toThrow(/Give what createScheduler\(\) returned/)

@@ -74,7 +74,7 @@ export const walked = {
   stderr: '',
 }
 
-/** The compiler's settings that README.md asks for. */
+/** The compiler's settings that src/typescript.md asks for. */
 export const tsconfig = (options: object = {}): string =>
   JSON.stringify({
     compilerOptions: {

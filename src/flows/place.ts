@@ -22,31 +22,35 @@ function remainsOf(flow: Flow, step: FlowStep): FlowRemains {
     ...(deadlineMs === undefined ? undefined : { deadlineMs }),
     ...(flow.deadlineWallAt === undefined ? undefined : { deadlineAt: flow.deadlineWallAt }),
     after: step.after.map(({ ref }) => ref),
-    ends: step.after.filter((before) => tells(step, before)).flatMap(endOf),
+    ends: step.after.flatMap((before) => endOf(before, tells(step, before))),
     position: step.position,
     isWaiting: step.isWaiting,
     isCallback: step === flow.callback,
   })
 }
 
-/** Whether the end of `before` is told here: a result that many steps wait for must not be written down for each. */
+/** Whether the result of `before` is told here: one that many steps wait for must not be written down for each. */
 function tells(step: FlowStep, before: FlowStep): boolean {
   const { toldBy } = before
   if (toldBy?.job === undefined || isSettled(toldBy.job.state)) before.toldBy = step
   return before.toldBy === step
 }
 
-function endOf({ ref, task, end }: FlowStep): RemainingEnd[] {
+function endOf({ ref, task, end }: FlowStep, isTold: boolean): RemainingEnd[] {
   if (end === undefined) return []
   if (end.state !== 'completed') return [{ ref, task, state: end.state, error: end.error }]
-  const { state, result, refused } = end
+  const { state, result } = end
+  const refused = result === undefined || isTold ? end.refused : toldElsewhere
   return [
     {
       ref,
       task,
       state,
-      ...(result === undefined ? undefined : { result: toPortable(result) }),
+      ...(result === undefined || !isTold ? undefined : { result: toPortable(result) }),
       ...(refused === undefined ? undefined : { refused }),
     },
   ]
 }
+
+/** What a step reads when only others of its flow were restored. */
+const toldElsewhere = 'It was lost with another step, which was not restored.'

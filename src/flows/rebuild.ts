@@ -69,7 +69,7 @@ function rebuildFlow(id: string, members: StoredStep[], clock: Clock): Flow {
       flow.add(step)
     }
   }
-  const ends = new Map(members.flatMap(({ place }) => [...place.ends]))
+  const ends = endsOf(members)
   for (const member of members) joinUp(flow, steps, member, ends)
   flow.unsettled = flow.steps.length
   flow.total = total
@@ -81,6 +81,18 @@ function rebuildFlow(id: string, members: StoredStep[], clock: Clock): Flow {
   if (deadlineAt !== undefined)
     flow.deadlineAt = clock.now() + Math.max(0, Math.ceil(deadlineAt - clock.wall()))
   return flow
+}
+
+/** How steps ended that have settled before. Several tell of one, and one of them with its result. */
+function endsOf(members: readonly StoredStep[]): StepRemains['ends'] {
+  const ends = new Map<string, { readonly task: string; readonly end: StepEnd }>()
+  for (const { place } of members) {
+    for (const [ref, told] of place.ends) {
+      const isWhole = told.end.state !== 'completed' || told.end.refused === undefined
+      if (isWhole || !ends.has(ref)) ends.set(ref, told)
+    }
+  }
+  return ends
 }
 
 /** Ties a step to those before it; who is not there is made from what was said of its end. */

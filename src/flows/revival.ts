@@ -35,8 +35,15 @@ function* sortedFrom(flow: Flow, first: FlowStep, reached: Set<FlowStep>): Gener
 /** Whether every step before it completed, can still, or does not matter. */
 function mayHope(flow: Flow, step: FlowStep, revived: ReadonlySet<FlowStep>): boolean {
   if (flow.facts.onFailure === 'continue') return true
-  const before = step === flow.callback ? flow.steps.filter((other) => other !== step) : step.after
+  const isLast = step === flow.callback
+  const before = isLast ? flow.steps.filter((other) => other !== step) : step.after
+  // A batch that was restored counts jobs that failed before, of which it knows no more.
+  if (isLast && flow.failed > before.filter(hasFailed).length) return false
   return before.every((other) => revived.has(other) || !isEnded(other) || other.end?.state === 'completed')
+}
+
+function hasFailed(step: FlowStep): boolean {
+  return isEnded(step) && step.end?.state !== 'completed'
 }
 
 function isEnded({ job }: FlowStep): boolean {

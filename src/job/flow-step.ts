@@ -68,7 +68,7 @@ export interface FlowRemains extends BatchCounts {
   readonly deadlineAt?: number
   /** Refs of the steps that this one comes after. */
   readonly after: readonly string[]
-  /** Those of them that have settled. One that several steps come after is told by one of those. */
+  /** Those of them that have settled. The result of one that several steps come after is told by one of those. */
   readonly ends: readonly RemainingEnd[]
   /** Its place in the order of the flow's steps. */
   readonly position: number
@@ -110,7 +110,7 @@ export class FlowStep {
   endedByFlow = false
   /** Its last end; that of the generation before while it is being retried. */
   end: StepEnd | undefined = undefined
-  /** The step in whose snapshot this one's end is told, for `restore`. */
+  /** The step in whose snapshot this one's result is told, for `restore`. */
   toldBy: FlowStep | undefined = undefined
 
   constructor(flow: StepFlow, ref: string, task: string, job: Job | undefined) {

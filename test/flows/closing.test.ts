@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { JobSnapshot } from '../../src/index.js'
-import { failsWith, neverEnds, returns } from '../simulation/script.js'
+import { failsForGood, failsWith, neverEnds, returns } from '../simulation/script.js'
 import { makeSim, type Sim } from '../simulation/sim.js'
 
 /** As if the report had been written to a file and read by the next process. */
@@ -29,8 +29,12 @@ it('restore() goes on with a flow where it was, with the results there were', as
   before.advance(10)
   const { lost } = await before.close({ timeout: 0 }, 1000)
   expect(lost.map(({ flow: place }) => place?.ref)).toEqual(['b1', 'b2', 'c', 'd'])
-  const told = lost.filter(({ flow: place }) => (place?.remains?.ends.length ?? 0) > 0)
-  expect(told, 'a result is told once, whoever comes after it').toHaveLength(1)
+  const told = lost.flatMap(({ flow: place }) => place?.remains?.ends ?? [])
+  expect(told.map(({ ref }) => ref)).toEqual(['a', 'a', 'a'])
+  expect(
+    told.filter(({ result }) => result !== undefined),
+    'a result is told once, whoever comes after it',
+  ).toHaveLength(1)
 
   const handed: unknown[] = []
   const settled: unknown[] = []
@@ -50,6 +54,53 @@ it('restore() goes on with a flow where it was, with the results there were', as
   expect(settled).toMatchObject([
     { id: flow.id, kind: 'flow', state: 'completed', total: 5, completed: 5, failed: 0 },
   ])
+})
+
+it('a step knows how those before it ended also when only some of the lost steps are restored', async () => {
+  const before = makeSim()
+  const task = before.task('t', ({ payload }) => (payload === 'fails' ? failsForGood('no') : returns('R')))
+  before.task('waits', neverEnds, { killAfter: 1 })
+  const step = (name: string, after: readonly string[] = []) => ({ task, payload: name, after })
+  const steps = {
+    fails: step('fails'),
+    returns: step('returns'),
+    waits: { task: 'waits' },
+    c: step('c', ['fails', 'returns', 'waits']),
+    d: step('d', ['fails', 'returns', 'waits']),
+  }
+  before.scheduler.flow(steps as never, { onFailure: 'continue' })
+  before.advance(10)
+  const { lost } = await before.close({ timeout: 0 }, 1000)
+  const [left] = lost.filter(({ flow: place }) => place?.ref === 'd')
+
+  const handed: unknown[] = []
+  const after = makeSim({ seed: 2 })
+  after.task('t', (run) => (handed.push(run.handed?.steps.map(({ ref, end }) => ({ ref, ...end }))), {}))
+  after.scheduler.restore(travelled(left === undefined ? [] : [left]))
+  after.advance(10)
+  expect(handed).toMatchObject([
+    [
+      { ref: 'fails', state: 'failed', error: { message: 'no' } },
+      { ref: 'returns', state: 'completed', refused: expect.stringContaining('not restored') as string },
+      { ref: 'waits', state: 'cancelled' },
+    ],
+  ])
+})
+
+it('the callback of a batch, one job of which was not restored, is cancelled and not retried in vain', async () => {
+  const before = makeSim()
+  before.task('t', neverEnds, { killAfter: 1 })
+  before.task('done')
+  const options = { callback: { task: 'done' }, onFailure: 'cancel' } as const
+  const { callback } = before.scheduler.batch('t', [1, 2], options)
+  const { lost } = await before.close({ timeout: 0 }, 1000)
+  const after = restored(lost.slice(1), (sim) => {
+    sim.task('t', neverEnds)
+    sim.task('done')
+  })
+  after.advance(1)
+  expect(after.scheduler.job(callback?.id ?? '')?.state).toBe('cancelled')
+  expect(after.scheduler.retry(callback?.id ?? '')).toBe(false)
 })
 
 it('restore() keeps the policy and the deadline of a flow', async () => {

@@ -29,7 +29,8 @@ export type FlowOp =
   | { readonly op: 'cancel' | 'retry' | 'runNow'; readonly flow: number; readonly step: number }
   | { readonly op: 'cancelAll' | 'retryAll' | 'pause' | 'resume' | 'crash' }
   | { readonly op: 'advance' | 'block'; readonly ms: number }
-  | { readonly op: 'close'; readonly timeout: number; readonly drain: boolean }
+  /** Of the lost jobs one in four is not restored, counted from `forgets`; none is forgotten when it is 0. */
+  | { readonly op: 'close'; readonly timeout: number; readonly drain: boolean; readonly forgets: number }
 
 export interface FlowSeed {
   readonly seed: number
@@ -69,7 +70,8 @@ export function drawFlowSeed(seed: number): FlowSeed {
   }
   if (draw.chance(0.35)) {
     const at = draw.below(ops.length) + 1
-    ops.splice(at, 0, { op: 'close', timeout: draw.of([0, 5, 1000]), drain: draw.chance(0.7) })
+    const forgets = draw.chance(0.3) ? 1 + draw.below(4) : 0
+    ops.splice(at, 0, { op: 'close', timeout: draw.of([0, 5, 1000]), drain: draw.chance(0.7), forgets })
   }
   const maxQueued = draw.chance(0.1) ? 6 : 10_000 // a long chain has room
   return { seed, threads: 1 + draw.below(3), attempts: 1 + draw.below(3), maxQueued, ops, isUndisturbed }

@@ -8,6 +8,7 @@ it('1,000 random schedules of flows keep every invariant', { timeout: 120_000 },
     reached: [
       'a callback ran',
       'a deadline took several turns',
+      'a lost step was not restored',
       'a step saw one that did not complete',
       'a step was retried',
       'an empty batch',

@@ -1,6 +1,7 @@
 /** The real clock, chance and timers: the only file that reads them. */
 import { randomBytes } from 'node:crypto'
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
+import * as timers from 'node:timers'
 import type { Clock } from './world.js'
 
 /** Longest delay that setTimeout takes; more would fire at once. */
@@ -47,6 +48,12 @@ export function every(intervalMs: number, task: () => void): () => void {
 export function after(delayMs: number, task: () => void): () => void {
   const timer = setTimeout(task, Math.min(delayMs, longestTimerMs))
   return () => clearTimeout(timer)
+}
+
+/** Like `after`, in real time also where a test has put fakes in the place of the global timers. */
+export function afterRealTime(delayMs: number, task: () => void): () => void {
+  const timer = timers.setTimeout(task, Math.min(delayMs, longestTimerMs))
+  return () => timers.clearTimeout(timer)
 }
 
 /** The one timer of a scheduler: unref'd, re-armed in place. */

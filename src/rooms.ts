@@ -286,6 +286,7 @@ export class Rooms {
       dedupe: this.dedupe.size,
       flows: this.flows.size,
       flowResultBytes: this.flows.resultBytes,
+      flowStepsDue: this.flows.pending,
       queuedBytes: this.admission.bytes,
       idlers: this.rest.idlers,
     }

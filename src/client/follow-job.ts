@@ -81,8 +81,8 @@ class Follower {
     if (signal?.aborted) return this.#fail(signal.reason)
     signal?.addEventListener('abort', this.#aborted)
     if (typeof EventSource === 'undefined' || streams >= maxStreams) return void this.#poll()
-    streams++
     const source = (this.#source = new EventSource(this.#eventsUrl()))
+    streams++
     // The events of a stream are MessageEvents.
     const take = (event: Event): void => this.#take(String((event as MessageEvent).data))
     for (const name of ['state', 'progress']) source.addEventListener(name, take)
@@ -95,8 +95,7 @@ class Follower {
   }
 
   #eventsUrl(): string {
-    const [path = '', query] = this.#url.split('?')
-    return path + '/events' + (query === undefined ? '' : '?' + query)
+    return this.#url.replace(/(?=\?)|$/, '/events')
   }
 
   async #poll(): Promise<void> {
@@ -142,7 +141,7 @@ class Follower {
     try {
       if (hasProgressed && status.state !== 'gone' && status.progress !== undefined)
         this.#options.onProgress?.(status.progress, status)
-      this.#options.onStatus?.(status)
+      if (!this.#isOver) this.#options.onStatus?.(status)
     } catch (error) {
       this.#fail(error)
     }

@@ -154,12 +154,13 @@ export class Cron {
     const { timetable } = this.#find(name)
     const { clock } = this.#port
     integer('count', count, 1, mostNextRuns)
-    const after = from === undefined ? clock.wall() : readInstant('from', from)
-    const isWall = timetable.scale === 'wall'
+    // What an interval's instants are ahead of the epoch: the way to `wallAt` and back, whatever the wall clock has drifted.
+    const offset = timetable.scale === 'wall' ? 0 : clock.wallAt(0)
+    const now = timetable.scale === 'wall' ? clock.wall() : clock.now()
     const runs: number[] = []
-    let instant = timetable.next(isWall ? after : this.#steady(after))
+    let instant = timetable.next(from === undefined ? now : readInstant('from', from) - offset)
     while (instant !== undefined && runs.length < count) {
-      runs.push(isWall ? instant : clock.wallAt(instant))
+      runs.push(instant + offset)
       instant = timetable.next(instant)
     }
     return runs
@@ -192,6 +193,7 @@ export class Cron {
     const why = severalInstances({ clusterWorker: cluster.worker?.id, environment: process.env })
     if (why === undefined) return
     this.#port.logger?.warn(
+      {},
       `${why}: each has its own schedules, so every run takes place in each. ` +
         'Give createCron a leader hook, or schedule in one of them only.',
     )

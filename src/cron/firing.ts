@@ -14,9 +14,12 @@ type FireReason = SchedulerEvents['schedule:fired']['reason']
 
 export class Firing implements OpenRunListener {
   readonly #port: AddOnPort
+  readonly #exhausted: (schedule: Schedule) => void
 
-  constructor(port: AddOnPort) {
+  /** @param exhausted told of a schedule whose last run began after it had waited */
+  constructor(port: AddOnPort, exhausted: (schedule: Schedule) => void) {
     this.#port = port
+    this.#exhausted = exhausted
   }
 
   /** Runs, skips and tells what the plan decided. */
@@ -104,7 +107,11 @@ export class Firing implements OpenRunListener {
 
   /** The next of the backlog may go: after the current call, as settling is under way. */
   runOver(schedule: Schedule): void {
-    if (schedule.backlog !== undefined) this.#port.soon(() => this.#next(schedule))
+    if (schedule.backlog === undefined) return
+    this.#port.soon(() => {
+      this.#next(schedule)
+      if (schedule.isExhausted) this.#exhausted(schedule)
+    })
   }
 
   #context(schedule: Schedule, { instant, jitterMs }: DueRun): ScheduleContext {

@@ -38,23 +38,38 @@ export const mostCounted = 1_000
 const onTimeMs = 1_000
 const onTimeShare = 0.1
 
-/** @param first the earliest due instant, at most `now` */
-export function plan(timetable: Timetable, first: number, now: number, policy: CatchUpPolicy): Plan {
+/**
+ * @param first the earliest due instant, at most `now`
+ * @param waitedMs for how long the answer was waited for whether to run at all: no run is late because of that
+ */
+export function plan(
+  timetable: Timetable,
+  first: number,
+  now: number,
+  policy: CatchUpPolicy,
+  waitedMs = 0,
+): Plan {
   const following = timetable.next(first)
   if (following === undefined || following > now) {
-    const isOnTime = isWithinTolerance(first, following, now)
+    const isOnTime = isWithinTolerance(first, following, now - waitedMs)
     const runs = isOnTime || mayCatchUp(first, now, policy) ? [first] : []
     return { runs, isOnTime, missed: 1 - runs.length, last: first, next: following }
   }
-  return planMany(timetable, first, now, policy)
+  return planMany(timetable, first, now, policy, waitedMs)
 }
 
-function planMany(timetable: Timetable, first: number, now: number, policy: CatchUpPolicy): Plan {
+function planMany(
+  timetable: Timetable,
+  first: number,
+  now: number,
+  policy: CatchUpPolicy,
+  waitedMs: number,
+): Plan {
   const most = policy.catchUp === 'all' ? policy.maxCatchUp : 1
   const latest = latestInstants(timetable, first, now, most)
   const last = latest.at(-1) ?? first
   const following = timetable.next(last)
-  const isOnTime = isWithinTolerance(last, following, now)
+  const isOnTime = isWithinTolerance(last, following, now - waitedMs)
   const runs = latest.filter((instant) => (isOnTime && instant === last) || mayCatchUp(instant, now, policy))
   const due = countDue(timetable, first, now, mostCounted + runs.length)
   return { runs, isOnTime, missed: due - runs.length, last, next: following }

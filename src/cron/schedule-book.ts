@@ -16,7 +16,7 @@ import { askLeader, type LeaderHook, type Leadership } from './leader.js'
 import { takeOver } from './open-run.js'
 import { plan } from './plan.js'
 import { Schedule, type ScheduleFacts } from './schedule.js'
-import { reading, type Scale } from './timetable.js'
+import { reading, type Scale, type Timetable } from './timetable.js'
 
 const longestWaitMs = 30_000
 /** A wall clock that goes back by more than this begins a new count of instants; after less, the same instants go on. */
@@ -45,7 +45,7 @@ export class ScheduleBook {
   constructor(port: AddOnPort, leader: LeaderHook | undefined) {
     this.#port = port
     this.#leader = leader
-    this.#firing = new Firing(port)
+    this.#firing = new Firing(port, (schedule) => this.#exhausted(schedule))
     this.#heaps = { wall: port.timeHeap(), steady: port.timeHeap() }
     this.#highestWall = port.clock.wall()
     this.#lookedAt = port.clock.now()
@@ -57,7 +57,7 @@ export class ScheduleBook {
     const schedule = new Schedule(facts, ++this.#made)
     const before = this.#byName.get(name)
     const isSame = before?.state === 'active' && before.timetable === timetable
-    const next = isSame ? before.nextAt : timetable.next(reading(this.#port.clock, timetable.scale))
+    const next = isSame ? before.nextAt : this.#nextOf(timetable)
     if (next === undefined) return false
     if (before !== undefined) {
       this.remove(name)
@@ -97,7 +97,7 @@ export class ScheduleBook {
     const schedule = this.#byName.get(name)
     if (schedule?.state !== 'paused') return false
     const { timetable } = schedule
-    const next = timetable.next(reading(this.#port.clock, timetable.scale))
+    const next = this.#nextOf(timetable)
     schedule.state = 'active'
     if (next === undefined) this.#end(schedule)
     else this.#await(schedule, next)
@@ -133,13 +133,14 @@ export class ScheduleBook {
     if (this.#leader === undefined || !this.#isAnythingDue()) return this.#sweep('leader')
     this.#isUnderWay = true
     const { clock, logger } = this.#port
+    const askedAt = clock.precise()
     askLeader(
       this.#leader,
       {
         alarm: (delayMs, run) => this.#port.alarm(clock.now() + delayMs, run),
         failed: (error) => logger?.error({ err: error }, 'the leader hook of cron failed; runs are skipped'),
       },
-      (leadership) => this.#sweep(leadership),
+      (leadership) => this.#sweep(leadership, clock.precise() - askedAt),
     )
   }
 
@@ -147,8 +148,11 @@ export class ScheduleBook {
     return scales.some((scale) => this.#heaps[scale].firstAt <= reading(this.#port.clock, scale))
   }
 
-  /** Fires what is due, a slice at a time. */
-  #sweep(leadership: Leadership): void {
+  /**
+   * Fires what is due, a slice at a time.
+   * @param waitedMs for how long the leader hook was waited for
+   */
+  #sweep(leadership: Leadership, waitedMs = 0): void {
     const { clock } = this.#port
     const start = clock.precise()
     let count = 0
@@ -157,10 +161,10 @@ export class ScheduleBook {
       const now = reading(clock, scale)
       while (heap.firstAt <= now) {
         const schedule = heap.shift()
-        if (schedule !== undefined) this.#due(schedule, now, leadership)
+        if (schedule !== undefined) this.#due(schedule, now, leadership, waitedMs)
         if (++count % firesPerReading === 0 && clock.precise() - start > sliceMs) {
           this.#isUnderWay = true
-          this.#port.nextTurn(() => this.#sweep(leadership))
+          this.#port.nextTurn(() => this.#sweep(leadership, waitedMs))
           return
         }
       }
@@ -169,12 +173,11 @@ export class ScheduleBook {
     this.#rearm()
   }
 
-  #due(schedule: Schedule, now: number, leadership: Leadership): void {
+  #due(schedule: Schedule, now: number, leadership: Leadership, waitedMs: number): void {
     const { timetable, policy } = schedule
-    const decided = plan(timetable, schedule.nextAt, now - schedule.jitterMs, policy)
+    const decided = plan(timetable, schedule.nextAt, now - schedule.jitterMs, policy, waitedMs)
     this.#firing.carryOut(schedule, decided, leadership)
-    const isOver = decided.next === undefined || schedule.runCount >= policy.maxRuns
-    if (decided.next === undefined || isOver) this.#end(schedule)
+    if (decided.next === undefined || schedule.isExhausted) this.#end(schedule)
     else this.#await(schedule, decided.next)
   }
 
@@ -185,11 +188,22 @@ export class ScheduleBook {
     this.#heaps[timetable.scale].add(schedule, next + schedule.jitterMs)
   }
 
-  /** Below the wished for, and below the distance to the instant after, so that no run overtakes another. */
+  /**
+   * Below the wished for, and below the distance to the instant after, so that no run overtakes another; nor does any come
+   * after the end.
+   */
   #jitter({ policy, timetable }: Schedule, next: number): number {
     if (policy.jitterMs === 0) return 0
-    const following = timetable.next(next) ?? Infinity
+    const following = timetable.next(next) ?? timetable.end + 1
     return Math.floor(this.#port.random() * Math.min(policy.jitterMs, following - next))
+  }
+
+  /** Its last run, which had to wait, has begun while it waits for an instant that it does not need. */
+  #exhausted(schedule: Schedule): void {
+    if (schedule.state !== 'active') return
+    this.#heaps[schedule.timetable.scale].remove(schedule)
+    this.#end(schedule)
+    this.#rearm()
   }
 
   #end(schedule: Schedule): void {
@@ -203,6 +217,13 @@ export class ScheduleBook {
     schedule.state = state
     schedule.backlog = undefined
     this.#rearm()
+  }
+
+  /** The first instant that has not been, also where the wall clock was set back a little: what it showed has been. */
+  #nextOf(timetable: Timetable): number | undefined {
+    this.#lookAtClock()
+    const now = reading(this.#port.clock, timetable.scale)
+    return timetable.next(timetable.scale === 'wall' ? Math.max(now, this.#highestWall) : now)
   }
 
   /** A wall clock that was set back makes instants come again that have been: they are counted anew from there. */

@@ -64,6 +64,10 @@ export class Schedule implements HeapItem, PreparedJob {
     this.seq = seq
   }
 
+  get isExhausted(): boolean {
+    return this.runCount >= this.policy.maxRuns
+  }
+
   get isBusy(): boolean {
     return (this.open?.length ?? 0) > 0 || (this.backlog?.length ?? 0) > 0
   }

@@ -19,6 +19,8 @@ export type Pattern =
 export interface Timetable {
   readonly scale: Scale
   readonly pattern: Pattern
+  /** The latest instant there may be, on its scale; Infinity for no bound. */
+  readonly end: number
   /** The first instant after `after`, on its scale, or undefined when there is none. */
   next(after: number): number | undefined
 }
@@ -43,6 +45,10 @@ export class CronTimetable extends Fields implements Timetable {
 
   get pattern(): Pattern {
     return { expression: this.expression, timezone: this.zone.name }
+  }
+
+  get end(): number {
+    return Infinity
   }
 
   next(after: number): number | undefined {
@@ -95,6 +101,10 @@ export class IntervalTimetable implements Timetable {
     return { intervalMs: this.intervalMs }
   }
 
+  get end(): number {
+    return Infinity
+  }
+
   next(after: number): number {
     const passed = Math.max(0, Math.floor((after - this.#anchor) / this.intervalMs))
     return this.#anchor + (passed + 1) * this.intervalMs
@@ -105,12 +115,12 @@ export class IntervalTimetable implements Timetable {
 export class BoundedTimetable implements Timetable {
   readonly #timetable: Timetable
   readonly #from: number
-  readonly #to: number
+  readonly end: number
 
-  constructor(timetable: Timetable, from: number, to: number) {
+  constructor(timetable: Timetable, from: number, end: number) {
     this.#timetable = timetable
     this.#from = from
-    this.#to = to
+    this.end = end
   }
 
   get scale(): Scale {
@@ -123,7 +133,7 @@ export class BoundedTimetable implements Timetable {
 
   next(after: number): number | undefined {
     const instant = this.#timetable.next(Math.max(after, this.#from - 1))
-    return instant === undefined || instant > this.#to ? undefined : instant
+    return instant === undefined || instant > this.end ? undefined : instant
   }
 }
 

@@ -124,7 +124,36 @@ let system: { readonly variable: string | undefined; readonly zone: Zone } | und
 export function systemZone(): Zone {
   const variable = process.env['TZ']
   if (system === undefined || system.variable !== variable) {
-    system = { variable, zone: zoneOf(new Intl.DateTimeFormat().resolvedOptions().timeZone) }
+    system = { variable, zone: readSystemZone(variable) }
   }
   return system.zone
+}
+
+/**
+ * `Intl` has no name, or none that it takes itself, for what it cannot read: TZ set to '', ':/etc/localtime', 'UTC0', 'GMT+5'.
+ * The clock of the process has a fixed distance to UTC then.
+ */
+function readSystemZone(variable: string | undefined): Zone {
+  const named: unknown = new Intl.DateTimeFormat().resolvedOptions().timeZone // its type knows no undefined
+  const offsetMinutes = new Date(0).getTimezoneOffset()
+  const name = [named, fixedZone(offsetMinutes)].find(isZone)
+  if (name !== undefined) return zoneOf(name)
+  throw new OptionError(
+    `The system's time zone has no name that Node knows: TZ is ${show(variable)}. ` +
+      "Set TZ to one such as 'Europe/Berlin', or give timezone.",
+  )
+}
+
+/** @param offsetMinutes by which UTC is ahead, whose sign the names have too */
+function fixedZone(offsetMinutes: number): string {
+  if (offsetMinutes === 0) return 'UTC'
+  return `Etc/GMT${offsetMinutes < 0 ? '-' : '+'}${Math.abs(offsetMinutes) / 60}`
+}
+
+function isZone(name: unknown): boolean {
+  try {
+    return zoneOf(name) instanceof Zone
+  } catch {
+    return false // What is wrong with it does not matter here.
+  }
 }

@@ -1,6 +1,6 @@
 /**
  * Typed events, delivered in order after the call or message that caused them, a slice at a time so that no turn of the
- * event loop is held. Nobody waits for a listener that is asynchronous. Nothing is built for an event that nobody listens to: look at `wants` first.
+ * event loop is held. Nothing is built for an event that nobody listens to: look at `wants` first.
  */
 import { OptionError } from '../errors.js'
 import { show } from '../options.js'
@@ -26,7 +26,7 @@ export class Emitter {
   #next = 0
   #willDeliver = false
 
-  /** @param onError told when a listener throws, or rejects */
+  /** @param onError told when a listener throws, or answers a promise that rejects */
   constructor(
     world: Pick<World, 'soon' | 'nextTurn' | 'clock'>,
     onError: (event: EventName, error: unknown) => void,
@@ -92,18 +92,18 @@ export class Emitter {
       if (entry.isOnce) this.#keep(event, (other) => other !== entry)
       const tell = entry.listener as (data: object) => unknown // registered for this event, so it takes its data
       try {
-        const answer = tell(data)
-        if (isThenable(answer)) answer.then(undefined, (error: unknown) => this.#onError(event, error))
+        const told = tell(data) as { then?: unknown } | null | undefined // or anything else without a `then`
+        if (typeof told?.then === 'function') this.#await(event, told as PromiseLike<unknown>)
       } catch (error) {
         this.#onError(event, error)
       }
     }
   }
-}
 
-/** What an asynchronous listener answers. */
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
+  /** A listener may be an async function: nobody else hears of its rejection. */
+  #await(event: EventName, told: PromiseLike<unknown>): void {
+    told.then(undefined, (error: unknown) => this.#onError(event, error))
+  }
 }
 
 function nobody(): Record<EventName, boolean> {

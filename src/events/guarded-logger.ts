@@ -1,55 +1,51 @@
 /**
- * The user's logger, whatever it does: a mixin that reads a store outside of any request, say, throws in the middle of the
- * scheduler's work. The line is lost then, and the process is warned once.
+ * The user's logger. Its serializers and streams are the user's code and called in the middle of ours: what they throw costs the
+ * line, and nothing else.
  */
 import type { Logger } from 'pino'
-import { serializeError } from '../job/serialized-error.js'
 
-/** A message, or fields and a message. */
-type WriteLine = (fieldsOrMessage: object | string, message?: string) => void
+type Level = 'debug' | 'info' | 'warn' | 'error'
 
-/** What the scheduler uses of a logger. */
-export interface GuardedLogger {
-  readonly debug: WriteLine
-  readonly info: WriteLine
-  readonly warn: WriteLine
-  readonly error: WriteLine
-  isLevelEnabled(level: string): boolean
-}
+/** What is asked of a pino logger. */
+export class GuardedLogger {
+  readonly #logger: Pick<Logger, Level | 'isLevelEnabled'>
+  #hasTold = false
 
-/** A logger none of whose methods throws. */
-export function guarded(logger: Logger): GuardedLogger {
-  let hasWarned = false
-  const threw = (error: unknown): void => {
-    if (hasWarned) return
-    hasWarned = true
-    const { message } = serializeError(error)
-    process.emitWarning(
-      `The scheduler's logger threw: ${message} Lines are lost; jobs go on.`,
-      'SideworkWarning',
-    )
+  constructor(logger: Pick<Logger, Level | 'isLevelEnabled'>) {
+    this.#logger = logger
   }
-  const at =
-    (level: 'debug' | 'info' | 'warn' | 'error'): WriteLine =>
-    (fieldsOrMessage, message) => {
-      try {
-        logger[level](fieldsOrMessage, message)
-      } catch (error) {
-        threw(error)
-      }
+
+  isLevelEnabled(level: Level): boolean {
+    return this.#logger.isLevelEnabled(level)
+  }
+
+  debug(fields: object, message?: string): void {
+    this.#write('debug', fields, message)
+  }
+
+  info(fields: object, message?: string): void {
+    this.#write('info', fields, message)
+  }
+
+  warn(fields: object, message?: string): void {
+    this.#write('warn', fields, message)
+  }
+
+  error(fields: object, message?: string): void {
+    this.#write('error', fields, message)
+  }
+
+  #write(level: Level, fields: object, message: string | undefined): void {
+    try {
+      this.#logger[level](fields, message)
+    } catch (error) {
+      // Once: what it throws at is likely to come again and again.
+      if (this.#hasTold) return
+      this.#hasTold = true
+      console.error(
+        `sidework: the logger threw, so this line and others like it are left out: '${message}'.`,
+        error,
+      )
     }
-  return {
-    debug: at('debug'),
-    info: at('info'),
-    warn: at('warn'),
-    error: at('error'),
-    isLevelEnabled(level) {
-      try {
-        return logger.isLevelEnabled(level)
-      } catch (error) {
-        threw(error)
-        return false
-      }
-    },
   }
 }

@@ -8,7 +8,7 @@ import type { Job } from '../job/job.js'
 import { serializeError, type SerializedError } from '../job/serialized-error.js'
 import type { JobSnapshot, Lane } from '../job/snapshot.js'
 import type { TaskRecord } from '../job/task-record.js'
-import { guarded, type GuardedLogger } from './guarded-logger.js'
+import { GuardedLogger } from './guarded-logger.js'
 import { LineRate, type LineRatePort } from './line-rate.js'
 
 /** One line of a handler, as it came from its thread. */
@@ -51,7 +51,7 @@ export class LogBook {
   #isClosing = false
 
   constructor(logger: Logger | undefined, idOf: (job: Job) => string, port: LineRatePort) {
-    this.logger = logger && guarded(logger)
+    this.logger = logger && new GuardedLogger(logger)
     this.#idOf = idOf
     this.#rate = new LineRate(port, (kind, count) => {
       const [line, task] = kind.split('\n')
@@ -64,13 +64,14 @@ export class LogBook {
 
   /** What names a job in a log line. */
   fields(job: Job): object {
-    const { id: request, bindings } = job.details?.request ?? {}
+    const { id: reqId, bindings } = job.details?.request ?? {}
     return {
       ...bindings,
       job: this.#idOf(job),
       task: job.task.name,
       attempt: job.attempt,
-      ...(request === undefined ? undefined : { req: request }),
+      // Not `req`: the serializer that loggers of Express apps have for it takes a request.
+      ...(reqId === undefined ? undefined : { reqId }),
     }
   }
 

@@ -95,7 +95,7 @@ async function answerSettled(
   const links = linksOf(place.jobsPath, job.id)
   const isShown = !place.isSensitive(job.id)
   const own = { ...(await statusOf(job, isShown)), links }
-  if (res.destroyed || res.headersSent) return
+  if (res.headersSent) return
   answerJson(res, 200, statusJson({ ...own, ...extra, ...own }), {
     Location: links.self,
     'Preference-Applied': `wait=${waitS}`,

@@ -31,10 +31,16 @@ const signals = ['SIGTERM', 'SIGINT'] as const
  */
 const echoMs = 1_000
 
+/** Servers that are being left, as a process may have several: it ends with the last of them. */
+const leaving = new Set<RequestsInFlight>()
+let exitCode = 0
+
 /**
  * On SIGTERM or SIGINT: stops listening, finishes the requests in flight (which may still defer), closes the
  * scheduler, awaits `onClosed` and exits with 0, or with 1 when closing or `onClosed` failed. A second signal exits
- * with 1 at once and says so on stderr; the same one within a second of the first does not count. Call it right after `listen`, once per process: only requests that begin later are waited for.
+ * with 1 at once and says so on stderr; the same one within a second of the first does not count. Call it right after
+ * `listen`: only requests that begin later are waited for. Called for several servers or schedulers, the process ends when all
+ * have closed.
  * @returns a function that takes the handlers off again
  * @throws OptionError for what is no HTTP/1 server or no scheduler, and for unknown and bad options
  * @example
@@ -65,12 +71,16 @@ export function closeOnSignal(
       return process.exit(1)
     }
     first = { signal, at: monotonicMs() }
-    leave(requests, scheduler, timeoutMs, onClosed).then(() => process.exit(0), exitFailed)
+    leaving.add(requests)
+    leave(requests, scheduler, timeoutMs, onClosed)
+      .catch(failed)
+      .finally(() => endWithLast(requests))
   }
   for (const signal of signals) process.on(signal, onSignal)
   return () => {
     for (const signal of signals) process.off(signal, onSignal)
     requests.forget()
+    leaving.delete(requests)
   }
 }
 
@@ -106,10 +116,15 @@ function noneWithin(requests: RequestsInFlight, limitMs: number): Promise<void> 
   })
 }
 
-/** The process ends here and nobody is left to throw at. */
-function exitFailed(error: unknown): void {
+/** The process ends soon and nobody is left to throw at. */
+function failed(error: unknown): void {
   console.error('sidework: closing failed.', error)
-  process.exit(1)
+  exitCode = 1
+}
+
+function endWithLast(requests: RequestsInFlight): void {
+  leaving.delete(requests)
+  if (leaving.size === 0) process.exit(exitCode)
 }
 
 function readOnClosed(value: unknown): CloseOnSignalOptions['onClosed'] {

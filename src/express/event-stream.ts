@@ -62,7 +62,7 @@ export class EventStream {
 
   /** Tells, or keeps for later what does not fit. */
   send(frame: Frame): void {
-    if (this.#isEnded) return
+    if (this.#isOver) return
     const { event, id, data, isLast } = frame
     // A reader that comes back after 'closed' has still to hear what comes after the frame before.
     const text = `event: ${event}\n${event === 'closed' ? '' : `id: ${id}\n`}data: ${data}\n\n`
@@ -79,7 +79,7 @@ export class EventStream {
   /** Keeps proxies from closing a silent stream; ends one whose reader has been behind since the last beat. */
   beat(): void {
     this.#sendWaiting()
-    const isBehind = this.#waiting !== undefined || this.#isEnded
+    const isBehind = this.#waiting !== undefined || this.#isOver
     if (isBehind && this.#isBehind) this.#res.destroy()
     else if (!isBehind && this.#fits(':\n\n')) this.#write(':\n\n')
     this.#isBehind = isBehind
@@ -94,8 +94,13 @@ export class EventStream {
 
   /** Tells that no more will come and ends, without waiting for a reader that is behind. */
   close(frame: Frame): void {
-    if (this.#isEnded || this.#res.writableLength > 0) this.#res.destroy()
+    if (this.#isOver || this.#res.writableLength > 0) this.#res.destroy()
     else this.send(frame)
+  }
+
+  /** Ended here, or by somebody else who has the response. */
+  get #isOver(): boolean {
+    return this.#isEnded || this.#res.writableEnded
   }
 
   #fits(text: string): boolean {

@@ -13,6 +13,7 @@ import { show } from '../options.js'
 import type { Job } from '../scheduler.js'
 import { forgetExecution } from './idempotent.js'
 import type { DeferPort } from './port.js'
+import { whenClosed } from './when-closed.js'
 
 /** When a deferred job is let go; see `RequestDeferOptions`. */
 export type DeferMoment = 'now' | 'success' | 'finish' | 'close'
@@ -34,6 +35,7 @@ export class HeldJobs {
   readonly #port: DeferPort
   #jobs: { readonly id: string; readonly on: DeferMoment }[] = []
   #isListening = false
+  #ended: End | undefined
 
   constructor(response: ServerResponse, port: DeferPort) {
     this.#response = response
@@ -43,7 +45,7 @@ export class HeldJobs {
   /** Holds the job until its moment; one whose moment is past is decided at once. */
   add(job: Pick<Job, 'id'>, on: DeferMoment): void {
     this.#jobs.push({ id: job.id, on })
-    const end = this.#end()
+    const end = this.#ended ?? this.#end()
     if (end !== undefined) this.#decide(end)
     else if (!this.#isListening) this.#listen()
   }
@@ -58,22 +60,28 @@ export class HeldJobs {
 
   #listen(): void {
     this.#isListening = true
-    const decide = (): void => {
-      const end = this.#end()
-      if (end !== undefined) this.#decide(end)
-    }
-    // 'finish' comes first when the response was handed over whole; only 'close' comes when it was not.
-    this.#response.once('finish', decide).once('close', decide)
+    const { req } = this.#response
+    // 'finish' comes first when the response was handed over whole, but also when what was left of it was thrown away.
+    this.#response.once('finish', () => this.#decide(req.socket.destroyed ? 'aborted' : this.#whole()))
+    whenClosed(this.#response, () => this.#decide('aborted'))
   }
 
   /** How the response ended, if it has. */
   #end(): End | undefined {
-    const { writableFinished, statusCode, closed, destroyed } = this.#response
-    if (writableFinished) return statusCode < 400 ? 'succeeded' : 'failed'
+    const { writableFinished, closed, destroyed, socket } = this.#response
+    // To Node a response is finished too that was written to a connection that is gone; it still has its socket then.
+    if (writableFinished && socket?.destroyed !== true) return this.#whole()
     return closed || destroyed ? 'aborted' : undefined
   }
 
+  /** How a response ended that was handed over whole. */
+  #whole(): End {
+    return this.#response.statusCode < 400 ? 'succeeded' : 'failed'
+  }
+
+  /** The first end counts. */
   #decide(end: End): void {
+    this.#ended ??= end
     const jobs = this.#jobs
     this.#jobs = []
     const [released, discarded] = [true, false].map((wanted) =>

@@ -13,10 +13,12 @@ import { OptionError } from '../errors.js'
 import { durationMs, flag, ownOptions, show, type Duration } from '../options.js'
 import { answerProblem } from './answer.js'
 import { giveAgain, recordAnswer, type Answer } from './answer-recorder.js'
+import { asError } from './as-error.js'
 import { credentials, digest, fingerprint, readKey } from './idempotency-key.js'
 import type { AuthorizedRequest } from './jobs-router.js'
 import type { ConnectHandler, Next } from './middleware.js'
 import { safeMethods } from './safe-methods.js'
+import { whenClosed } from './when-closed.js'
 
 /** How `idempotent()` behaves. */
 export interface IdempotentOptions {
@@ -91,7 +93,7 @@ export function idempotent(options: IdempotentOptions): ConnectHandler {
       // Inside a framework the request is its own, with what middleware declared on it.
       owner = readOwner(scope(req as AuthorizedRequest))
     } catch (error) {
-      return next(error)
+      return next(asError('scope', error))
     }
     keys ??= new KeyBook(ttlMs)
     keys.handle(digest(owner, read.key), asked, res, next)
@@ -147,7 +149,7 @@ class KeyBook {
     recordAnswer(res, maxAnswerBytes, (answer) => {
       settle(turnedAway.has(res.statusCode) ? undefined : entryOf(asked, answer))
     })
-    res.once('close', () => {
+    whenClosed(res, () => {
       if (this.#running.get(key) !== execution) return
       // The handler may never answer a client that is gone, yet may have done its work: no second time before the ttl.
       settle({ state: 'lost', fingerprint: asked, why: 'was not answered' })

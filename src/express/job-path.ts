@@ -7,9 +7,12 @@ export interface JobPath {
   readonly id: string | undefined
 }
 
+/** A request to a proxy names the whole URL, and a server must take it too (RFC 9112 §3.2.2). */
+const authority = /^https?:\/\/[^/?]*/i
+
 /** The parts of a path relative to the mount point, or `undefined` when it is none of the router's. */
 export function matchJobPath(url: string): JobPath | undefined {
-  const [path = ''] = url.split('?', 1)
+  const [path = ''] = url.replace(authority, '').split('?', 1)
   const [, id, events, ...more] = path.split('/')
   if (id === undefined || path === '/' || more.length > 0) return undefined
   if (events === undefined || events === '') return { part: 'status', id: decodeId(id) }

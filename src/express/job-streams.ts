@@ -10,6 +10,7 @@ import type { Scheduler } from '../scheduler.js'
 import { EventStream } from './event-stream.js'
 import { FollowedJob, type Status } from './followed-job.js'
 import type { DeferPort } from './port.js'
+import { whenClosed } from './when-closed.js'
 
 const heartbeatMs = 15_000
 
@@ -82,7 +83,7 @@ export class JobStreams {
   open(res: ServerResponse, status: Status, seenId: number | undefined): void {
     const stream = new EventStream(res)
     const job = this.#add(stream, status)
-    res.on('close', () => this.#remove(stream, status.id, res.writableFinished))
+    whenClosed(res, () => this.#remove(stream, status.id, res.writableFinished))
     const frames = job.after(seenId)
     for (const frame of frames) stream.send(frame)
     if (isSettled(status.state) && frames.length === 0) stream.end()

@@ -5,6 +5,7 @@ import type { JobSnapshot } from '../job/snapshot.js'
 import { ownOptions, show } from '../options.js'
 import type { Scheduler } from '../scheduler.js'
 import { answerJson, answerProblem, endpointHeaders } from './answer.js'
+import { asError } from './as-error.js'
 import { isCrossSite } from './cross-site.js'
 import { answerStreamHead } from './event-stream.js'
 import { flowStatus } from './flow-status.js'
@@ -55,7 +56,7 @@ export function jobsRouter(scheduler: Scheduler, options: JobsRouterOptions = {}
   return (req, res, next) => {
     const path = matchJobPath(req.url ?? '')
     if (path === undefined) return next()
-    router.handle({ ...path, req, res }).catch((error: unknown) => next(asError(error)))
+    router.handle({ ...path, req, res }).catch((error: unknown) => next(asError('authorize', error)))
   }
 }
 
@@ -80,7 +81,7 @@ class JobsRouter {
     if (!allowed.includes(req.method ?? '')) return answerMethod(res, allowed)
     const action = req.method === 'DELETE' ? 'cancel' : 'read'
     const id = await this.#authorizedId(visit, action)
-    if (res.destroyed) return // the client went while authorize was deciding
+    if (res.destroyed) return // while authorize was deciding the client went, or somebody else answered
     const status = id === undefined ? undefined : this.#statusOf(id)
     if (status === undefined) return answerNotFound(res)
     if (action === 'cancel') return this.#cancel(res, status)
@@ -177,10 +178,4 @@ function readExpose(value: unknown): readonly unknown[] {
   const other: unknown = Array.isArray(value) ? value.find((item) => item !== 'result') : undefined
   const shown = Array.isArray(value) ? `an array with ${show(other)}` : show(value)
   throw new OptionError(`expose is ${shown}. Give ['result'], or leave it out.`)
-}
-
-/** `next(undefined)` and `next('route')` would mean something else. */
-function asError(thrown: unknown): object {
-  if (typeof thrown === 'object' && thrown !== null) return thrown
-  return new Error(`authorize threw ${show(thrown)}. Throw an Error.`, { cause: thrown })
 }

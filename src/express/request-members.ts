@@ -85,8 +85,9 @@ function addAccessor(prototype: object, name: keyof Members, root: object): bool
   return true
 }
 
+/** The message may be a proxy of what Express made, or inherit from it. */
 function memberOf(name: keyof Members, message: Message): unknown {
-  const { req = message as IncomingMessage & Message } = message
-  const { res } = req as Message
-  return res && given.get(req)?.[name](req, res)
+  const { req } = (message.res ?? message) as Message
+  const res = (req as Message | undefined)?.res
+  return req && res && given.get(req)?.[name](req, res)
 }

@@ -1,6 +1,7 @@
 /** Knows which requests of a server have not ended, so that closing can wait for them and for nothing else. */
 import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
+import { whenClosed } from './when-closed.js'
 
 /** An HTTP/1 server of Node, e.g. what `app.listen()` returns. */
 export type ClosableServer = HttpServer | HttpsServer
@@ -39,7 +40,7 @@ export class RequestsInFlight {
   readonly #began = (_req: IncomingMessage, res: ServerResponse): void => {
     this.#responses.add(res)
     if (this.#isStopping) endConnectionAfter(res)
-    res.once('close', () => this.#ended(res))
+    whenClosed(res, () => this.#ended(res))
   }
 
   #ended(res: ServerResponse): void {

@@ -37,7 +37,9 @@ const taskName = /^[A-Za-z0-9._:/-]{1,128}$/
  * @example
  * export const resize = defineTask('resize', async ({ file }: { file: string }, { signal }) => { … }, { attempts: 3 })
  */
-export function defineTask<P = void, R = unknown, I = P>(
+// `never` where nothing says what the payload is: an option that does not fit is then told at the option, since any
+// handler fits meanwhile.
+export function defineTask<P = never, R = unknown, I = [P] extends [never] ? void : P>(
   name: string,
   run: Handler<P, R> & JsonHandler<P, Awaited<R>>,
   options: TaskOptionsWithInput<P, I> = {},

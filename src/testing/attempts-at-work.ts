@@ -6,7 +6,7 @@
  *         └──says nothing for `patience` of real time──▶ stuck: taken to wait for virtual time, until it says something
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { after } from '../clock.js'
+import { afterRealTime } from '../clock.js'
 import type { TaskContext } from '../task/context.js'
 import type { Handler } from '../task/define-task.js'
 import type { TestWorld } from './test-world.js'
@@ -131,7 +131,7 @@ export class AttemptsAtWork {
         this.#world.onHappening = undefined
         resolve(hasHappened)
       }
-      const callOff = after(stepMs, () => end(false))
+      const callOff = afterRealTime(stepMs, () => end(false))
       this.#world.onHappening = () => end(true)
     })
   }

@@ -2,7 +2,7 @@
 import type { SerializedError } from '../job/serialized-error.js'
 import type { JobSnapshot } from '../job/snapshot.js'
 import { OptionError } from '../errors.js'
-import { show } from '../options.js'
+import { integer, show } from '../options.js'
 import type { Task } from '../task/define-task.js'
 import type { TraceEntry } from './test-record.js'
 
@@ -43,6 +43,11 @@ export function lookedAt(matcher: string, received: unknown): Looked {
   )
 }
 
+/** @throws OptionError unless a number of jobs or retries, or undefined for any */
+export function readTimes(times: unknown): number | undefined {
+  return times === undefined ? undefined : integer('times', times, 0)
+}
+
 export function nameOf(task: Task | string): string {
   return typeof task === 'string' ? task : task.name
 }
@@ -58,7 +63,8 @@ export function fits(context: MatcherContext, actual: object, expected: object):
 export function errorFits(error: SerializedError | undefined, pattern: ErrorPattern | undefined): boolean {
   if (pattern === undefined) return true
   const message = error?.message ?? ''
-  return typeof pattern === 'string' ? message.includes(pattern) : pattern.test(message)
+  // Unlike `test`, `search` begins at the beginning, whatever the flags.
+  return typeof pattern === 'string' ? message.includes(pattern) : message.search(pattern) >= 0
 }
 
 /** Of the jobs, the one that has most in common with what was expected. */

@@ -89,9 +89,12 @@ function lasting(lanes: Settings['lanes']): Settings['lanes'] {
   return { cpu: { ...cpu, idleTimeoutMs: Infinity }, io: { ...io, idleTimeoutMs: Infinity }, main }
 }
 
+/** ISO 8601, as a time without a zone means another instant on each machine. A date alone is UTC (ECMA-262, 21.4.1.32). */
+const instantText = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?$/
+
 function readInstant(now: unknown): number {
-  const isInstant = typeof now === 'string' || typeof now === 'number' || now instanceof Date
-  const wall = isInstant ? new Date(now).getTime() : Number.NaN
+  const isText = typeof now === 'string' && instantText.test(now)
+  const wall = isText || typeof now === 'number' || now instanceof Date ? new Date(now).getTime() : Number.NaN
   if (Number.isInteger(wall)) return wall
   throw new OptionError(
     `now is ${show(now)}. Give an instant such as '2026-03-08T00:00:00Z', a Date, or ms since the epoch.`,

@@ -31,6 +31,8 @@ export class TestRecord {
   readonly #jobs = new Map<string, Entry>()
   /** Jobs that wait for their response, or were discarded with it: they never were. */
   readonly #held = new Set<string>()
+  /** The jobs of flows that wait for their response, by the flow's id. */
+  readonly #heldFlows = new Map<string, readonly string[]>()
   readonly #trace: TraceEntry[] = []
   #settled: JobSnapshot[] = []
 
@@ -69,8 +71,15 @@ export class TestRecord {
     this.#held.add(id)
   }
 
+  /** @param jobs the ids of its jobs */
+  heldFlow(id: string, jobs: readonly string[]): void {
+    this.#heldFlows.set(id, jobs)
+    for (const job of jobs) this.#held.add(job)
+  }
+
+  /** @param ids of jobs and flows */
   released(ids: readonly string[]): void {
-    for (const id of ids) this.#held.delete(id)
+    for (const id of ids) for (const job of this.#heldFlows.get(id) ?? [id]) this.#held.delete(job)
   }
 
   #now(entry: Entry): JobSnapshot {

@@ -1,5 +1,7 @@
 /** `createTestScheduler`: the scheduler of production in a world whose time the test decides. */
 import { ClosedError, OptionError, TestError } from '../errors.js'
+import type { Flow } from '../flows/flow-handle.js'
+import type { FlowKind } from '../job/flow-step.js'
 import type { JobSnapshot, RequestContext } from '../job/snapshot.js'
 import { durationMs, integer, show, type Duration } from '../options.js'
 import type { WorldNeeds } from '../real-world.js'
@@ -132,6 +134,23 @@ export class TestScheduler extends Scheduler {
     const job = super.hold(request, task, payload, options)
     this.#record.held(job.id)
     return job
+  }
+
+  /** @internal */
+  override flowWithRequest(
+    request: RequestContext | undefined,
+    isHeld: boolean,
+    kind: FlowKind,
+    args: readonly unknown[],
+  ): Flow {
+    const flow = super.flowWithRequest(request, isHeld, kind, args)
+    if (!isHeld) return flow
+    const jobs = Object.values(flow.snapshot().steps)
+    this.#record.heldFlow(
+      flow.id,
+      jobs.flatMap(({ id }) => id ?? []),
+    )
+    return flow
   }
 
   /** @internal */

@@ -8,6 +8,7 @@ import {
   howMany,
   lookedAt,
   nameOf,
+  readTimes,
   type MatcherContext,
   type MatcherResult,
 } from './matching.js'
@@ -36,7 +37,8 @@ export function toHaveDeferred(
   expected?: ExpectedDefer,
 ): MatcherResult {
   const scheduler = lookedAt('toHaveDeferred', received)
-  const { times, ...others } = ownOptions('toHaveDeferred', expected, known) as ExpectedDefer
+  const { times: given, ...others } = ownOptions('toHaveDeferred', expected, known) as ExpectedDefer
+  const times = readTimes(given)
   const all = scheduler.deferred()
   const jobs = scheduler.deferred(task)
   const wanted = wantedFields(payload, others)

@@ -11,6 +11,7 @@ import {
   howMany,
   lookedAt,
   nameOf,
+  readTimes,
   type ErrorPattern,
   type MatcherContext,
   type MatcherResult,
@@ -41,7 +42,8 @@ export function toHaveSettled(
 ): MatcherResult {
   const scheduler = lookedAt('toHaveSettled', received)
   const given = typeof expected === 'string' ? { state: expected } : expected
-  const { times, error, ...wanted } = ownOptions('toHaveSettled', given, known) as ExpectedEnd
+  const { times: count, error, ...wanted } = ownOptions('toHaveSettled', given, known) as ExpectedEnd
+  const times = readTimes(count)
   refuseOtherStates(wanted.state)
   const settled = scheduler.deferred(task).filter(({ state }) => settledStates.has(state))
   const fitting = settled.filter((job) => fits(this, job, wanted) && errorFits(job.error, error))

@@ -142,6 +142,34 @@ describe('by event stream', () => {
   it('keeps the query of the URL', () => {
     void followJob('/jobs/j?key=k')
     expect(onlySource().url).toBe('/jobs/j/events?key=k')
+    void followJob('/jobs/j?back=/a?b=c')
+    expect(onlySource().url).toBe('/jobs/j/events?back=/a?b=c')
+  })
+
+  it('a URL that is none rejects, and takes no stream from others', async () => {
+    class RefusingSource {
+      constructor(url: string) {
+        throw new SyntaxError(`${url} is no URL`)
+      }
+    }
+    vi.stubGlobal('EventSource', RefusingSource)
+    for (let n = 0; n < 4; n++) await expect(followJob('http://')).rejects.toThrow('is no URL')
+    vi.stubGlobal('EventSource', TestSource)
+    void followJob('/jobs/j')
+    expect(TestSource.all).toHaveLength(1)
+  })
+
+  it('tells nothing more once a callback has ended it', async () => {
+    const controller = new AbortController()
+    const told: unknown[] = []
+    const end = followJob('/jobs/j', {
+      onProgress: () => controller.abort(new Error('enough')),
+      onStatus: ({ state }) => told.push(state),
+      signal: controller.signal,
+    })
+    onlySource().tell('progress', status('running', { progress: 0.5 }))
+    await expect(end).rejects.toThrow('enough')
+    expect(told).toEqual([])
   })
 
   it('a signal ends the following with its reason, whenever it comes', async () => {

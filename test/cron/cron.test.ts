@@ -1,11 +1,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createCron } from '../../src/cron/index.js'
 import { createScheduler } from '../../src/index.js'
-import { contextOf, makeCron, timeOf } from './make-cron.js'
+import { contextOf, makeCron, timeOf, type CronSim } from './make-cron.js'
 
 const utc = { timezone: 'UTC' }
 const minute = 60_000
+const everySecond = ({ sim, cron }: CronSim): void =>
+  cron.schedule('s', '* * * * * *', sim.task('t'), undefined, { ...utc, endAt: Date.UTC(2027, 0) })
 
 describe('a schedule', () => {
   it('defers its task with its payload whenever the expression says, and tells the handler for which instant', async () => {
@@ -134,6 +136,19 @@ describe('a schedule', () => {
     expect(cron.list()).toEqual([])
   })
 
+  it('with jitter runs no later than endAt', () => {
+    const endAt = Date.parse('2026-01-01T02:10Z')
+    for (let seed = 1; seed <= 20; seed++) {
+      const { sim, cron, fired } = makeCron({ seed })
+      const options = { jitter: '50m', endAt, overlap: 'allow' } as const
+      cron.schedule('s', '0 * * * *', sim.task('t'), undefined, { ...utc, ...options })
+      cron.every('e', '1h', sim.task('t'), undefined, options)
+      sim.advance(4 * 60 * minute)
+      expect(fired).toHaveLength(4)
+      expect(Math.max(...fired.map(({ at }) => at))).toBeLessThanOrEqual(endAt)
+    }
+  })
+
   it('with jitter comes later by a seeded random time, never after the next instant', () => {
     const delays = (seed: number): number[] => {
       const { sim, cron, fired } = makeCron({ seed })
@@ -188,6 +203,23 @@ describe('an operator', () => {
     expect(times()).toEqual(['00:00:01', '00:00:07'])
   })
 
+  it.each([
+    ['resumed', ({ cron }: CronSim) => cron.resume('s')],
+    ['made again', (made: CronSim) => everySecond(made)],
+  ])(
+    'runs no instant twice where the clock was set back by up to a minute before it is %s',
+    (_how, again) => {
+      const made = makeCron()
+      everySecond(made)
+      made.sim.advance(3_000)
+      made.cron.pause('s')
+      made.sim.world.clock.jumpWall(-2_500)
+      again(made)
+      made.sim.advance(3_500)
+      expect(made.times()).toEqual(['00:00:01', '00:00:02', '00:00:03', '00:00:04'])
+    },
+  )
+
   it('runs a schedule now, also while it is paused; its own instants stay', () => {
     const { sim, cron, fired } = makeCron()
     cron.schedule('s', '0 * * * *', sim.task('t'), undefined, utc)
@@ -239,6 +271,21 @@ describe('an operator', () => {
     cron.every('e', '1h', sim.task('t'))
     expect(iso(cron.nextRuns('e', 2))).toEqual(['2026-01-01T01:00:00.000Z', '2026-01-01T02:00:00.000Z'])
   }) // prettier-ignore
+
+  it('asks for the next runs of an interval strictly after an instant, also where the wall clock has drifted', () => {
+    const scheduler = createScheduler({ logger: false })
+    onTestFinished(() => void scheduler.close({ timeout: 0 }))
+    const cron = createCron(scheduler)
+    cron.every('e', '1m', () => 1)
+    const { now } = Date
+    for (const driftMs of [-900, -1, 0, 1, 900]) {
+      vi.spyOn(Date, 'now').mockImplementation(() => now() + driftMs)
+      const [first = 0, second] = cron.nextRuns('e', 2)
+      expect(cron.nextRuns('e', 1, first)).toEqual([second])
+      expect(cron.nextRuns('e', 1, first - 1)).toEqual([first])
+    }
+    vi.restoreAllMocks()
+  })
 
   it('is told in the log, in words, what was scheduled', () => {
     const { sim, cron } = makeCron()

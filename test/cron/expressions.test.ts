@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createCron } from '../../src/cron/index.js'
 import { describeExpression, describeInterval } from '../../src/cron/describe.js'
 import { createScheduler } from '../../src/scheduler.js'
@@ -89,6 +89,17 @@ describe('an expression is refused', () => {
   }) // prettier-ignore
 })
 
+/** Until the test has finished. */
+function setZone(variable: string): void {
+  const before = process.env['TZ']
+  onTestFinished(() => {
+    if (before === undefined) delete process.env['TZ']
+    else process.env['TZ'] = before
+    cron.remove('zone')
+  })
+  process.env['TZ'] = variable
+}
+
 describe('a time zone is refused', () => {
   it.each(['', 'Europe/Atlantis', '../../etc/localtime', '/etc/localtime', 'Europe/../UTC', '+05:30', 'UTC ', 'x'.repeat(1e6), 5, null, {}])(
     'D9: %s',
@@ -104,6 +115,31 @@ describe('a time zone is refused', () => {
     cron.schedule('zone', '0 2 * * *', () => undefined)
     expect(cron.get('zone')).toMatchObject({ timezone: new Intl.DateTimeFormat().resolvedOptions().timeZone })
     cron.remove('zone')
+  })
+
+  it.each([
+    ['', 'UTC'],
+    [':/etc/localtime', 'UTC'],
+    ['UTC0', 'UTC'],
+    ['Europe/Atlantis', 'UTC'],
+    ['GMT+5', 'Etc/GMT+5'],
+    ['GMT-14', 'Etc/GMT-14'],
+    [':Europe/Berlin', 'Europe/Berlin'],
+  ])('also where TZ=%s names none as Node reads it: what its clock shows', (variable, timezone) => {
+    setZone(variable)
+    cron.schedule('zone', '0 2 * * *', () => undefined)
+    expect(cron.get('zone')).toMatchObject({ timezone })
+    const [next = 0] = cron.nextRuns('zone', 1)
+    expect(new Date(next).getHours()).toBe(2)
+  })
+
+  it('or, where its distance to UTC has no name, how to give one', () => {
+    setZone('UTC0')
+    const offset = vi.spyOn(Date.prototype, 'getTimezoneOffset').mockReturnValue(-330)
+    onTestFinished(() => void offset.mockRestore())
+    expect(() => cron.schedule('zone', '0 2 * * *', () => undefined)).toThrow(
+      "The system's time zone has no name that Node knows: TZ is 'UTC0'. Set TZ to one such as 'Europe/Berlin', or give timezone.",
+    )
   })
 })
 

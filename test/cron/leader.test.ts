@@ -33,6 +33,18 @@ describe('the leader hook', () => {
     expect(made.fired.map(({ reason }) => reason)).toEqual(['due', 'due'])
   })
 
+  it('that takes its time makes no run late', async () => {
+    let answer: (value: boolean) => void = () => undefined
+    const made = makeCron({ cron: { leader: () => new Promise((resolve) => (answer = resolve)) } })
+    made.cron.schedule('s', '* * * * *', made.sim.task('t'), undefined, { catchUp: 'none', timezone: 'UTC' })
+    await made.sim.flow(60_000)
+    await made.sim.flow(5_000)
+    answer(true)
+    await made.sim.flow()
+    expect(made.missed).toEqual([])
+    expect(made.fired).toMatchObject([{ reason: 'due', lateBy: 5_000 }])
+  })
+
   it.each([
     ['throws', () => { throw new Error('redis is away') }],
     ['rejects', () => Promise.reject(new Error('redis is away'))],

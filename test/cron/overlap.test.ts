@@ -29,6 +29,22 @@ describe('D10: a job longer than its period', () => {
     expect(made.fired[1]?.lateBy).toBe(1_500)
   })
 
+  it('ends a schedule with its last run, also when that had to wait with queue', () => {
+    const made = makeCron({ scheduler: { threads: 3 } })
+    made.cron.every('e', 1_000, made.sim.task('t', { takesMs: 1_500 }), undefined, {
+      overlap: 'queue',
+      maxRuns: 2,
+    })
+    made.sim.advance(2_400)
+    expect(made.cron.get('e')).toMatchObject({ runs: 1, unsettled: 1 })
+    made.sim.advance(200)
+    expect(made.fired).toHaveLength(2)
+    expect(made.cron.get('e')).toBeUndefined()
+    made.sim.advance(5_000)
+    expect(made.fired).toHaveLength(2)
+    expect(made.sim.world.isKeptAlive).toBe(false)
+  })
+
   it('runs them side by side with allow', () => {
     const made = busy({ overlap: 'allow' })
     expect(starts(made)).toEqual([1_000, 2_000, 3_000, 4_000, 5_000, 6_000])

@@ -41,6 +41,21 @@ describe('events', () => {
     )
   })
 
+  it('reach every listener though one of them rejects, which is logged', async () => {
+    const sim = makeSim()
+    let count = 0
+    sim.scheduler.on('completed', () => Promise.reject(new Error('my listener')) as unknown as void)
+    sim.scheduler.on('completed', () => void count++)
+    sim.scheduler.defer(sim.task('t'))
+    sim.advance(10)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(count).toBe(1)
+    const errors = sim.logged.filter(({ level }) => level === 'error')
+    expect(errors.map(({ fields }) => [fields['event'], (fields['err'] as Error).message])).toEqual([
+      ['completed', 'my listener'],
+    ])
+  })
+
   it('reach a once-listener once, and none that was taken off', () => {
     const sim = makeSim()
     const seen: string[] = []

@@ -1,5 +1,6 @@
+import type { IncomingMessage } from 'node:http'
 import pino from 'pino'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { asksForRetry, failsForGood, failsWith, snoozes } from '../simulation/script.js'
 import { makeSim, type Sim } from '../simulation/sim.js'
 
@@ -124,7 +125,44 @@ describe('the log', () => {
     sim.advance(100)
     const own = sim.logged.filter(({ fields }) => fields['job'] === job.id)
     expect(own).toHaveLength(6)
-    for (const { fields } of own) expect(fields['req']).toBe('req-1')
+    for (const { fields } of own) expect(fields['reqId']).toBe('req-1')
+  })
+
+  it('names it also to a logger that has a serializer for requests', () => {
+    const written: object[] = []
+    const req = ({ headers }: IncomingMessage) => ({ agent: headers['user-agent'] })
+    const logger = pino(
+      { level: 'debug', serializers: { ...pino.stdSerializers, req } },
+      { write: (line: string) => void written.push(JSON.parse(line) as object) },
+    )
+    const sim = makeSim({ scheduler: { logger } })
+    const port = sim.scheduler as unknown as { deferWithRequest(request: object, task: unknown): object }
+    port.deferWithRequest({ id: 'req-1' }, sim.task('t'))
+    sim.advance(10)
+    expect(written.filter((line) => 'job' in line)).toMatchObject([
+      { msg: 'job started', reqId: 'req-1' },
+      { msg: 'job completed', reqId: 'req-1' },
+    ])
+  })
+
+  it('a logger that throws costs a line and no job, and that is told once', () => {
+    const told = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+    onTestFinished(() => void told.mockRestore())
+    const user = (one: { key: object }) => one.key.toString() // meets what it made itself, without a key
+    const logger = pino({ level: 'debug', serializers: { user } }, { write: () => undefined })
+    const sim = makeSim({ scheduler: { logger } })
+    const port = sim.scheduler as unknown as {
+      deferWithRequest(request: object, task: unknown): { state: string }
+    }
+    const task = sim.task('t', ({ attempt }) => (attempt < 3 ? failsWith('no') : {}), soon)
+    const job = port.deferWithRequest({ bindings: { user: 'made' } }, task)
+    sim.advance(100)
+    expect(job.state).toBe('completed')
+    expect(told).toHaveBeenCalledOnce()
+    expect(told).toHaveBeenCalledWith(
+      "sidework: the logger threw, so this line and others like it are left out: 'job started'.",
+      expect.any(TypeError),
+    )
   })
 
   it('shows nothing of a sensitive task that could hold its payload', () => {
@@ -236,29 +274,4 @@ describe('the log', () => {
       ['paused: no new starts', { task: 't' }],
     ])
   })
-})
-
-it('a logger that throws harms no job and no caller, and the process is warned once', async () => {
-  const warned: string[] = []
-  const hear = ({ message }: Error) => void warned.push(message)
-  process.on('warning', hear)
-  onTestFinished(() => void process.off('warning', hear))
-  const fails = (): never => {
-    throw new Error('no store in this context')
-  }
-  const logger = { debug: fails, info: fails, warn: fails, error: fails, isLevelEnabled: fails, child: fails }
-  const sim = makeSim({ scheduler: { logger: logger as never, maxQueued: 2 } })
-  const task = sim.task('t', ({ attempt }) => (attempt < 3 ? failsWith('no') : {}), soon)
-  sim.scheduler.on('started', () => {
-    throw new Error('a listener')
-  })
-  const jobs = [1, 2].map((n) => sim.scheduler.defer(task, n, { orderingKey: 'k' }))
-  expect(() => sim.scheduler.defer(task)).toThrow(
-    expect.objectContaining({ code: 'ERR_SIDEWORK_QUEUE_FULL' }),
-  )
-  sim.advance(1000)
-  expect(jobs.map(({ state }) => state)).toEqual(['completed', 'completed'])
-  expect((await sim.close({}, 1000)).settled).toMatchObject({ completed: 0 })
-  await new Promise((resolve) => setImmediate(resolve))
-  expect(warned).toEqual([expect.stringContaining('no store in this context')])
 })

@@ -194,6 +194,30 @@ describe('closeOnSignal', () => {
     )
   })
 
+  it('of two servers with a scheduler each, ends the process when both have closed', async () => {
+    const exited = signal<unknown>()
+    const exit = vi.spyOn(process, 'exit').mockImplementation((code) => exited.resolve(code) as never)
+    onTestFinished(() => void vi.restoreAllMocks())
+    const ends = [signal(), signal()]
+    const closed = [signal(), signal()]
+    for (const [n, end] of ends.entries())
+      onTestFinished(
+        closeOnSignal(createServer(), makeScheduler(), {
+          onClosed: () => {
+            closed[n]?.resolve()
+            return end.promise
+          },
+        }),
+      )
+    process.emit('SIGTERM', 'SIGTERM')
+    for (const { promise } of closed) await promise
+    ends[1]?.resolve()
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(exit).not.toHaveBeenCalled()
+    ends[0]?.resolve()
+    expect(await exited.promise).toBe(0)
+  })
+
   it('exits with 1 and says why when onClosed fails', async () => {
     const app = await start('25s', 'throws')
     app.kill()

@@ -180,6 +180,72 @@ describe('a held job', () => {
     expect(job.snapshot().error?.message).toContain('went away')
   })
 
+  it('is discarded when the client goes away while its answer is being sent', async () => {
+    const scheduler = makeScheduler()
+    const held = signal<Job<unknown>>()
+    const server = app().use(sidework(scheduler))
+    server.get('/', (req, res) => {
+      res.end(Buffer.alloc(32 * 2 ** 20))
+      held.resolve(req.defer(note, 1, { on: 'success' }))
+    })
+    const { port } = await serve(server)
+    const client = connect(port, '127.0.0.1').pause()
+    await once(client, 'connect')
+    client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+    const job = await held.promise
+    client.resetAndDestroy()
+    await expect(job.result()).rejects.toMatchObject({ code: 'ERR_SIDEWORK_CANCELLED' })
+  })
+
+  it('is discarded when it is deferred after an answer that found no client any more', async () => {
+    const scheduler = makeScheduler()
+    const [arrived, held] = [signal(), signal<Job<unknown>>()]
+    const server = app().use(sidework(scheduler))
+    server.get('/', (req, res) => {
+      arrived.resolve()
+      res.once('close', () => {
+        res.send('too late')
+        held.resolve(req.defer(note, 1, { on: 'success' }))
+      })
+    })
+    const { port } = await serve(server)
+    const client = connect(port, '127.0.0.1')
+    await once(client, 'connect')
+    client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+    await arrived.promise
+    client.destroy()
+    const job = await held.promise
+    await expect(job.result()).rejects.toMatchObject({ code: 'ERR_SIDEWORK_CANCELLED' })
+  })
+
+  it('is discarded when the client goes away while an earlier request of its connection is answered', async () => {
+    const scheduler = makeScheduler()
+    const jobs: Job<unknown>[] = []
+    const [held, late] = [signal(), signal()]
+    const server = app().use(sidework(scheduler))
+    server.get('/slow', () => undefined)
+    server.get('/:on', (req, res) => {
+      const on = req.params.on as DeferMoment
+      const defer = () => jobs.push(req.defer(note, 1, { on }))
+      defer()
+      res.send('ok')
+      req.socket.once('close', () => {
+        setImmediate(() => late.resolve(void defer()))
+      })
+      if (jobs.length === 2) held.resolve()
+    })
+    const { port } = await serve(server)
+    const client = connect(port, '127.0.0.1')
+    await once(client, 'connect')
+    for (const path of ['slow', 'success', 'close']) client.write(`GET /${path} HTTP/1.1\r\nHost: x\r\n\r\n`)
+    await held.promise
+    client.destroy()
+    await late.promise
+    await new Promise((resolve) => setImmediate(resolve))
+    await Promise.allSettled(jobs.map((job) => job.result()))
+    expect(jobs.map(({ state }) => state)).toEqual(['cancelled', 'completed', 'cancelled', 'completed'])
+  })
+
   it('leaves the job of another request alone', async () => {
     const scheduler = makeScheduler()
     const other = scheduler.defer(note, 9, { delay: '1h' })

@@ -211,6 +211,17 @@ it('what scope() throws, or a scope that is no string, goes to the error handler
   })
   thrown.app.set('env', 'test')
   await thrown.post(uuid).expect(401)
+  for (const what of [undefined, 'route', 'who are you?']) {
+    const odd = countingApp(undefined, {
+      ...options,
+      scope() {
+        throw what
+      },
+    })
+    odd.app.set('env', 'test')
+    await odd.post(uuid).expect(500)
+    expect(odd.runs.count).toBe(0)
+  }
   const none = countingApp(undefined, { ...options, scope: (() => undefined) as never })
   none.app.set('env', 'test')
   await none.post(uuid).expect(500)
@@ -260,6 +271,54 @@ describe('when the client goes away before its answer', () => {
     const { id } = (await answer.json()) as { id: string }
     expect(scheduler.job(id)?.task).toBe('idempotent.double')
     expect(runs()).toBe(1)
+  })
+
+  it('it finds there how the job ended that it preferred to wait for', async () => {
+    const scheduler = makeScheduler()
+    const [end, gone] = [signal<string>(), signal()]
+    const app = express().use(sidework(scheduler))
+    app.post('/', idempotent(options), (req, res) => {
+      res.once('close', () => gone.resolve())
+      res.accepted(req.defer(() => end.promise))
+    })
+    const { url, port } = await serve(app)
+    const socket = connect(port, '127.0.0.1')
+    await once(socket, 'connect')
+    const started = signal()
+    scheduler.once('started', () => started.resolve())
+    socket.write(
+      'POST / HTTP/1.1\r\nHost: x\r\nIdempotency-Key: k\r\nPrefer: wait=30\r\nContent-Length: 0\r\n\r\n',
+    )
+    await started.promise
+    socket.destroy()
+    await gone.promise
+    end.resolve('done')
+    await scheduler.idle()
+    await new Promise((resolve) => setImmediate(resolve))
+    const answer = await fetch(url, { method: 'POST', headers: { 'Idempotency-Key': 'k' } })
+    expect([answer.status, await answer.json()]).toMatchObject([200, { state: 'completed', result: 'done' }])
+    expect(scheduler.stats().accepted).toBe(1)
+  })
+
+  it('and when its request waited behind another of its connection, and is never answered, it is told so', async () => {
+    const scheduler = makeScheduler()
+    const [arrived, gone] = [signal(), signal()]
+    const app = express().use(sidework(scheduler))
+    app.get('/slow', (req) => void req.socket.once('close', () => gone.resolve()))
+    app.post('/', idempotent(options), () => arrived.resolve())
+    const { url, port } = await serve(app)
+    const socket = connect(port, '127.0.0.1')
+    await once(socket, 'connect')
+    socket.write('GET /slow HTTP/1.1\r\nHost: x\r\n\r\n')
+    socket.write('POST / HTTP/1.1\r\nHost: x\r\nIdempotency-Key: k\r\nContent-Length: 0\r\n\r\n')
+    await arrived.promise
+    socket.destroy()
+    await gone.promise
+    const answer = await fetch(url, { method: 'POST', headers: { 'Idempotency-Key': 'k' } })
+    expect([answer.status, await answer.json()]).toMatchObject([
+      409,
+      { detail: expect.stringContaining('was not answered') },
+    ])
   })
 
   it('but when its held job was discarded, the request is carried out anew', async () => {

@@ -166,6 +166,44 @@ it('many streams share one set of listeners, and none is left a minute after the
   expect(warned).not.toHaveBeenCalled()
 })
 
+it('a client that goes while an earlier request of its connection is answered leaves nothing behind', async () => {
+  const [waiting, opened] = [signal(), signal()]
+  const { scheduler, listening, responses, port } = await setUp({
+    before: (req, _res, next) => {
+      if (req.path === '/slow') return waiting.resolve()
+      next()
+      opened.resolve()
+    },
+  })
+  runningJob(scheduler)
+  const socket = connect(port, '127.0.0.1')
+  await once(socket, 'connect')
+  for (const path of ['/slow', '/jobs/r/events']) socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`)
+  await waiting.promise
+  await opened.promise
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(listening.now).toBe(12)
+  const closed = responses[0] && once(responses[0].req.socket, 'close')
+  socket.destroy()
+  await closed
+  for (let n = 0; n < 4; n++) beat()
+  expect(listening.now).toBe(0)
+})
+
+it('a stream that somebody else ends is not written to any more', async () => {
+  const { scheduler, responses, url } = await setUp()
+  runningJob(scheduler)
+  const client = await follow(`${url}/jobs/r/events`)
+  await client.next()
+  const [res] = responses
+  const errors: unknown[] = []
+  res?.on('error', (error) => errors.push(error))
+  res?.end()
+  beat()
+  await client.rest()
+  expect(errors).toEqual([])
+})
+
 it('a client that goes while authorize decides leaves nothing behind', async () => {
   const [asked, allow] = [signal(), signal<boolean>()]
   const authorize = () => (asked.resolve(), allow.promise)

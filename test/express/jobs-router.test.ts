@@ -1,7 +1,7 @@
-import { request as httpRequest } from 'node:http'
+import { get, request as httpRequest } from 'node:http'
 import request from 'supertest'
 import { describe, expect, it } from 'vitest'
-import express from 'express'
+import express, { type ErrorRequestHandler } from 'express'
 import { jobsRouter, type JobsRouterOptions } from '../../src/express/index.js'
 import { defineTask } from '../../src/task/define-task.js'
 import { makeScheduler, type MakeOptions } from './make-scheduler.js'
@@ -144,6 +144,41 @@ describe.each(frameworks)('on %s', (_name, createApp) => {
       const res = await request(app).get('/jobs/a')
       expect(res.status).toBe(thrown instanceof Error ? 418 : 500)
     }
+  })
+
+  it('an answer that somebody else gave while authorize decided stands, and nothing is done', async () => {
+    const scheduler = makeScheduler()
+    const job = scheduler.defer(() => new Promise(() => undefined))
+    const decided = signal<boolean>()
+    const failures: unknown[] = []
+    const app = createApp()
+    app.use((_req, res, next) => {
+      next()
+      res.status(503).end()
+    })
+    app.use('/jobs', jobsRouter(scheduler, { authorize: () => decided.promise }))
+    app.use(((error, _req, _res, _next) => void failures.push(error)) as ErrorRequestHandler)
+    const { url } = await serve(app)
+    for (const method of ['GET', 'DELETE'])
+      expect((await fetch(`${url}/jobs/${job.id}`, { method })).status).toBe(503)
+    decided.resolve(true)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect([failures, job.state]).toEqual([[], 'running'])
+  })
+
+  it('a request that names the whole URL, as through a proxy, gets the same answer', async () => {
+    const scheduler = makeScheduler()
+    const { id } = scheduler.defer(() => new Promise(() => undefined))
+    const { port } = await serve(createApp().use('/jobs', jobsRouter(scheduler)))
+    const ask = (path: string) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        get({ port, host: '127.0.0.1', path, agent: false }, (res) => resolve(res.resume().statusCode)).on(
+          'error',
+          reject,
+        )
+      })
+    expect(await ask(`http://app.example/jobs/${id}`)).toBe(200)
+    expect(await ask('http://app.example/jobs/unknown')).toBe(404)
   })
 
   it('paths that are not the router’s go on to the next handler', async () => {

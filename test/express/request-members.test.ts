@@ -33,6 +33,17 @@ describe.each(frameworks)('on %s', (_name, createApp) => {
     expect([first.job('mine'), last.job('mine')?.task]).toEqual([undefined, '(inline)'])
   })
 
+  it.each([
+    ['inherits from it', (req: object) => Object.create(req) as Express.Request],
+    ['is a proxy of it', (req: object) => new Proxy(req, {}) as Express.Request],
+  ])('has them also where a request is handed on as one that %s', async (_how, wrap) => {
+    const scheduler = makeScheduler()
+    const app = createApp().use(sidework(scheduler))
+    app.post('/', (req, res) => res.accepted(wrap(req).defer(() => 1, { id: 'mine', on: 'success' })))
+    await request(app).post('/').expect(202)
+    expect(scheduler.job('mine')).toMatchObject({ task: '(inline)' })
+  })
+
   it('a member that somebody assigns is theirs, until the middleware runs again', async () => {
     const scheduler = makeScheduler()
     const app = createApp().use(sidework(scheduler))

@@ -14,7 +14,7 @@ interface Line {
   readonly msg: string
   readonly job?: string
   readonly attempt?: number
-  readonly req?: string
+  readonly reqId?: string
   readonly tenant?: string
   readonly n?: number
   readonly bound?: string
@@ -83,9 +83,9 @@ it('of 1,000 interleaved requests every log line of every attempt, from threads 
 
   const ofJobs = lines.filter(({ job }) => job !== undefined)
   const seen = new Map<string, number>()
-  for (const { job = '', msg, attempt, req, tenant, n, bound } of ofJobs) {
+  for (const { job = '', msg, attempt, reqId, tenant, n, bound } of ofJobs) {
     const own = numberOf.get(job)
-    expect([req, tenant]).toEqual([`req-${own}`, `tenant-${own}`])
+    expect([reqId, tenant]).toEqual([`req-${own}`, `tenant-${own}`])
     if (msg === 'handler') expect([n, bound]).toEqual([own, `tenant-${own}`])
     if (msg.includes('will be retried')) continue // of such lines a flood is cut
     const what = `${own} ${attempt} ${msg}`

@@ -254,13 +254,15 @@ export class FlowPlay implements Watcher {
     const unsettled = accepted - completed - failed - cancelled - expired
     if (queuedBytes !== unsettled)
       this.#model.wrong('I29', `${queuedBytes} bytes are queued, of ${unsettled} jobs`)
+    // A slice at a time, where there is much.
+    const isGoingOn = (this.#scheduler.inspect()['flowStepsDue'] ?? 0) > 0
     for (const { id, steps, plan } of this.#model.flows) {
       const overview = this.#scheduler.flowOverview(id)
       if (overview === undefined) continue
       const items = steps.filter(({ isCallback }) => !isCallback)
       const states = items.map((step) => this.#scheduler.job(step.id)?.state ?? step.ends.at(-1) ?? 'unknown')
       const completed = states.filter((state) => state === 'completed').length
-      if (overview.state !== 'held') this.#checkDoomed(steps, plan)
+      if (overview.state !== 'held' && !isGoingOn) this.#checkDoomed(steps, plan)
       const failed = states.filter((state) => isOver(state)).length - completed
       const { progress } = overview
       if (

@@ -20,6 +20,19 @@ function app(scheduler: Scheduler) {
     if (req.params.status === 'throws') throw new Error('boom')
     res.status(Number(req.params.status)).end()
   })
+  made.post('/flow/:status', (req, res) => {
+    const steps = {
+      a: { task: work, payload: { n: 1 } },
+      b: { task: work, payload: { n: 2 }, after: ['a' as const] },
+    }
+    req.defer.flow(steps, { on: 'success' })
+    if (req.query['discard'] !== undefined) req.defer.discard()
+    res.status(Number(req.params.status)).end()
+  })
+  made.post('/batch/:status', (req, res) => {
+    req.defer.batch(work, [{ n: 1 }], { callback: { task: work, payload: { n: 2 } }, on: 'success' })
+    res.status(Number(req.params.status)).end()
+  })
   made.post('/wait/job', (req, res) => res.accepted(req.defer(work, { n: 2 })))
   made.use(
     (_error: Error, _req: express.Request, res: express.Response, _next: express.NextFunction) =>
@@ -45,6 +58,24 @@ describe('a job that waits for its response', () => {
       expect(scheduler).not.toHaveDeferred(work)
       expect(await scheduler.advance('1h')).toEqual([])
       expect(scheduler.stats().cancelled).toBe(1)
+    },
+  )
+
+  it.each([['flow/202'], ['batch/202']])('of a flow is deferred when it succeeds: %s', async (path) => {
+    const scheduler = testScheduler()
+    await request(app(scheduler)).post(`/${path}`)
+    expect(scheduler).toHaveDeferred(work, undefined, { times: 2 })
+    expect(await scheduler.run()).toMatchObject([{ result: 1 }, { result: 2 }])
+  })
+
+  it.each([['flow/400'], ['batch/400'], ['flow/202?discard']])(
+    'of a flow never was when it fails: %s',
+    async (path) => {
+      const scheduler = testScheduler()
+      await request(app(scheduler)).post(`/${path}`)
+      expect(scheduler).not.toHaveDeferred(work)
+      expect(await scheduler.run()).toEqual([])
+      expect(scheduler.stats().cancelled).toBe(2)
     },
   )
 

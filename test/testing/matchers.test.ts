@@ -95,6 +95,32 @@ describe('toHaveSettled', () => {
   })
 })
 
+it('an error may be given as a pattern with flags, which means the same for every job', async () => {
+  const scheduler = testScheduler()
+  scheduler.failNext(report, new Error('no paper, no ink'), 3)
+  for (let n = 0; n < 3; n++) scheduler.defer(report, undefined, { attempts: 1 })
+  scheduler.failNext(mail, new Error('busy'), 2)
+  scheduler.defer(mail, { to: 'a' })
+  await scheduler.advance('1h')
+  const pattern = /no/g
+  expect(scheduler).toHaveSettled(report, { error: pattern, times: 3 })
+  expect(scheduler).toHaveSettled(report, { error: pattern, times: 3 })
+  expect(scheduler).toHaveRetried(mail, { error: /busy/g, times: 2 })
+})
+
+it('a number of times that is none is refused', () => {
+  const scheduler = testScheduler()
+  scheduler.defer(report)
+  for (const times of [-1, 1.5, '1' as never]) {
+    const all = [
+      () => expect(scheduler).not.toHaveDeferred(report, undefined, { times }),
+      () => expect(scheduler).not.toHaveSettled(report, { times }),
+      () => expect(scheduler).not.toHaveRetried(report, { times }),
+    ]
+    for (const refused of all) expect(refused).toThrow('Give an integer of at least 0.')
+  }
+})
+
 it('toHaveSettled refuses a state in which no job settles', () => {
   const all = "Give one of 'completed', 'failed', 'cancelled', 'expired'."
   const scheduler = testScheduler()
@@ -112,6 +138,15 @@ describe('toHaveRetried', () => {
     await scheduler.advance('90s')
     const told = said(() => expect(scheduler).toHaveRetried(mail, { times: 5 }))
     expect(told).toMatch(/Its jobs were retried after: [\d.]+ s, [\d.]+ s \(not begun\)\./)
+  })
+
+  it('finds a job that was never retried, where none is expected', async () => {
+    const scheduler = testScheduler()
+    scheduler.defer(mail, { to: 'a' })
+    await scheduler.run()
+    expect(scheduler).toHaveRetried(mail, { times: 0 })
+    expect(scheduler).not.toHaveRetried(mail)
+    expect(scheduler).not.toHaveRetried(report, { times: 0 })
   })
 
   it('finds the retries of one job, with their waits', async () => {

@@ -177,6 +177,8 @@ describe('createTestScheduler', () => {
     [{ thread: true }, "createTestScheduler has an unknown option 'thread'. Known are: tasks, threads"],
     [{ now: 'tomorrow' }, "now is 'tomorrow'"],
     [{ now: null }, 'now is null'],
+    [{ now: '2026-03-08T00:00:00' }, "now is '2026-03-08T00:00:00'"], // another instant on each machine
+    [{ now: 'March 8, 2026' }, "now is 'March 8, 2026'"],
     [{ seed: 1.5 }, 'seed is 1.5'],
     [{ patience: 0 }, 'patience is 0'],
     [{ strict: 'yes' }, "strict is 'yes'"],
@@ -187,12 +189,15 @@ describe('createTestScheduler', () => {
     expect(() => createTestScheduler(options as TestSchedulerOptions)).toThrow(message)
   })
 
-  it.each([['2026-03-08T00:00:00Z'], [Date.UTC(2026, 2, 8)], [new Date(Date.UTC(2026, 2, 8))]])(
-    'begins at %s',
-    (now) => {
-      expect(testScheduler({ now }).now()).toBe(Date.UTC(2026, 2, 8))
-    },
-  )
+  it.each([
+    ['2026-03-08T00:00:00Z'],
+    ['2026-03-08'],
+    ['2026-03-08T01:00+01:00'],
+    [Date.UTC(2026, 2, 8)],
+    [new Date(Date.UTC(2026, 2, 8))],
+  ])('begins at %s', (now) => {
+    expect(testScheduler({ now }).now()).toBe(Date.UTC(2026, 2, 8))
+  })
 
   it('is ready at once, and has as many places as it is told', async () => {
     const scheduler = testScheduler({ threads: { cpu: 2, io: 1, ioConcurrency: 3 } })
@@ -217,6 +222,18 @@ describe('createTestScheduler', () => {
     try {
       scheduler.defer(work, { n: 1 }, { delay: '1h' })
       expect(await scheduler.advance('1h')).toHaveLength(1)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it('and gives up there too on a handler that waits for what never comes', async () => {
+    const scheduler = testScheduler()
+    const naps = defineTask('kit.naps', () => new Promise((wake) => setTimeout(wake, 1_000)), { lane: 'io' })
+    vi.useFakeTimers()
+    try {
+      scheduler.defer(naps)
+      await expect(scheduler.run()).rejects.toThrow("attempt 1 of 'kit.naps'")
     } finally {
       vi.useRealTimers()
     }

@@ -218,3 +218,15 @@ export function options() {
   // @ts-expect-error -- a duration has a unit
   defineTask('types.x', () => 1, { timeout: 'long' })
 }
+
+/** An option that does not fit is told at the option, also when the handler takes its context. */
+export const mistakenOptions = [
+  defineTask('types.mistaken', async ({ x }: { x: string }, { id }) => x + id, {
+    // @ts-expect-error -- no such option
+    attempt: 3,
+  }),
+  defineTask('types.mistaken-too', async ({ x }: { x: string }, { id }) => x + id, {
+    // @ts-expect-error -- a string is no duration
+    timeout: process.env['X'] ?? '1m',
+  }),
+]

@@ -210,7 +210,7 @@ export class Scheduler {
     return flow !== undefined && this.#rooms.flowRoom.cancel(flow, reason)
   }
 
-  /** Cancels every unsettled job (of a task). @returns how many */
+  /** Cancels every unsettled job (of a task). @returns how many of them, steps after a cancelled one included */
   cancelAll(filter: { task?: string | Task } = {}): number {
     return this.#rooms.operations.cancelAll(ownOptions('cancelAll', filter, taskNames)['task'])
   }
@@ -233,7 +233,7 @@ export class Scheduler {
 
   /**
    * Retries every failed, cancelled or expired job (of a task) that is still kept: all of them, or none.
-   * @returns how many
+   * @returns how many of them, steps after a retried one included
    * @throws QueueFullError when there is no room for all, ClosedError
    */
   retryAll(filter: { task?: string | Task } = {}): number {
@@ -289,10 +289,12 @@ export class Scheduler {
    * Lets a halted key go on.
    * @param options `retry`: the job at which it halted runs first, in a new generation
    * @returns false when the key is not halted
+   * @throws QueueFullError, ClosedError, with `retry`; then the key stays halted
    */
   releaseKey(key: string, options: { retry?: boolean } = {}): boolean {
     const own = ownOptions('releaseKey', options, new Set(['retry']))
     const retries = flag('retry', orDefault(own['retry'], false))
+    if (retries && this.#rooms.closing !== undefined) throw new ClosedError()
     const id = this.#rooms.queue.lines.halted.get(key)
     if (id === undefined) return false
     const head = retries ? this.#rooms.operations.find(id) : undefined
@@ -332,7 +334,10 @@ export class Scheduler {
     })
   }
 
-  /** Calls `listener` at every such event, in order, after the call or message that caused it. */
+  /**
+   * Calls `listener` at every such event, in order, after the call or message that caused it. What it throws, or rejects with
+   * if it is asynchronous, is logged.
+   */
   on<E extends EventName>(event: E, listener: (event: SchedulerEvents[E]) => void): this {
     this.#rooms.emitter.add(event, listener, false)
     return this
@@ -365,7 +370,10 @@ export class Scheduler {
     const own = ownOptions('close', options, closeNames)
     const timeoutMs = durationMs('timeout', orDefault(own['timeout'], '25s'), { zero: true })
     const drains = flag('drain', orDefault(own['drain'], true))
-    this.#closed = closeRooms(this.#rooms, timeoutMs, drains)
+    let finished: (report: CloseReport) => void = () => undefined
+    // Kept before anything happens: a handler or logger that hears of it may call close() too.
+    this.#closed = new Promise((resolve) => (finished = resolve))
+    closeRooms(this.#rooms, timeoutMs, drains, finished)
     return this.#closed
   }
 

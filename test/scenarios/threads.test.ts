@@ -243,7 +243,7 @@ describe('under load', () => {
 })
 
 describe('close()', () => {
-  it.each(['sleeps', 'io-sleeps'])('does not use up its grace when %s ends at the deadline', async (task) => {
+  it.each(['gives-way', 'io-gives-way'])('does not use up its grace when %s ends at the deadline', async (task) => {
     const scheduler = withThreads()
     const begun = next(scheduler, 'progress')
     const { id } = scheduler.defer(task)

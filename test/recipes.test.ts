@@ -92,7 +92,7 @@ describe('the recipes', () => {
     const again = await start(project, 1)
     expect(JSON.parse(await again.text(self))).toMatchObject({
       task: 'send-welcome',
-      state: 'scheduled',
+      state: 'retrying',
       attempt: 1,
     })
     await again.end()

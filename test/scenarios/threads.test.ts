@@ -243,18 +243,21 @@ describe('under load', () => {
 })
 
 describe('close()', () => {
-  it.each(['gives-way', 'io-gives-way'])('does not use up its grace when %s ends at the deadline', async (task) => {
-    const scheduler = withThreads()
-    const begun = next(scheduler, 'progress')
-    const { id } = scheduler.defer(task)
-    await begun
-    const gaveWay = next(scheduler, 'interrupted')
-    const ended = next(scheduler, 'cancelled')
-    const { lost } = await scheduler.close({ timeout: 20 })
-    expect(lost).toMatchObject([{ id, state: 'ready', attempt: 1, errors: [] }])
-    const graceMs = (await ended).at - (await gaveWay).at
-    expect(graceMs).toBeLessThan(400) // of 800
-  })
+  it.each(['gives-way', 'io-gives-way'])(
+    'does not use up its grace when %s ends at the deadline',
+    async (task) => {
+      const scheduler = withThreads()
+      const begun = next(scheduler, 'progress')
+      const { id } = scheduler.defer(task)
+      await begun
+      const gaveWay = next(scheduler, 'interrupted')
+      const ended = next(scheduler, 'cancelled')
+      const { lost } = await scheduler.close({ timeout: 20 })
+      expect(lost).toMatchObject([{ id, state: 'ready', attempt: 1, errors: [] }])
+      const graceMs = (await ended).at - (await gaveWay).at
+      expect(graceMs).toBeLessThan(400) // of 800
+    },
+  )
 })
 
 describe('in a thread, the package', () => {

@@ -6,7 +6,7 @@
  */
 import cluster from 'node:cluster'
 import type { AddOnPort } from '../add-on-port.js'
-import { ClosedError, OptionError, SideworkError } from '../errors.js'
+import { ClosedError, fromCallerOf, OptionError, SideworkError } from '../errors.js'
 import { integer, key, knownAre, ownOptions, show, type Duration } from '../options.js'
 import type { InlineHandler, Job, Scheduler } from '../scheduler.js'
 import type { Task } from '../task/define-task.js'
@@ -76,15 +76,11 @@ export class Cron {
     options?: ScheduleOptions,
   ): void
   schedule(name: string, expression: string, task: unknown, ...rest: readonly unknown[]): void {
-    refuseForgottenName(name, expression)
-    const [payload, options] = split('schedule', task, rest)
-    const read = readScheduleOptions('schedule', options)
-    const zone = read.timezone === undefined ? systemZone() : zoneOf(read.timezone)
-    const timetable = cronTimetable(expression, zone, read.dayMatch)
-    if (timetable.next(this.#port.clock.wall()) === undefined)
-      throw badExpression(expression, 'Such a day never comes.')
-    const { startAt, endAt } = read.policy
-    this.#add(name, bounded(timetable, startAt, endAt), task, payload, read)
+    try {
+      this.#schedule(name, expression, task, rest)
+    } catch (error) {
+      throw fromCallerOf(schedule, error)
+    }
   }
 
   /**
@@ -100,14 +96,11 @@ export class Cron {
   every(name: string, interval: Duration, task: Task<undefined>): void
   every<I>(name: string, interval: Duration, task: Task<I>, payload: NoInfer<I>, options?: EveryOptions): void
   every(name: string, interval: Duration, task: unknown, ...rest: readonly unknown[]): void {
-    const [payload, options] = split('every', task, rest)
-    const read = readScheduleOptions('every', options)
-    const intervalMs = readInterval(interval)
-    const { startAt, endAt } = read.policy
-    const { clock } = this.#port
-    const anchor = startAt === -Infinity ? clock.now() : this.#steady(startAt) - intervalMs
-    const timetable = bounded(new IntervalTimetable(intervalMs, anchor), -Infinity, this.#steady(endAt))
-    this.#add(name, timetable, task, payload, read)
+    try {
+      this.#every(name, interval, task, rest)
+    } catch (error) {
+      throw fromCallerOf(every, error)
+    }
   }
 
   /** All schedules, in the order in which they were made. */
@@ -166,6 +159,29 @@ export class Cron {
     return runs
   }
 
+  #schedule(name: string, expression: string, task: unknown, rest: readonly unknown[]): void {
+    refuseForgottenName(name, expression)
+    const [payload, options] = split('schedule', task, rest)
+    const read = readScheduleOptions('schedule', options)
+    const zone = read.timezone === undefined ? systemZone() : zoneOf(read.timezone)
+    const timetable = cronTimetable(expression, zone, read.dayMatch)
+    if (timetable.next(this.#port.clock.wall()) === undefined)
+      throw badExpression(expression, 'Such a day never comes.')
+    const { startAt, endAt } = read.policy
+    this.#add(name, bounded(timetable, startAt, endAt), task, payload, read)
+  }
+
+  #every(name: string, interval: Duration, task: unknown, rest: readonly unknown[]): void {
+    const [payload, options] = split('every', task, rest)
+    const read = readScheduleOptions('every', options)
+    const intervalMs = readInterval(interval)
+    const { startAt, endAt } = read.policy
+    const { clock } = this.#port
+    const anchor = startAt === -Infinity ? clock.now() : this.#steady(startAt) - intervalMs
+    const timetable = bounded(new IntervalTimetable(intervalMs, anchor), -Infinity, this.#steady(endAt))
+    this.#add(name, timetable, task, payload, read)
+  }
+
   #add(name: string, timetable: Timetable, task: unknown, payload: unknown, read: ReadOptions): void {
     if (this.#port.isClosing()) throw new ClosedError()
     const prepared = this.#port.prepare(task, payload, read.defer)
@@ -215,6 +231,10 @@ export class Cron {
     return Math.ceil(wall - clock.wall() + clock.now())
   }
 }
+
+// As they stand on the stack, whatever somebody puts in their places later.
+// eslint-disable-next-line @typescript-eslint/unbound-method -- never called
+const { schedule, every } = Cron.prototype
 
 /** `(task, payload?, options?)` or `(fn, options?)`, as `defer` has them. */
 function split(method: string, task: unknown, rest: readonly unknown[]): readonly [unknown, unknown] {

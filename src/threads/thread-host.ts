@@ -80,7 +80,7 @@ export class ThreadHost implements AttemptHost {
     options: DeferOptions | undefined,
   ): Promise<DeferredChild> {
     const plain = plainOptions(options)
-    const encoded = encodePayload(payload)
+    const encoded = encodePayload(payload, undefined, task)
     const send = (carrier?: Readonly<Record<string, string>>): Promise<DeferredChild> =>
       this.#sendDefer({
         kind: 'defer',
@@ -160,7 +160,7 @@ function sendable(step: PlannedStep): PlannedStep {
   if (typeof name !== 'string')
     throw new OptionError(`Step ${show(step.ref)} has ${show(task)} as task. Give a task or its name.`)
   const plain = options === undefined ? undefined : (plainOptions(options) as PlannedStep['options'])
-  return { ...step, task: name, payload: encodePayload(step.payload), options: plain }
+  return { ...step, task: name, payload: encodePayload(step.payload, undefined, name), options: plain }
 }
 
 /** The fields as JSON, errors as data; never throws, whatever they hold. */

@@ -15,22 +15,26 @@ export interface CloseReport {
   readonly lost: readonly JobSnapshot[]
 }
 
-/** Closes the rooms; done within `timeoutMs` + 1 s. */
-export function closeRooms(rooms: Rooms, timeoutMs: number, drains: boolean): Promise<CloseReport> {
+/** Closes the rooms. @param finished told within `timeoutMs` + 1 s, perhaps during this call */
+export function closeRooms(
+  rooms: Rooms,
+  timeoutMs: number,
+  drains: boolean,
+  finished: (report: CloseReport) => void,
+): void {
   const before = { ...rooms.journal.counts }
   let lost: readonly JobSnapshot[] = []
   rooms.addOns.stop()
   rooms.rest.begin()
-  return new Promise((resolve) => {
-    rooms.log.closing(rooms.journal.unsettled)
-    rooms.emitter.emit('closing', { at: rooms.world.clock.wall() })
-    const port = closingPort(rooms, {
-      abandonJobs: () => void (lost = abandonJobs(rooms)),
-      finished: () => resolve(report(rooms, before, lost)),
-    })
-    rooms.closing = new Closing(port, timeoutMs, drains)
-    rooms.closing.moved()
+  const port = closingPort(rooms, {
+    abandonJobs: () => void (lost = abandonJobs(rooms)),
+    finished: () => finished(report(rooms, before, lost)),
   })
+  // Known before anybody hears of it, so that nothing more is accepted from whoever does.
+  rooms.closing = new Closing(port, timeoutMs)
+  rooms.log.closing(rooms.journal.unsettled)
+  rooms.emitter.emit('closing', { at: rooms.world.clock.wall() })
+  rooms.closing.begin(drains)
 }
 
 type ClosingPort = ConstructorParameters<typeof Closing>[0]
@@ -41,10 +45,17 @@ function closingPort(rooms: Rooms, ends: Pick<ClosingPort, 'abandonJobs' | 'fini
     clock: rooms.world.clock,
     agenda: rooms.agenda,
     dispatcher: rooms.dispatcher,
-    busyJobs: () => counts.ready + counts.running + rooms.flows.pending,
+    busyJobs: () => counts.ready - pausedJobs(rooms) + counts.running + rooms.flows.pending,
     runningJobs: () => counts.running,
     ...ends,
   }
+}
+
+/** Ready jobs of tasks that are paused: they will not start any more. */
+function pausedJobs({ book, limits }: Rooms): number {
+  let paused = 0
+  for (const { name, counts } of book.records()) if (limits.isTaskPaused(name)) paused += counts.ready
+  return paused
 }
 
 function report(

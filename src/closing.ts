@@ -3,7 +3,7 @@
  *
  *   0  schedules stop (scheduler.ts): what acts by itself defers nothing more
  *   1  new jobs are refused; children of running jobs and defers of requests in flight are accepted until the deadline
- *   2  with `drain`, and unless paused, ready jobs go on starting; what is scheduled or retrying is not waited for
+ *   2  with `drain`, ready jobs go on starting, unless they are paused; what is scheduled or retrying is not waited for
  *   3  at the deadline: nothing starts any more, handlers are told to stop
  *   4  after the grace (at most 800 ms): whatever is not settled is lost, and settles as cancelled
  *   5  threads end their start or run their teardown(), and end; or are stopped
@@ -26,7 +26,7 @@ export interface ClosingPort {
   readonly clock: Clock
   readonly agenda: Agenda
   readonly dispatcher: Dispatcher
-  /** Jobs that are ready or running, and steps of flows that are about to be. */
+  /** Jobs that run or are ready and may start, and steps of flows that are about to be. */
   busyJobs(): number
   runningJobs(): number
   /** Settles every unsettled job as cancelled. */
@@ -43,12 +43,16 @@ export class Closing {
   #step: Step = 'draining'
   #grace: AgendaAlarm | undefined
 
-  constructor(port: ClosingPort, timeoutMs: number, drain: boolean) {
+  constructor(port: ClosingPort, timeoutMs: number) {
     this.#port = port
-    if (!drain) this.#stopStarting()
     this.#deadlineAt = port.clock.now() + timeoutMs
     this.#deadline = port.agenda.alarm(this.#deadlineAt, () => this.#stop())
-    if (timeoutMs === 0) this.#stop()
+  }
+
+  /** @param drain whether ready jobs go on starting */
+  begin(drain: boolean): void {
+    if (!drain) this.#stopStarting()
+    if (this.#deadlineAt <= this.#port.clock.now()) this.#stop()
     this.moved()
   }
 

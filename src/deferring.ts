@@ -53,7 +53,7 @@ export class Deferring {
     if (!Array.isArray(items))
       throw new OptionError(`deferMany got ${show(items)}. Give an array of { task, payload, options }.`)
     if (!deferChannel.hasSubscribers) return this.#acceptMany(items, undefined)
-    const names = items.map((item: unknown) => taskNameOf((item as Partial<DeferItem> | null)?.task))
+    const names = Array.from(items, (item: unknown) => taskNameOf((item as Partial<DeferItem> | null)?.task))
     return traceDeferMany(names, (carried) => this.#acceptMany(items, carried))
   }
 
@@ -129,7 +129,7 @@ export class Deferring {
   #acceptMany(items: readonly unknown[], request: Request): Job[] {
     let task: unknown
     try {
-      const drafts = items.map((item) => {
+      const drafts = Array.from(items, (item) => {
         const own = ownOptions('An item of deferMany', item, itemNames, '{ task, payload, options }')
         task = own['task']
         return this.#rooms.drafts.draft(this.#rooms.book.find(task), own['payload'], own['options'], request)

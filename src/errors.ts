@@ -55,13 +55,17 @@ export class SideworkError extends Error {
 
 /**
  * Has the stack of a refusal begin at the line that called `method`: it is that line which has to be changed, and ten
- * frames would often not reach it. A full queue is no mistake in a line, and comes in floods: its stack is left as it is.
+ * frames would often not reach it.
  */
 export function fromCallerOf(method: (...args: never) => unknown, error: unknown): unknown {
-  if (error instanceof SideworkError && error.code !== 'ERR_SIDEWORK_QUEUE_FULL') {
-    Error.captureStackTrace(error, method)
-  }
+  if (error instanceof SideworkError) Error.captureStackTrace(error, method)
   return error
+}
+
+/** The same where a full queue is refused in floods: that is no mistake in a line, and costs no second stack. */
+export function fromCallerUnlessFull(method: (...args: never) => unknown, error: unknown): unknown {
+  const isFull = error instanceof SideworkError && error.code === 'ERR_SIDEWORK_QUEUE_FULL'
+  return isFull ? error : fromCallerOf(method, error)
 }
 
 /** An option, duration, key or name that is not what it must be. Thrown at the call. */

@@ -1,6 +1,7 @@
 /** Jobs that are left when a scheduler closes: given up here, taken back by the next one. */
 import { restoreJob } from './defer/restore.js'
 import { readPlace } from './flows/read-place.js'
+import { checkOrder } from './flows/rebuild.js'
 import type { Job } from './job/job.js'
 import { isSettled } from './job/lifecycle.js'
 import type { SerializedError } from './job/serialized-error.js'
@@ -39,7 +40,9 @@ export function takeBack(rooms: Rooms, snapshots: readonly unknown[]): Job[] {
     const facts = restoreJob(snapshot, (name) => rooms.book.find(name), rooms.payloadLimits, clock)
     return { facts, place: readPlace((snapshot as Partial<JobSnapshot>).flow) }
   })
-  rooms.flows.refuseKnown(read.flatMap(({ place }) => place ?? []))
+  const places = read.flatMap(({ place }) => place ?? [])
+  checkOrder(places)
+  rooms.flows.refuseKnown(places)
   const jobs = rooms.acceptance.readmit(
     read.map(({ facts }) => facts),
     clock.now(),

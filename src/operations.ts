@@ -46,6 +46,8 @@ export interface OperationRooms {
   readonly book: TaskBook
   /** A new generation's due time and expiry begin now. */
   renew(job: Job, now: number): void
+  /** A new generation heeds the signal of its defer. */
+  listenAgain(job: Job): void
   readonly flows: FlowBook
 }
 
@@ -102,9 +104,12 @@ export class Operations {
       this.#rooms.dispatcher.overdue.stop(job, { kind: 'cancelled', error }, error.code ?? '', error.message)
   }
 
-  /** @returns how many */
+  /** @returns how many, those included that went with the step before them */
   cancelAll(task: unknown): number {
-    return this.#all(task, (job) => !isSettled(job.state)).filter((job) => this.cancel(job, undefined)).length
+    const jobs = this.#all(task, (job) => !isSettled(job.state))
+    for (const job of jobs) this.cancel(job, undefined)
+    // Some may have ended otherwise meanwhile, others with the step before them.
+    return jobs.filter(({ state }) => state === 'cancelled').length
   }
 
   /** Begins a new generation at the end of its key's line. @returns false when there is nothing to retry */
@@ -125,7 +130,8 @@ export class Operations {
     admission.admit(all.length, bytesOf(all))
     // There is room for all: each is counted again by itself, as one whose key another got meanwhile takes none.
     for (const { payload } of all) admission.withdraw(payload)
-    return jobs.filter((job) => this.retry(job)).length
+    for (const job of jobs) this.retry(job)
+    return jobs.filter(({ state }) => !isSettled(state)).length // also those that went with a step before them
   }
 
   /**
@@ -150,6 +156,7 @@ export class Operations {
     history.take(job)
     dedupe.claim(job)
     journal.revive(job)
+    this.#rooms.listenAgain(job)
     job.readyAt = clock.now()
     // A step that waits for others is due when it is let go.
     if (job.details?.step?.isWaiting !== true) this.#rooms.renew(job, job.readyAt)

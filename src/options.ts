@@ -47,13 +47,21 @@ function parseDuration(text: string): number | undefined {
 /** At most so many names are listed in a message. */
 const mostListed = 10
 
-/** 'Known are: …', for a name that nobody knows: those that begin alike first. */
+/** 'Known are: …', for a name that nobody knows: those that begin alike first. One pass, as whoever guesses names asks often. */
 export function knownAre(names: Iterable<string>, asked: unknown): string {
   const like = typeof asked === 'string' ? asked : ''
-  const known = [...new Set(names)].sort((a, b) => alike(b, like) - alike(a, like))
-  const listed = known.slice(0, mostListed).map((name) => `'${name}'`)
-  const more = known.length > mostListed ? ` and ${known.length - mostListed} more` : ''
-  return `Known are: ${listed.join(', ') || 'none'}${more}.`
+  const known = new Set(names)
+  const best: { name: string; score: number }[] = []
+  for (const name of known) {
+    const score = alike(name, like)
+    if (best.length === mostListed && score <= (best.at(-1)?.score ?? 0)) continue
+    const at = best.findIndex((other) => other.score < score)
+    best.splice(at < 0 ? best.length : at, 0, { name, score })
+    best.length = Math.min(best.length, mostListed)
+  }
+  const listed = best.map(({ name }) => `'${name}'`).join(', ')
+  const more = known.size > mostListed ? ` and ${known.size - mostListed} more` : ''
+  return `Known are: ${listed || 'none'}${more}.`
 }
 
 /** How many characters both begin with. */

@@ -37,10 +37,10 @@ export function realWorld({ settings, definitionOf, contextOf, held, unwatched }
   const isWatched = settings.logger !== undefined && blockedAfterMs < Infinity
   const ports = { now: monotonicMs, held, failed: unwatched }
   const blockage = isWatched ? { blockage: new BlockageWatch(blockedAfterMs, ports) } : undefined
-  const nextTurn = (task: () => void): void => void setImmediate(task)
-  // Whoever wakes the main lane, one request say, must not lend its AsyncLocalStorage context to all the jobs there.
+  // Whoever starts a thread, arms the timer or asks for a turn, one request say, must not lend its AsyncLocalStorage context
+  // to all that comes of it; and what lives long would keep that alive.
   const neutral = new CapturedContext()
-  const neutralTurn = (task: () => void): void => nextTurn(() => neutral.run(task))
+  const nextTurn = (task: () => void): void => neutral.run(() => void setImmediate(task))
   return {
     clock,
     random,
@@ -49,8 +49,8 @@ export function realWorld({ settings, definitionOf, contextOf, held, unwatched }
     startSoon: turnGate(soon, nextTurn),
     nextTurn,
     rssBytes: () => process.memoryUsage.rss(),
-    armTimer: (at, wake) => alarm.arm(at, clock, wake),
-    keepAlive: (active) => keepAlive.set(active),
+    armTimer: (at, wake) => neutral.run(() => alarm.arm(at, clock, wake)),
+    keepAlive: (active) => neutral.run(() => keepAlive.set(active)),
     startThread: (lane, listener) =>
       lane === 'main'
         ? new MainLane(
@@ -58,8 +58,9 @@ export function realWorld({ settings, definitionOf, contextOf, held, unwatched }
               definitionOf,
               contextOf,
               idKey,
-              nextTurn: neutralTurn,
-              soon,
+              payloadLimits: settings.threads.payloadLimits,
+              nextTurn,
+              soon: (task) => neutral.run(() => soon(task)),
               afterMicrotasks,
               now: monotonicMs,
               after,
@@ -68,7 +69,7 @@ export function realWorld({ settings, definitionOf, contextOf, held, unwatched }
             settings.mainPace,
             listener,
           )
-        : startThread(lane, idKey, settings.threads, listener),
+        : neutral.run(() => startThread(lane, idKey, settings.threads, listener)),
     close() {
       alarm.arm(undefined, clock, () => undefined)
       keepAlive.close()

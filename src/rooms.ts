@@ -27,7 +27,7 @@ import { isSettled } from './job/lifecycle.js'
 import { serializeError, type SerializedError } from './job/serialized-error.js'
 import type { JobSnapshot, Lane } from './job/snapshot.js'
 import { takeSnapshot, type SnapshotForm, type SnapshotView } from './job/take-snapshot.js'
-import { payloadLimits, type PayloadLimits } from './job/payload-limits.js'
+import type { PayloadLimits } from './job/payload-limits.js'
 import { Operations } from './operations.js'
 import { Agenda } from './queue/agenda.js'
 import { LimitBook } from './queue/limit-book.js'
@@ -41,7 +41,7 @@ import type { TaskDefinition } from './task/define-task.js'
 import { threadListener } from './thread-listener.js'
 import type { World } from './world.js'
 
-/** Jobs that are due together are let go in slices of about this long, so that no turn is held. */
+/** What is due together is done in slices of about this long, so that no turn is held. */
 const sliceMs = 2
 
 /** Everything a scheduler consists of. Its public methods are in scheduler.ts. */
@@ -81,7 +81,7 @@ export class Rooms {
 
   constructor(settings: Settings, makeWorld: (needs: WorldNeeds) => World) {
     this.settings = settings
-    this.payloadLimits = payloadLimits(settings.maxPayloadBytes, settings.maxQueuedBytes)
+    this.payloadLimits = settings.threads.payloadLimits
     this.book = new TaskBook(settings.defaults)
     this.world = makeWorld({
       settings,
@@ -148,17 +148,19 @@ export class Rooms {
       dispatcher: this.dispatcher,
       book: this.book,
       renew: (job: JobRecord, now: number) => this.acceptance.renew(job, now),
+      listenAgain: (job: JobRecord) => this.acceptance.listenAgain(job),
     }
     this.acceptance = new Acceptance({
       ...rooms,
       nextSeq: () => this.drafts.nextSeq(),
+      find: (id) => this.operations.find(id),
       reclaim: (job) => this.operations.reclaim(job),
       cancelHeld: (job, error) => this.operations.cancelWith(job, error),
       deduplicated: (job) => this.journal.deduplicate(job),
       hurry: (job) => void this.operations.runNow(job),
       expire: (job, now) => this.#expire(job, now),
       abort: (job, reason) =>
-        this.operations.cancel(job, reason instanceof Error ? serializeError(reason).message : undefined),
+        this.operations.cancel(job, typeof reason === 'string' ? reason : messageOf(reason)),
     })
     this.flowRoom = new FlowRoom(this, this.#ids)
     this.flows = this.flowRoom.book
@@ -198,15 +200,14 @@ export class Rooms {
     this.#tick()
   }
 
-  /** The one timer fired: everything due is done, jobs first in order, then the timer is set anew. */
+  /** The one timer fired: everything due is done in order, then the timer is set anew. */
   #tick(): void {
     const { clock } = this.world
     const now = clock.now()
     const start = clock.precise()
-    let count = 0
-    for (let job = this.agenda.takeDueJob(now); job !== undefined; job = this.agenda.takeDueJob(now)) {
-      this.settler.due(job, now)
-      if (++count % 128 === 0 && clock.precise() - start > sliceMs) {
+    const due = (job: JobRecord): void => this.settler.due(job, now)
+    for (let count = 1; this.agenda.doNext(now, due); count++) {
+      if (count % 128 === 0 && clock.precise() - start > sliceMs) {
         this.world.nextTurn(() => this.#tick())
         return
       }
@@ -215,7 +216,7 @@ export class Rooms {
   }
 
   #settled(job: JobRecord): void {
-    this.admission.release(job.payload, job.endedAt)
+    this.admission.release(job.payload, job.readyAt, job.endedAt)
     const { details } = job
     const follower = details?.dedupe === undefined ? undefined : this.dedupe.settled(job, job.endedAt)
     const waiters = details?.waiters
@@ -290,4 +291,9 @@ export class Rooms {
       idlers: this.rest.idlers,
     }
   }
+}
+
+/** What an error says; undefined for anything else. */
+function messageOf(reason: unknown): string | undefined {
+  return reason instanceof Error ? serializeError(reason).message : undefined
 }

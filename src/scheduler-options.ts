@@ -7,6 +7,7 @@ import { OptionError } from './errors.js'
 import type { HistorySettings } from './events/history.js'
 import type { Lane } from './job/snapshot.js'
 import type { MainLanePace } from './main-lane/main-lane.js'
+import { payloadLimits } from './job/payload-limits.js'
 import type { LimitRule } from './job/task-record.js'
 import { durationMs, integer, key, orDefault, ownOptions, show, type Duration } from './options.js'
 import { readDefaults, readRate, timeoutMs } from './task/task-policy.js'
@@ -87,7 +88,6 @@ export interface Settings {
   readonly maxRssBytes: number
   readonly maxQueued: number
   readonly maxQueuedBytes: number
-  readonly maxPayloadBytes: number
   readonly agingMs: number | false
   readonly keep: HistorySettings
   readonly limits: ReadonlyMap<string, LimitRule>
@@ -146,6 +146,13 @@ export function readSettings(options: unknown): Settings {
   const threads = readThreads(own['threads'])
   const tasks = taskModuleUrls(readTasks(own['tasks']))
   const main = ownOptions('main', own['main'], known.main, anObject)
+  const maxQueuedBytes = integer('maxQueuedBytes', orDefault(own['maxQueuedBytes'], 256 * 2 ** 20), 1)
+  const maxPayloadBytes = integer(
+    'maxPayloadBytes',
+    orDefault(own['maxPayloadBytes'], 256 * 2 ** 10),
+    1,
+    2 ** 29,
+  )
   return {
     threads: {
       tasks,
@@ -153,6 +160,7 @@ export function readSettings(options: unknown): Settings {
       resourceLimits: readResourceLimits(threads['resourceLimits']),
       execArgv: readExecArgv(threads['execArgv']),
       entry: readEntry(threads['entry']),
+      payloadLimits: payloadLimits(maxPayloadBytes, maxQueuedBytes),
     },
     maxRssBytes: integer(
       'threads.maxRssBytes',
@@ -167,8 +175,7 @@ export function readSettings(options: unknown): Settings {
       maxDelayMs: durationMs('main.maxDelay', orDefault(main['maxDelay'], '20ms')),
     },
     maxQueued: integer('maxQueued', orDefault(own['maxQueued'], 100_000), 1, mostQueued),
-    maxQueuedBytes: integer('maxQueuedBytes', orDefault(own['maxQueuedBytes'], 256 * 2 ** 20), 1),
-    maxPayloadBytes: integer('maxPayloadBytes', orDefault(own['maxPayloadBytes'], 256 * 2 ** 10), 1, 2 ** 29),
+    maxQueuedBytes,
     agingMs: own['aging'] === false ? false : durationMs('aging', orDefault(own['aging'], '30s')),
     keep: readKeep(ownOptions('keep', own['keep'], known.keep, anObject)),
     limits: readLimits(own['limits']),
@@ -296,12 +303,14 @@ function readEntry(entry: unknown): URL | undefined {
 function readLogger(logger: unknown): Logger | undefined {
   if (logger === false) return undefined
   if (logger === undefined) return pino({ name: 'sidework', level: 'info' })
-  if (isLogger(logger)) return logger
-  const shown = typeof logger === 'object' && logger !== null ? 'an object without child(), as console is' : show(logger) // prettier-ignore
+  const has = (name: string): boolean =>
+    typeof (logger as Record<string, unknown> | null)?.[name] === 'function'
+  const missing = loggerMethods.find((name) => !has(name))
+  if (missing === undefined) return logger as Logger // it has whatever is used of one
+  const shown =
+    typeof logger === 'object' && logger !== null ? `an object without ${missing}()` : show(logger)
   throw new OptionError(`logger is ${shown}. Give a pino logger, or false for silence.`)
 }
 
-/** Pino's own shape. */
-function isLogger(value: unknown): value is Logger {
-  return typeof value === 'object' && value !== null && 'child' in value && typeof value.child === 'function'
-}
+/** What is used of a pino logger. */
+const loggerMethods = ['debug', 'info', 'warn', 'error', 'isLevelEnabled'] as const

@@ -9,7 +9,7 @@ import { type Job } from './defer/job-handle.js'
 import type { AddOn, AddOnPort } from './add-on-port.js'
 import { closeRooms, type CloseReport } from './close-rooms.js'
 import { Deferring, type DeferItem, type InlineHandler } from './deferring.js'
-import { ClosedError, fromCallerOf, OptionError } from './errors.js'
+import { ClosedError, fromCallerOf, fromCallerUnlessFull, OptionError } from './errors.js'
 import type { EventName, SchedulerEvents } from './events/event-types.js'
 import { bucketBoundsMs } from './job/duration-tally.js'
 import type { FlowKind } from './job/flow-step.js'
@@ -103,7 +103,7 @@ export class Scheduler {
     try {
       return this.#deferring.defer(task, payload, options)
     } catch (error) {
-      throw fromCallerOf(defer, error)
+      throw fromCallerUnlessFull(defer, error)
     }
   }
 
@@ -125,7 +125,7 @@ export class Scheduler {
     try {
       return this.#deferring.deferMany(items)
     } catch (error) {
-      throw fromCallerOf(deferMany, error)
+      throw fromCallerUnlessFull(deferMany, error)
     }
   }
 
@@ -218,7 +218,7 @@ export class Scheduler {
     return flow !== undefined && this.#rooms.flowRoom.cancel(flow, reason)
   }
 
-  /** Cancels every unsettled job (of a task). @returns how many */
+  /** Cancels every unsettled job (of a task). @returns how many of them, steps after a cancelled one included */
   cancelAll(filter: { task?: string | Task } = {}): number {
     return this.#rooms.operations.cancelAll(ownOptions('cancelAll', filter, taskNames)['task'])
   }
@@ -241,7 +241,7 @@ export class Scheduler {
 
   /**
    * Retries every failed, cancelled or expired job (of a task) that is still kept: all of them, or none.
-   * @returns how many
+   * @returns how many of them, steps after a retried one included
    * @throws QueueFullError when there is no room for all, ClosedError
    */
   retryAll(filter: { task?: string | Task } = {}): number {
@@ -297,10 +297,12 @@ export class Scheduler {
    * Lets a halted key go on.
    * @param options `retry`: the job at which it halted runs first, in a new generation
    * @returns false when the key is not halted
+   * @throws QueueFullError, ClosedError, with `retry`; then the key stays halted
    */
   releaseKey(key: string, options: { retry?: boolean } = {}): boolean {
     const own = ownOptions('releaseKey', options, new Set(['retry']))
     const retries = flag('retry', orDefault(own['retry'], false))
+    if (retries && this.#rooms.closing !== undefined) throw new ClosedError()
     const id = this.#rooms.queue.lines.halted.get(key)
     if (id === undefined) return false
     const head = retries ? this.#rooms.operations.find(id) : undefined
@@ -340,7 +342,10 @@ export class Scheduler {
     })
   }
 
-  /** Calls `listener` at every such event, in order, after the call or message that caused it. */
+  /**
+   * Calls `listener` at every such event, in order, after the call or message that caused it. What it throws, or rejects with
+   * if it is asynchronous, is logged.
+   */
   on<E extends EventName>(event: E, listener: (event: SchedulerEvents[E]) => void): this {
     this.#rooms.emitter.add(event, listener, false)
     return this
@@ -373,7 +378,10 @@ export class Scheduler {
     const own = ownOptions('close', options, closeNames)
     const timeoutMs = durationMs('timeout', orDefault(own['timeout'], '25s'), { zero: true })
     const drains = flag('drain', orDefault(own['drain'], true))
-    this.#closed = closeRooms(this.#rooms, timeoutMs, drains)
+    let finished: (report: CloseReport) => void = () => undefined
+    // Kept before anything happens: a handler or logger that hears of it may call close() too.
+    this.#closed = new Promise((resolve) => (finished = resolve))
+    closeRooms(this.#rooms, timeoutMs, drains, finished)
     return this.#closed
   }
 

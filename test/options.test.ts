@@ -383,7 +383,12 @@ describe('a refusal', () => {
     ],
     [{ tasks: task }, "tasks is the task 'send-welcome'. Give the module that defines them"],
     [{ tasks: ['./tasks.js', 5] }, 'tasks[1] is 5. Give the module'],
-    [{ logger: console }, 'logger is an object without child(), as console is. Give a pino logger'],
+    [{ logger: console }, 'logger is an object without isLevelEnabled(). Give a pino logger'],
+    [
+      { logger: { ...console, child: () => console } },
+      'logger is an object without isLevelEnabled(). Give a pino logger',
+    ],
+    [{ logger: { child: () => ({}) } }, 'logger is an object without debug(). Give a pino logger'],
   ])('of scheduler options says which part is wrong: %#', (options, message) => {
     expect(() => readSettings(options)).toThrow(message)
   })

@@ -5,12 +5,14 @@
 import { OptionError } from '../errors.js'
 import type { Job } from '../job/job.js'
 import type { JobTable } from '../job/job-table.js'
+import { isSettled } from '../job/lifecycle.js'
 import type { Journal } from '../job/journal.js'
 import { encodedSizeBytes } from '../job/payload.js'
 import type { SerializedError } from '../job/serialized-error.js'
 import type { Agenda } from '../queue/agenda.js'
 import type { Clock } from '../world.js'
 import { AbortWatch } from './abort-watch.js'
+import type { Standing } from './dedupe-index.js'
 import { Duplicate, Duplicates, twinOf, type DuplicateRooms } from './duplicates.js'
 import { Expiry } from './expiry.js'
 import type { RestoredJob } from './restore.js'
@@ -22,6 +24,8 @@ export interface AcceptanceRooms extends DuplicateRooms {
   readonly journal: Journal
   readonly agenda: Agenda
   nextSeq(): number
+  /** A job that is unsettled or still kept. */
+  find(id: string): Job | undefined
   /** Told when a waiting job's time is over. */
   expire(job: Job, now: number): void
   /** Told when the caller's signal aborts. */
@@ -47,20 +51,21 @@ export class Acceptance {
   /** @throws OptionError for an id in use, QueueFullError */
   accept(job: Job): Job | Duplicate {
     this.#checkId(job)
-    if (job.details?.dedupe !== undefined) return this.#acceptDeduplicated(job)
-    this.#rooms.admission.admit(1, encodedSizeBytes(job.payload))
-    this.#store(job, job.acceptedAt)
-    return job
+    const found = this.#standing(job)
+    // A duplicate takes no room.
+    if (found === undefined || twinOf(job, found) === undefined)
+      this.#rooms.admission.admit(1, encodedSizeBytes(job.payload))
+    return this.#acceptBeside(found, job)
   }
 
   /** All of them, or none. @throws OptionError, QueueFullError */
   acceptAll(jobs: readonly Job[]): (Job | Duplicate)[] {
-    const { admission } = this.#rooms
     this.admitAll(jobs)
     return jobs.map((job) => {
-      // There is room for all: each is counted again by itself, since a duplicate takes none.
-      admission.withdraw(job.payload)
-      return this.accept(job)
+      const found = this.#standing(job)
+      // Its room is kept until here: looking for its duplicate reads what threads have to say, children they defer as well.
+      if (found !== undefined && twinOf(job, found) !== undefined) this.#rooms.admission.withdraw(job.payload)
+      return this.#acceptBeside(found, job)
     })
   }
 
@@ -116,35 +121,53 @@ export class Acceptance {
    * @throws OptionError, QueueFullError
    */
   readmit(restored: readonly RestoredJob[], now: number, made: (jobs: readonly Job[]) => void): Job[] {
-    const { admission, table, dedupe } = this.#rooms
+    const { admission } = this.#rooms
     const ids = new Set<string>()
     for (const { id } of restored) {
-      if (table.find(id) !== undefined || ids.has(id)) throw taken(id)
+      if (this.#rooms.find(id) !== undefined || ids.has(id)) throw taken(id)
       ids.add(id)
     }
     const bytes = restored.reduce((sum, { payload }) => sum + encodedSizeBytes(payload), 0)
     admission.admit(restored.length, bytes)
     const jobs = restored.map((facts) => ({ ...facts, job: facts.make(this.#rooms.nextSeq()) }))
     made(jobs.map(({ job }) => job))
+    const followers = new Set(jobs.filter(({ job }) => this.#mustFollow(job, now)))
     // A line is joined in the order of its jobs' due times, but nothing goes before a head that is being retried.
-    const standing = jobs.filter(({ lineRank }) => lineRank !== undefined)
+    const standing = jobs.filter((one) => one.lineRank !== undefined && !followers.has(one))
     standing.sort((a, b) => (a.lineRank ?? 0) - (b.lineRank ?? 0) || a.runAt - b.runAt)
     for (const { job } of standing) this.#rooms.queue.joinLine(job)
-    for (const { id, job } of jobs) {
-      const found = dedupe.find(job, now)
-      // Held jobs of one key can all be lost: one stands for the key, one follows, the others run as they are.
-      if (found?.follower !== undefined) job.more().dedupe = undefined
-      if (found !== undefined && found.follower === undefined) this.#storeFollower(job, id)
-      else if (job.details?.step?.isWaiting === true) {
+    for (const one of jobs) {
+      const { id, job } = one
+      if (followers.has(one) || job.details?.step?.isWaiting === true) {
         job.state = 'blocked'
         this.#enter(job, id)
-      } else {
-        dedupe.claim(job)
-        this.#store(job, now, id)
-      }
+      } else this.#store(job, now, id)
       this.#expiry.watch(job)
     }
     return jobs.map(({ job }) => job)
+  }
+
+  /**
+   * Takes its part in the dedupe of a job that was lost. Those of one key can all be lost: one stands for the key, one
+   * follows, the others run as they are. So does one whose key belongs to a job that has completed since: nothing follows
+   * what is over.
+   */
+  #mustFollow(job: Job, now: number): boolean {
+    const { dedupe } = this.#rooms
+    const found = dedupe.find(job, now)
+    if (found === undefined) dedupe.claim(job)
+    else if (found.follower !== undefined || isSettled(found.job.state)) job.more().dedupe = undefined
+    else {
+      dedupe.follow(job)
+      return true
+    }
+    return false
+  }
+
+  /** A new generation of a job is cancelled, as that before, when the signal of its defer aborts. */
+  listenAgain(job: Job): void {
+    // One that had aborted before was known to whoever retries the job.
+    if (job.details?.wanted?.signal?.aborted === false) this.#listen(job)
   }
 
   /** A new generation of a job is due at once, and its time to start begins anew. */
@@ -158,25 +181,28 @@ export class Acceptance {
     if (follower.state === 'blocked') this.#rooms.queue.enter(follower, now)
   }
 
-  #acceptDeduplicated(job: Job): Job | Duplicate {
-    const { admission, dedupe } = this.#rooms
+  /** Who stands for the newcomer's dedupe key. */
+  #standing(job: Job): Standing | undefined {
+    return job.details?.dedupe === undefined ? undefined : this.#duplicates.find(job, job.acceptedAt)
+  }
+
+  /** There is room for the job, unless it is a duplicate. @param found who stands for its dedupe key */
+  #acceptBeside(found: Standing | undefined, job: Job): Job | Duplicate {
     const now = job.acceptedAt
-    const found = this.#duplicates.find(job, now)
-    const twin = found === undefined ? undefined : twinOf(job, found)
+    if (found === undefined) {
+      this.#rooms.dedupe.claim(job)
+      this.#store(job, now)
+      return job
+    }
+    const twin = twinOf(job, found)
     if (twin !== undefined) {
       this.#duplicates.giveTo(twin, job, now)
       this.#rooms.deduplicated(twin)
       return new Duplicate(twin)
     }
-    admission.admit(1, encodedSizeBytes(job.payload))
-    if (found === undefined) {
-      dedupe.claim(job)
-      this.#store(job, now)
-    } else {
-      this.#storeFollower(job)
-      this.#expiry.arm(job, now)
-      this.#listen(job)
-    }
+    this.#storeFollower(job)
+    this.#expiry.arm(job, now)
+    this.#listen(job)
     return job
   }
 
@@ -215,9 +241,9 @@ export class Acceptance {
   }
 
   /** Mode `last`: the job starts after the one that stands for its key. */
-  #storeFollower(job: Job, id?: string): void {
+  #storeFollower(job: Job): void {
     job.state = 'blocked'
-    this.#enter(job, id)
+    this.#enter(job)
     this.#rooms.dedupe.follow(job)
   }
 
@@ -238,7 +264,7 @@ export class Acceptance {
 
   #checkId(job: Job): void {
     const id = job.details?.wanted?.id
-    if (id !== undefined && this.#rooms.table.find(id) !== undefined) throw taken(id)
+    if (id !== undefined && this.#rooms.find(id) !== undefined) throw taken(id)
   }
 }
 

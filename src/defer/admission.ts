@@ -58,10 +58,10 @@ export class Admission {
     this.bytes += Math.min(0, grows)
   }
 
-  /** Counts a settled job out. */
-  release(payload: EncodedPayload, now: number): void {
+  /** Counts out a job that settled `now`. @param readyAt when it had become ready: a window begins when there is something to do */
+  release(payload: EncodedPayload, readyAt: number, now: number): void {
     this.withdraw(payload)
-    this.#settledInWindow++
+    if (this.#settledInWindow++ === 0) this.#windowStart = Math.max(this.#windowStart, readyAt)
     const elapsedMs = now - this.#windowStart
     if (elapsedMs < rateWindowMs) return
     this.#drainRate = this.#settledInWindow / elapsedMs

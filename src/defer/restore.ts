@@ -1,11 +1,13 @@
 /** Makes jobs again from the snapshots of a CloseReport. */
 import { OptionError } from '../errors.js'
 import { Job, type JobDedupe } from '../job/job.js'
+import { keptErrors } from '../job/journal.js'
 import { isSettled, transitions, type JobState } from '../job/lifecycle.js'
 import { fromPortable } from '../job/portable.js'
-import { decodePayload, type EncodedPayload } from '../job/payload.js'
+import { decodePayload, encodePayload, toPlain, type EncodedPayload } from '../job/payload.js'
 import type { PayloadLimits } from '../job/payload-limits.js'
-import type { AttemptError, JobSnapshot, RequestContext, ScheduleContext } from '../job/snapshot.js'
+import { serializeError } from '../job/serialized-error.js'
+import type { AttemptError, JobSnapshot, ScheduleContext } from '../job/snapshot.js'
 import type { TaskRecord } from '../job/task-record.js'
 import { integer, key, priorityLevel, show } from '../options.js'
 import type { Clock } from '../world.js'
@@ -47,6 +49,13 @@ export function restoreJob(
   const generation = integer('restore: generation', given.generation, 1)
   const errors = readErrors(given.errors)
   const isAttemptCharged = attempt > 0 && repeatsAttempt(given, attempt, errors)
+  if (attempt === maxAttempts && !isAttemptCharged)
+    throw new OptionError(
+      `restore got a job in state ${show(given.state)} whose attempt ${attempt} of ${maxAttempts} has failed. ` +
+        'Give the `lost` list of a CloseReport, unchanged.',
+    )
+  const request = plainRecord('request', given.request)
+  const schedule = readSchedule(plainRecord('schedule', given.schedule))
   const expiresInMs =
     given.expiresAt === undefined ? undefined : instant('expiresAt', given.expiresAt) - clock.wall()
   const isWaiting = given.flow?.remains?.isWaiting === true // for steps before it, not in a line
@@ -64,14 +73,15 @@ export function restoreJob(
       details.isAttemptCharged = isAttemptCharged
       details.orderingKey = orderingKey
       details.limitKeys = limitKeys
-      if (dedupeKey !== undefined) details.dedupe = dedupeOf(task, dedupeKey)
+      // A step is never taken for a duplicate.
+      if (dedupeKey !== undefined && given.flow === undefined) details.dedupe = dedupeOf(task, dedupeKey)
       details.errors = errors
       details.generation = generation
       if (waitMs > 0) details.runAt = now + waitMs
       if (expiresInMs !== undefined) details.expiresAt = now + Math.ceil(expiresInMs)
       if (maxAttempts !== task.policy.maxAttempts) details.policy = { maxAttempts }
-      if (given.request !== undefined) details.request = { ...given.request } satisfies RequestContext
-      if (given.schedule !== undefined) details.schedule = { ...given.schedule } satisfies ScheduleContext
+      details.request = request
+      details.schedule = schedule
       return job
     },
   }
@@ -127,6 +137,43 @@ function instant(name: string, at: unknown): number {
   return integer(`restore: ${name}`, typeof at === 'number' ? Math.ceil(at) : at, 0)
 }
 
-function readErrors(errors: unknown): readonly AttemptError[] {
-  return Array.isArray(errors) ? (errors as AttemptError[]) : [] // shown in snapshots only
+function readErrors(errors: unknown = []): readonly AttemptError[] {
+  if (!Array.isArray(errors)) throw notFrom('errors', errors)
+  return Object.freeze(
+    errors.slice(-keptErrors).map((failure: unknown): AttemptError => {
+      const { attempt, at, error } = (failure ?? {}) as Record<keyof AttemptError, unknown>
+      if (typeof error !== 'object' || error === null) throw notFrom('errors', failure)
+      return Object.freeze({
+        attempt: integer('restore: errors: attempt', attempt, 0),
+        at: instant('errors: at', at),
+        error: serializeError(error),
+      })
+    }),
+  )
+}
+
+/** A record of plain JSON, as it is sent to threads: a copy, frozen. */
+function plainRecord(name: string, value: unknown): Readonly<Record<string, unknown>> | undefined {
+  if (value === undefined) return undefined
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw notFrom(name, value)
+  try {
+    return toPlain(encodePayload(value)) as Record<string, unknown> // it is no array
+  } catch (error) {
+    throw new OptionError(`restore got a job whose ${name} is not JSON: ${serializeError(error).message}`)
+  }
+}
+
+function readSchedule(given: Readonly<Record<string, unknown>> | undefined): ScheduleContext | undefined {
+  if (given === undefined) return undefined
+  const { name, firedFor, lateBy } = given
+  if (typeof name !== 'string') throw notFrom('schedule.name', name)
+  if (typeof firedFor !== 'number') throw notFrom('schedule.firedFor', firedFor)
+  if (typeof lateBy !== 'number') throw notFrom('schedule.lateBy', lateBy)
+  return Object.freeze({ name, firedFor, lateBy })
+}
+
+function notFrom(name: string, value: unknown): OptionError {
+  return new OptionError(
+    `restore got a job whose ${name} is ${show(value)}. Give the \`lost\` list of a CloseReport, unchanged.`,
+  )
 }

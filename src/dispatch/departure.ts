@@ -18,7 +18,10 @@ export interface Casualty {
   readonly outcome: Outcome | undefined
 }
 
-/** Every job that was with the thread, with how its execution ended. */
+/**
+ * Every job that was with the thread, with how its execution ended. The one to blame comes last: its task's backoff function
+ * is asked then, and may do something to the others.
+ */
 export function blame(thread: LaneThread, exit: ThreadExit): Casualty[] {
   const executions = thread.places.values()
   const begun = begunCount(thread, executions)
@@ -27,13 +30,14 @@ export function blame(thread: LaneThread, exit: ThreadExit): Casualty[] {
   const culprit = isItsFault ? findCulprit(thread, executions, begun) : undefined
   const isUnexplained =
     culprit === undefined && ((isItsFault && thread.culprit === 0) || (begun > 1 && mayBeAmongThem(thread)))
-  return executions.flatMap((execution, index) => {
+  const casualties = executions.flatMap((execution, index): Casualty[] => {
     const { job } = execution
     if (job === undefined) return []
     const outcome = index < begun ? endOf(execution, execution === culprit, thread, exit) : undefined
     if (isUnexplained && outcome !== undefined) job.more().runsAlone = true
     return [{ job, isValid: execution.isValid, isStarted: execution.phase !== 'prefetched', outcome }]
   })
+  return casualties.sort((a, b) => Number(a.job === culprit?.job) - Number(b.job === culprit?.job))
 }
 
 /** Whether one of them could have ended the thread, or have held it. Otherwise they may share one again. */

@@ -2,7 +2,7 @@ import type { Job } from '../job/job.js'
 import type { Lane } from '../job/snapshot.js'
 import type { AgendaAlarm } from '../queue/agenda.js'
 import { Claims } from '../threads/claims.js'
-import type { StartingMessage } from '../threads/protocol.js'
+import type { FromThread, StartingMessage } from '../threads/protocol.js'
 import type { ThreadPort } from '../world.js'
 import type { Execution } from './execution.js'
 import { Slots, Window } from './places.js'
@@ -47,6 +47,8 @@ export class LaneThread {
   answersBy: number | undefined = undefined
   /** What it said it holds, and when. */
   memory = { bytes: 0, at: -1 }
+  /** What it says while a report of it is being read: read afterwards. */
+  unread: FromThread[] | undefined = undefined
   /** When its last message came. */
   heardAt = 0
   /** Its oldest token when the dispatcher last looked whether it moves. */

@@ -80,6 +80,7 @@ export class Overdue {
     thread.port.post({ kind: 'abort', token: execution.token, code, message })
     this.watch(thread, execution.deadlineAt)
     if (this.#recall.from(thread)) this.#dispatch(this.#crew.lanes[thread.lane])
+    if (thread.isIdle) this.#staffing.idled(thread, now) // it had not taken the job, and nothing else came
   }
 
   #graceMs(job: Job): number {

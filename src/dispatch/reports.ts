@@ -1,6 +1,7 @@
 /** What threads report: executions that ended, and what handlers say meanwhile. */
 import { giveBackLimits, type Job } from '../job/job.js'
 import type { Outcome } from '../job/outcome.js'
+import type { SerializedError } from '../job/serialized-error.js'
 import type { TaskRecord } from '../job/task-record.js'
 import type {
   DeferFlowMessage,
@@ -48,12 +49,13 @@ export class Reports {
 
   /** Everything a thread says comes through here. */
   received(thread: LaneThread, message: FromThread): void {
+    if (thread.unread !== undefined) return void thread.unread.push(message)
     const now = this.#rooms.world.clock.now()
     thread.heardAt = now
-    if (typeof message === 'number') return this.#finished(thread, message, now)
+    if (typeof message === 'number') return this.#report(thread, message, now)
     switch (message.kind) {
       case 'ended':
-        return this.#ended(thread, message, now)
+        return this.#report(thread, message, now)
       case 'starting':
         thread.starting = message
         return
@@ -101,6 +103,8 @@ export class Reports {
     const job = execution?.job
     if (execution === undefined || job === undefined || !execution.isValid) {
       this.ignored++
+      // Its handler goes on, and may be waiting for the answer.
+      if ('call' in message) thread.port.post({ kind: 'deferred', call: message.call, error: givenUp })
       return
     }
     switch (message.kind) {
@@ -114,6 +118,18 @@ export class Reports {
       case 'pause-limit':
         return this.#rooms.listener.pauseLimit(job, message.name, message.delayMs)
     }
+  }
+
+  /** A report counts on from the one before. What is asked of the user's code on the way may have the next ones delivered. */
+  #report(thread: LaneThread, message: number | EndedMessage, now: number): void {
+    const unread: FromThread[] = (thread.unread = [])
+    try {
+      if (typeof message === 'number') this.#finished(thread, message, now)
+      else this.#ended(thread, message, now)
+    } finally {
+      thread.unread = undefined
+    }
+    for (const next of unread) this.received(thread, next)
   }
 
   /** A cpu thread's short report: the next `count` executions, in order, ended well without a result. */
@@ -185,6 +201,14 @@ export class Reports {
 }
 
 const interrupted: Outcome = { kind: 'interrupted' }
+
+const givenUp: SerializedError = Object.freeze({
+  name: 'SideworkError',
+  message:
+    'The attempt that defers has ended, was cancelled or took too long, so that nothing it says counts. ' +
+    'Defer before the handler ends, and look at signal.aborted.',
+  code: 'ERR_SIDEWORK_CANCELLED',
+})
 
 /** A handler that threw the reason of its signal, or an error because of it, stopped through no fault of its own. */
 function gaveWay(outcome: Outcome): boolean {

@@ -1,6 +1,6 @@
 /** `req.defer`: jobs and flows of a request, at once or once its response has ended. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { fromCallerOf } from '../errors.js'
+import { fromCallerOf, fromCallerUnlessFull } from '../errors.js'
 import type { Batch, Flow } from '../flows/flow-handle.js'
 import type { FlowKind } from '../job/flow-step.js'
 import type { RequestContext } from '../job/snapshot.js'
@@ -83,7 +83,7 @@ export function deferOf(
       heldOf(req, res, port).add(job, moment)
       return job
     } catch (error) {
-      throw fromCallerOf(one, error)
+      throw fromCallerUnlessFull(one, error)
     }
   }
   const many = (kind: FlowKind, args: readonly unknown[]): never => {

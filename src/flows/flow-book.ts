@@ -173,6 +173,7 @@ export class FlowBook {
 
   /** Its time begins, and steps that wait for nothing are looked at. */
   #begin(flow: Flow): void {
+    if (flow.isSettled) return // its signals had aborted already
     const { deadlineMs } = flow.facts
     this.#course.begin(flow, deadlineMs === undefined ? undefined : this.#rooms.clock.now() + deadlineMs)
     const mayBeDoomed = flow.failed > 0

@@ -2,8 +2,10 @@
  * Flows from the snapshots of their unsettled steps. Each remembers how the steps before it ended; one that neither
  * settled nor was restored counts as cancelled, so that nobody waits for it.
  */
+import { OptionError } from '../errors.js'
 import { FlowStep, follow, type FlowPlace, type FlowRemains, type StepEnd } from '../job/flow-step.js'
 import type { Job } from '../job/job.js'
+import { show } from '../options.js'
 import type { Clock } from '../world.js'
 import { Flow } from './flow.js'
 
@@ -18,6 +20,22 @@ export interface StepRemains extends FlowPlace {
 export interface StoredStep {
   readonly job: Job
   readonly place: StepRemains
+}
+
+/** @throws OptionError for a step that comes after itself, or after one that stands behind it: nobody would ever go on */
+export function checkOrder(places: readonly StepRemains[]): void {
+  const nameOf = (id: string, ref: string): string => `${id}\n${ref}` // neither can hold a control character
+  const positions = new Map(places.map(({ id, ref, remains }) => [nameOf(id, ref), remains.position]))
+  for (const { id, ref, remains } of places) {
+    const wrong = remains.after.find(
+      (before) => (positions.get(nameOf(id, before)) ?? -1) >= remains.position,
+    )
+    if (wrong !== undefined)
+      throw new OptionError(
+        `restore got a step ${show(ref)} that comes after ${show(wrong)}, which does not stand before it. ` +
+          'Give the `lost` list of a CloseReport, unchanged.',
+      )
+  }
 }
 
 /** Makes the flows and gives the jobs their steps. */

@@ -25,7 +25,8 @@ export interface Announcer {
   deduplicated(job: Job): void
 }
 
-const keptErrors = 20
+/** A job's last so many failures are kept. */
+export const keptErrors = 20
 
 export class Journal {
   /** Jobs per state; settled states count up for ever. */

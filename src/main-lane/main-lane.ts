@@ -9,6 +9,7 @@
  * A handler that yielded goes on before jobs of its priority that have not started, and after more urgent ones.
  */
 import { JobIds } from '../job/job-ids.js'
+import type { PayloadLimits } from '../job/payload-limits.js'
 import type { TaskDefinition } from '../task/define-task.js'
 import type { Attempt } from '../threads/attempt.js'
 import type { AbortMessage, Ending, FromThread, RunMessage, ToThread } from '../threads/protocol.js'
@@ -21,6 +22,8 @@ import type { ThreadListener, ThreadPort } from '../world.js'
 export interface MainLanePorts {
   /** See job-ids.ts. */
   readonly idKey: Uint8Array
+  /** Of what handlers defer. */
+  readonly payloadLimits: PayloadLimits
   /** Handler of the job in a cell, or undefined when its task is unknown. */
   definitionOf(task: string, cell: number): TaskDefinition | undefined
   /** The `AsyncLocalStorage` context in which the job in a cell was deferred. */
@@ -91,7 +94,8 @@ export class MainLane implements ThreadPort {
     this.#ports = ports
     this.#pace = pace
     this.#listener = listener
-    this.#host = new ThreadHost((message) => this.#send(message), new JobIds(ports.idKey), {
+    const send = (message: FromThread): void => this.#send(message)
+    this.#host = new ThreadHost(send, new JobIds(ports.idKey), ports.payloadLimits, {
       yieldNow: (token) => this.#yieldNow(token),
       after: ports.after,
       now: ports.now,

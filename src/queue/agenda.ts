@@ -30,7 +30,7 @@ export class Agenda {
   #armedAt: number | undefined
   #isClosed = false
 
-  /** @param wake called when something may be due; it should call `takeDue` until there is nothing more */
+  /** @param wake called when something may be due; it should call `doNext` until there is nothing more, then `rearm` */
   constructor(world: World, wake: () => void) {
     this.#world = world
     this.#wake = wake
@@ -64,23 +64,24 @@ export class Agenda {
     this.#arm()
   }
 
-  /** Takes out the earliest that is due; alarms are run, a job is returned. */
-  takeDueJob(now: number): Job | undefined {
-    while (this.#heap.firstAt + this.#world.clock.resolutionMs <= now) {
-      const first = this.#heap.shift()
-      if (!(first instanceof AgendaAlarm)) return first
+  /** Takes out the earliest that is due: an alarm is run, a job goes to `due`. @returns false when nothing is due */
+  doNext(now: number, due: (job: Job) => void): boolean {
+    const isDue = this.#heap.firstAt + this.#world.clock.resolutionMs <= now
+    const first = isDue ? this.#heap.shift() : undefined
+    if (first === undefined) return false
+    if (first instanceof AgendaAlarm) {
       first.isArmed = false
       first.run(now)
-    }
-    return undefined
+    } else due(first)
+    return true
   }
 
-  /** The instant of a job that was just taken or is next; Infinity when empty. */
+  /** The earliest instant; Infinity when empty. */
   get nextAt(): number {
     return this.#heap.firstAt
   }
 
-  /** Sets the timer to the earliest instant. Called after a round of `takeDueJob`. */
+  /** Sets the timer to the earliest instant. Called after a round of `doNext`. */
   rearm(): void {
     this.#armedAt = undefined
     this.#arm()

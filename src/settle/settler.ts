@@ -3,6 +3,8 @@
  *
  * An execution can lose its token before it has really ended (timeout, cancel): the job's fate is decided then, but the
  * execution *lingers*. No new attempt starts, and the job's ordering key is not given on, until `lingeringEnded`.
+ *
+ * A job that goes on is stored before the journal tells of it, since the user's logger hears of it then and may call back.
  */
 import type { Job } from '../job/job.js'
 import type { Journal } from '../job/journal.js'
@@ -49,7 +51,7 @@ export class Settler {
   ended(job: Job, outcome: Outcome, now: number): void {
     job.token = 0
     if (outcome.kind !== 'completed') this.#journal.endAttempt(job, outcome.kind, now)
-    this.#apply(job, this.#verdict(job, outcome, now), now)
+    if (!this.#judge(job, outcome, now)) this.lingeringEnded(job, now)
   }
 
   /** The token is taken away while the execution goes on. */
@@ -57,7 +59,7 @@ export class Settler {
     job.token = 0
     job.more().isLingering = true
     if (outcome.kind !== 'completed') this.#journal.endAttempt(job, outcome.kind, now)
-    this.#apply(job, this.#verdict(job, outcome, now), now)
+    this.#judge(job, outcome, now)
   }
 
   /** An execution without a token has really ended. */
@@ -99,6 +101,19 @@ export class Settler {
     this.#expire(job, now)
   }
 
+  /**
+   * Decides and carries out. The task's backoff function is asked on the way and may call the scheduler: what it did to the
+   * job stands.
+   * @returns false when it cancelled the job
+   */
+  #judge(job: Job, outcome: Outcome, now: number): boolean {
+    const generation = job.details?.generation ?? 1
+    const verdict = this.#verdict(job, outcome, now)
+    if (isSettled(job.state) || (job.details?.generation ?? 1) !== generation) return false
+    this.#apply(job, verdict, now)
+    return true
+  }
+
   #verdict(job: Job, outcome: Outcome, now: number): Verdict {
     const { policy } = job.task
     const { details } = job
@@ -130,8 +145,8 @@ export class Settler {
       case 'snooze':
         return this.#snooze(job, now + Math.ceil(verdict.delayMs))
       case 'requeue':
-        this.#journal.interrupt(job)
-        return this.#queue.giveBack(job)
+        this.#queue.giveBack(job)
+        return this.#journal.interrupt(job)
       case 'cancel':
         this.#journal.cancel(job, verdict.error, now)
         return this.#finish(job, now)
@@ -144,16 +159,16 @@ export class Settler {
   #retry(job: Job, verdict: Extract<Verdict, { kind: 'retry' }>, dueAt: number): void {
     if (verdict.backoffFault !== undefined) this.#listener.backoffFault(job, verdict.backoffFault)
     if (verdict.error.code === 'ERR_SIDEWORK_OUT_OF_MEMORY') job.more().ranOutOfMemory = true
-    this.#journal.retry(job, verdict.error, dueAt)
     job.more().runsAlone = false
     this.#queue.wait(job, dueAt)
+    this.#journal.retry(job, verdict.error, dueAt)
     this.#listener.moved()
   }
 
   #snooze(job: Job, dueAt: number): void {
-    this.#journal.snooze(job, dueAt)
     job.more().runsAlone = false
     this.#queue.wait(job, dueAt)
+    this.#journal.snooze(job, dueAt)
     this.#listener.moved()
   }
 

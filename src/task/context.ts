@@ -92,7 +92,10 @@ export interface TaskContext {
   heartbeat(): void
   /** Lets pending I/O, heartbeats and aborts through; on the main lane also requests and more urgent jobs. */
   yieldNow(): Promise<void>
-  /** Defers a child job. Accepted also while the scheduler closes. */
+  /**
+   * Defers a child job. Accepted also while the scheduler closes, until its deadline; rejects when the attempt has ended, was
+   * cancelled or took too long.
+   */
   readonly defer: DeferChild
   /**
    * Lets nothing that passes this shared limit start for a while: after a 429, say, which is about all jobs and not only

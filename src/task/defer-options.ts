@@ -20,7 +20,7 @@ export interface DeferOptions {
   timeout?: Duration | false
   /** No attempt starts later than this after `runAt`: the job settles as expired then. */
   expiresIn?: Duration
-  /** When it aborts, the job is cancelled, whatever its state. */
+  /** When it aborts, the job is cancelled, whatever its state or generation. */
   signal?: AbortSignal
   /** An id of your own: 1–256 bytes, not in use. Guessable ids need an `authorize` hook wherever ids are exposed. */
   id?: string

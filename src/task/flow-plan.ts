@@ -70,7 +70,7 @@ export function planChain(steps: unknown, options: unknown): FlowPlan {
   if (!Array.isArray(steps))
     throw new OptionError(`chain got ${show(steps)}. Give an array of { task, payload }.`)
   const refs = new Map<string, number>()
-  const planned = steps.map((step: unknown, position): PlannedStep => {
+  const planned = Array.from(steps, (step: unknown, position): PlannedStep => {
     const given = ownOptions('A step of a chain', step ?? null, chainNames, '{ task, payload, ref, options }')
     const ref = chainRef(given, refs)
     return plannedStep(ref, given, own['priority'], position === 0 ? none : [position - 1])
@@ -93,7 +93,8 @@ export function planBatch(task: unknown, payloads: unknown, options: unknown): F
   const shared = stepOptions('batch', own['options'], priority)
   if (shared?.['id'] !== undefined)
     throw new OptionError('batch got an id for all of its jobs. Leave it out, or use a flow.')
-  const steps = payloads.map((payload: unknown, position): PlannedStep => ({
+  // Unlike map(), it takes a gap for what is read there.
+  const steps = Array.from(payloads, (payload: unknown, position): PlannedStep => ({
     ref: String(position),
     task,
     payload,

@@ -3,6 +3,7 @@ import { validateInput } from '../defer/validate-input.js'
 import { OptionError, ResultError } from '../errors.js'
 import { idKeyBytes, JobIds } from '../job/job-ids.js'
 import { decodePayload, encodePayload } from '../job/payload.js'
+import { payloadLimits } from '../job/payload-limits.js'
 import { TaskRecord } from '../job/task-record.js'
 import { show } from '../options.js'
 import type { TaskContext } from '../task/context.js'
@@ -83,11 +84,18 @@ function makeHost(): ThreadHost {
   let children = 0
   const host = new ThreadHost(
     (message: FromThread) => {
-      if (typeof message === 'number' || message.kind !== 'defer') return
-      const { call } = message
-      host.answer({ kind: 'deferred', call, id: `performed-child-${++children}`, deduplicated: false })
+      if (typeof message === 'number') return
+      const id = (): string => `performed-child-${++children}`
+      if (message.kind === 'defer')
+        host.answer({ kind: 'deferred', call: message.call, id: id(), deduplicated: false })
+      if (message.kind === 'defer-flow') {
+        const { call, plan } = message
+        const jobs = Object.fromEntries(plan.steps.map(({ ref }) => [ref, id()]))
+        host.answer({ kind: 'deferred', call, id: id(), ...(plan.kind === 'batch' ? undefined : { jobs }) })
+      }
     },
     new JobIds(new Uint8Array(idKeyBytes)),
+    payloadLimits(),
     { yieldNow: () => Promise.resolve(), after: () => () => undefined, now: () => 0 },
   )
   return host

@@ -205,6 +205,7 @@ export class TestScheduler extends Scheduler {
 function connect({ options, world, work, failures }: Kit, { definitionOf, contextOf }: WorldNeeds): World {
   const ports = {
     idKey: world.idKey,
+    payloadLimits: options.settings.threads.payloadLimits,
     contextOf,
     definitionOf: (name: string, cell: number): TaskDefinition | undefined => {
       const definition = definitionOf(name, cell)

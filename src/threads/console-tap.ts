@@ -67,8 +67,11 @@ export function tapConsole(gate: ConsoleGate): void {
     const print = console[method].bind(console)
     console[method] = (...args: unknown[]): void => {
       level = method
-      print(...args)
-      level = undefined
+      try {
+        print(...args)
+      } finally {
+        level = undefined
+      }
     }
   }
 }

@@ -2,6 +2,7 @@
 import { OptionError, SideworkError } from '../errors.js'
 import type { JobIds } from '../job/job-ids.js'
 import { encodePayload, type EncodedPayload } from '../job/payload.js'
+import type { PayloadLimits } from '../job/payload-limits.js'
 import { serializeError } from '../job/serialized-error.js'
 import type { DeferredChild, DeferredFlow } from '../task/context.js'
 import type { DeferOptions } from '../task/defer-options.js'
@@ -23,15 +24,18 @@ export class ThreadHost implements AttemptHost {
   readonly #send: (message: FromThread) => void
   readonly #ports: Pick<AttemptHost, 'yieldNow' | 'after' | 'now'>
   readonly #ids: JobIds
+  readonly #payloadLimits: PayloadLimits
   readonly #calls = new Map<number, Call>()
   #lastCall = 0
 
   constructor(
     send: (message: FromThread) => void,
     ids: JobIds,
+    payloadLimits: PayloadLimits,
     ports: Pick<AttemptHost, 'yieldNow' | 'after' | 'now'>,
   ) {
     this.#send = send
+    this.#payloadLimits = payloadLimits
     this.#ids = ids
     this.#ports = ports
   }
@@ -80,7 +84,7 @@ export class ThreadHost implements AttemptHost {
     options: DeferOptions | undefined,
   ): Promise<DeferredChild> {
     const plain = plainOptions(options)
-    const encoded = encodePayload(payload, undefined, task)
+    const encoded = encodePayload(payload, this.#payloadLimits, task)
     const send = (carrier?: Readonly<Record<string, string>>): Promise<DeferredChild> =>
       this.#sendDefer({
         kind: 'defer',
@@ -104,8 +108,8 @@ export class ThreadHost implements AttemptHost {
   deferFlow(token: number, plan: FlowPlan): Promise<DeferredFlow> {
     const sent = {
       ...plan,
-      steps: plan.steps.map(sendable),
-      callback: plan.callback === undefined ? undefined : sendable(plan.callback),
+      steps: plan.steps.map((step) => sendable(step, this.#payloadLimits)),
+      callback: plan.callback && sendable(plan.callback, this.#payloadLimits),
     }
     const send = (carrier?: Readonly<Record<string, string>>): Promise<DeferredFlow> =>
       new Promise((resolve, reject) => {
@@ -154,13 +158,13 @@ function plainOptions(options: object | undefined): object {
 }
 
 /** A step with its task's name and its payload encoded. */
-function sendable(step: PlannedStep): PlannedStep {
+function sendable(step: PlannedStep, limits: PayloadLimits): PlannedStep {
   const { task, options } = step
   const name: unknown = typeof task === 'object' ? (task as { name?: unknown } | null)?.name : task
   if (typeof name !== 'string')
     throw new OptionError(`Step ${show(step.ref)} has ${show(task)} as task. Give a task or its name.`)
   const plain = options === undefined ? undefined : (plainOptions(options) as PlannedStep['options'])
-  return { ...step, task: name, payload: encodePayload(step.payload, undefined, name), options: plain }
+  return { ...step, task: name, payload: encodePayload(step.payload, limits, name), options: plain }
 }
 
 /** The fields as JSON, errors as data; never throws, whatever they hold. */

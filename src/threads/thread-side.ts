@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads'
 import { after, every, loopUtilization, monotonicMs } from '../clock.js'
 import { JobIds } from '../job/job-ids.js'
+import type { PayloadLimits } from '../job/payload-limits.js'
 import { serializeError } from '../job/serialized-error.js'
 import type { Lane } from '../job/snapshot.js'
 import { markThread, registeredTasks } from '../task/registry.js'
@@ -29,6 +30,8 @@ export interface ThreadData {
   readonly shared: Int32Array
   /** See job-ids.ts. */
   readonly idKey: Uint8Array
+  /** Of what its handlers defer. */
+  readonly payloadLimits: PayloadLimits
   /** Niceness on Linux; 0 leaves it as it is. */
   readonly nice: number
 }
@@ -68,7 +71,7 @@ function serve(
     runner.report()
     send(message)
   }
-  const host = new ThreadHost(tell, new JobIds(data.idKey), {
+  const host = new ThreadHost(tell, new JobIds(data.idKey), data.payloadLimits, {
     yieldNow: () => new Promise((resolve) => setImmediate(resolve)),
     after,
     now: monotonicMs,

@@ -7,6 +7,7 @@ import {
   type WorkerOptions,
 } from 'node:worker_threads'
 import { ThreadStartError } from '../errors.js'
+import type { PayloadLimits } from '../job/payload-limits.js'
 import type { Lane } from '../job/snapshot.js'
 import type { ThreadListener, ThreadPort } from '../world.js'
 import { sharedCells } from './claims.js'
@@ -24,6 +25,8 @@ export interface ThreadSettings {
   readonly execArgv: readonly string[] | undefined
   /** A bundled thread entry of the user's own; default is the package's. */
   readonly entry: URL | undefined
+  /** Of what handlers defer. */
+  readonly payloadLimits: PayloadLimits
 }
 
 /** Starts a thread. It is not usable before it has said `ready`. */
@@ -42,6 +45,7 @@ export function startThread(
     port: port2,
     shared,
     idKey,
+    payloadLimits: settings.payloadLimits,
     nice: settings.nice,
   }
   const worker = makeWorker(settings.entry ?? new URL('./thread-entry.js', import.meta.url), {

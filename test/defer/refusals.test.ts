@@ -46,11 +46,16 @@ it.each<[string, (s: Scheduler) => unknown]>([
   expect(error.stack).toContain(`${error.name}: ${error.message}`)
 })
 
-it('the stack of a full queue shows the line that deferred', () => {
+it.each<[string, (s: Scheduler) => unknown]>([
+  ['defer', (s) => s.defer(build, 2)],
+  ['deferMany', (s) => s.deferMany([{ task: build, payload: 2 }])],
+  ['flow', (s) => s.flow({ a: { task: build, payload: 2 } })],
+  ['batch', (s) => s.batch(build, [2])],
+])('the stack of a full queue shows the line that called %s', (_name, call) => {
   const scheduler = makeScheduler({ maxQueued: 1 })
   scheduler.pause()
   scheduler.defer(build, 1)
-  const error = thrownBy(() => scheduler.defer(build, 2))
+  const error = thrownBy(() => call(scheduler))
   expect(error).toMatchObject({ code: 'ERR_SIDEWORK_QUEUE_FULL' })
   expect(error.stack).toContain('refusals.test.ts')
 })

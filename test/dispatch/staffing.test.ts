@@ -34,6 +34,22 @@ describe('threads', () => {
     expect(sim.scheduler.stats().threads).toBe(0)
   })
 
+  it.each(['cpu', 'io'] as const)(
+    'of lane %s whose only job was cancelled before they took it end too',
+    (lane) => {
+      const sim = makeSim({ scheduler: { threads: { cpu: 1, idleTimeout: 1000 } } })
+      const task = sim.task('t', {}, { lane })
+      sim.scheduler.defer(task)
+      sim.advance(500)
+      const job = sim.scheduler.defer(task)
+      sim.world.soon(() => job.cancel())
+      sim.advance(999)
+      expect([job.state, sim.began.length, sim.scheduler.stats().threads]).toEqual(['cancelled', 1, 1])
+      sim.advance(2)
+      expect(sim.scheduler.stats().threads).toBe(0)
+    },
+  )
+
   it('say in events when they start and exit, and why', () => {
     const sim = makeSim({ scheduler: { threads: { cpu: 1, idleTimeout: 1000 } } })
     const events: unknown[] = []

@@ -1,3 +1,4 @@
+import { pino } from 'pino'
 import { expect, it, onTestFinished } from 'vitest'
 import { createScheduler } from '../../src/index.js'
 
@@ -26,4 +27,26 @@ it('a listener that is taken off is not called again', async () => {
   scheduler.off('accepted', listener)
   await scheduler.defer(() => 1, { id: 'second' }).result()
   expect(heard).toEqual(['first'])
+})
+
+it('what an asynchronous listener rejects with is logged, as what another throws', async () => {
+  const lines: unknown[] = []
+  const sink = { write: (line: string) => void lines.push(JSON.parse(line)) }
+  const scheduler = createScheduler({ logger: pino({ level: 'error' }, sink) })
+  onTestFinished(() => void scheduler.close({ timeout: 0 }))
+  scheduler.on('completed', async () => {
+    await Promise.resolve()
+    throw new Error('the hook is down')
+  })
+  // One of another library, which is not what the runtime calls a promise.
+  const rejecting = {
+    then: (_met: unknown, failed: (error: unknown) => void) => failed(new Error('so is this')),
+  }
+  scheduler.on('completed', (() => rejecting) as never)
+  await scheduler.defer(() => 1).result()
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(lines).toMatchObject([
+    { event: 'completed', err: { message: 'so is this' }, msg: 'a listener of the scheduler threw' },
+    { event: 'completed', err: { message: 'the hook is down' }, msg: 'a listener of the scheduler threw' },
+  ])
 })

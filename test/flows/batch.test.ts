@@ -129,4 +129,13 @@ describe('a batch', () => {
     sim.advance(100)
     expect(sim.scheduler.inspect()).toMatchObject({ flows: 1, flowResultBytes: 0 })
   })
+
+  it('takes the gaps of an array for jobs without payload', () => {
+    const sim = makeSim()
+    sim.task('t')
+    const batch = sim.scheduler.batch('t', new Array<undefined>(3))
+    sim.advance(10)
+    expect(sim.payloads).toEqual([undefined, undefined, undefined])
+    expect(batch.state).toBe('completed')
+  })
 })

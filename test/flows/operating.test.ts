@@ -210,7 +210,7 @@ describe('retrying a failed step', () => {
     const flows = [1, 2].map(() => sim.scheduler.chain([{ task: 'bad' }, { task: 't' }]))
     sim.advance(10)
     state.works = true
-    expect(sim.scheduler.retryAll()).toBe(2)
+    expect(sim.scheduler.retryAll()).toBe(4)
     sim.advance(10)
     expect(flows.map((flow) => flow.state)).toEqual(['completed', 'completed'])
     expect(sim.order.slice().sort()).toEqual(['bad', 'bad', 'bad', 'bad', 't', 't'])
@@ -289,6 +289,19 @@ it('a step whose signal has aborted already is cancelled, with those after it', 
     a: { task: 't', options: { signal: AbortSignal.abort() } },
   })
   expect([flow.jobs.a.state, flow.jobs.b.state, flow.state]).toEqual(['cancelled', 'cancelled', 'cancelled'])
+})
+
+it('a flow whose signal has aborted already leaves no deadline behind', () => {
+  const sim = makeSim()
+  sim.task('t')
+  const options = { signal: AbortSignal.abort() }
+  const flow = sim.scheduler.flow(
+    { a: { task: 't', options }, b: { task: 't', options } },
+    { deadline: '1h' },
+  )
+  expect(flow.state).toBe('cancelled')
+  sim.advance(0)
+  expect(sim.scheduler.inspect()).toMatchObject({ agenda: 0, flows: 0 })
 })
 
 it('a wait for a flow can be given up; the flow goes on', async () => {

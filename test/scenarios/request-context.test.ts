@@ -8,6 +8,7 @@ import { sidework } from 'sidework/express'
 import { expect, it, onTestFinished } from 'vitest'
 import { serve } from '../express/serving.js'
 import { onCpu, onIo } from '../fixtures/tasks/request-context.mjs'
+import '../fixtures/tasks/rough.mjs'
 
 interface Line {
   readonly msg: string
@@ -162,4 +163,26 @@ it('a child runs in the context of its parent, and a settled job lets go of it',
   await scheduler.idle()
   expect(seen.at(-1)).toBeUndefined()
   expect(seen).toHaveLength(4)
+})
+
+it('what is told of a job is told in the context of no other request, whichever started the thread or the timer', async () => {
+  const store = new AsyncLocalStorage<string>()
+  const scheduler = createScheduler({
+    tasks: new URL('../fixtures/tasks/rough.mjs', import.meta.url),
+    threads: { cpu: 1, io: 1 },
+    logger: false,
+  })
+  onTestFinished(() => void scheduler.close({ timeout: 0 }))
+  const seen = new Map<string, (string | undefined)[]>()
+  const hear = ({ id }: { id: string }): void =>
+    void seen.set(id, [...(seen.get(id) ?? []), store.getStore()])
+  scheduler.on('started', hear).on('completed', hear)
+  for (const name of ['value', 'io-value']) {
+    await store.run('the first', () => scheduler.defer(name, 1, { delay: 5 }).result())
+    await scheduler.defer(name, 1, { id: name, delay: 5 }).result()
+    expect(seen.get(name)).toEqual([undefined, undefined])
+  }
+  await store.run('the first', () => scheduler.defer(() => undefined, { delay: 5 }).result())
+  await scheduler.defer(() => undefined, { id: 'closure', delay: 5 }).result()
+  expect(seen.get('closure')).toEqual([undefined, undefined])
 })

@@ -1,5 +1,6 @@
 /** Real threads, as built, keep the contract. */
 import { idKeyBytes } from '../../src/job/job-ids.js'
+import { payloadLimits } from '../../src/job/payload-limits.js'
 import type { ThreadSettings } from '../../src/threads/thread.js'
 import type { ThreadListener } from '../../src/world.js'
 import { threadContract, type ThreadRig } from '../dispatch/thread-contract.js'
@@ -21,6 +22,7 @@ const settings = (module: string): ThreadSettings => ({
   resourceLimits: undefined,
   execArgv: undefined,
   entry: undefined,
+  payloadLimits: payloadLimits(),
 })
 
 threadContract('real', () => {

@@ -355,3 +355,73 @@ describe('close() while a thread holds jobs it has taken but not reported', () =
     expect(sim.scheduler.stats().lanes.cpu.ready).toBe(0)
   })
 })
+
+describe('while it closes, and afterwards', () => {
+  it('releaseKey with retry is refused, as retry is; without it the key is free', async () => {
+    const sim = makeSim()
+    const task = sim.task('bad', failsWith('no'), { onExhausted: 'halt', attempts: 1 })
+    sim.scheduler.defer(task, 1, { orderingKey: 'k' })
+    sim.advance(10)
+    expect(sim.scheduler.haltedKeys()).toEqual(['k'])
+    const refused = expect.objectContaining({ code: 'ERR_SIDEWORK_CLOSED' }) as Error
+    const closed = sim.close({}, 1000)
+    expect(() => sim.scheduler.releaseKey('k', { retry: true })).toThrow(refused)
+    await closed
+    expect(() => sim.scheduler.releaseKey('k', { retry: true })).toThrow(refused)
+    expect(sim.scheduler.stats()).toMatchObject({ accepted: 1, ready: 0, failed: 1 })
+    expect(sim.scheduler.releaseKey('k')).toBe(true)
+    expect(sim.scheduler.haltedKeys()).toEqual([])
+  })
+
+  it('jobs of a paused task are not waited for, since nothing lets them go on', async () => {
+    const sim = makeSim({ scheduler: { limits: { shared: { concurrency: 1 } } } })
+    const paused = sim.task('paused', {}, { limits: 'shared' })
+    sim.scheduler.pause(paused)
+    sim.scheduler.pause('paused')
+    const waiting = [1, 2].map((n) => sim.scheduler.defer(paused, n))
+    const other = sim.scheduler.defer(sim.task('other', { takesMs: 20 }))
+    const report = await sim.close({}, 100)
+    expect(other.state).toBe('completed')
+    expect(report.lost.map(({ id, state }) => [id, state])).toEqual(waiting.map(({ id }) => [id, 'ready']))
+  })
+
+  it('a handler that hears of it and calls close() gets the same promise, and its defers are refused', async () => {
+    const sim = makeSim({ main: 'real' })
+    const heard: unknown[] = []
+    const run = (_payload: never, { signal }: { signal: AbortSignal }): Promise<void> =>
+      new Promise((resolve) => {
+        signal.addEventListener('abort', () => {
+          heard.push(sim.scheduler.close())
+          try {
+            sim.scheduler.defer('after')
+          } catch (error) {
+            heard.push((error as { code: string }).code)
+          }
+          resolve()
+        })
+      })
+    sim.mainTask('after', () => undefined)
+    const job = sim.scheduler.defer(sim.mainTask('hears', run))
+    await sim.flow(1)
+    expect(job.state).toBe('running')
+    const closed = sim.scheduler.close({ timeout: 0 })
+    await sim.flow()
+    sim.advance(1000)
+    expect(heard).toEqual([closed, 'ERR_SIDEWORK_CLOSED'])
+    expect((await closed).settled).toMatchObject({ completed: 1 })
+  })
+
+  it('a logger that calls close() when it hears of it gets the same promise', async () => {
+    const heard: unknown[] = []
+    const sim = makeSim()
+    const { push } = sim.logged
+    sim.logged.push = (line) => {
+      if (line.message === 'closing') heard.push(sim.scheduler.close())
+      return push.call(sim.logged, line)
+    }
+    const closed = sim.scheduler.close()
+    sim.advance(1)
+    await closed
+    expect(heard).toEqual([closed])
+  })
+})

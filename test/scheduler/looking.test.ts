@@ -58,6 +58,33 @@ describe('bounds', () => {
     expect(retryAfterMs).toBeGreaterThan(800)
     expect(retryAfterMs).toBeLessThan(1300)
   })
+
+  it('the answer to when to come back is not about the hours in which there was nothing to do', () => {
+    const sim = makeSim({ scheduler: { maxQueued: 100 } })
+    const task = sim.task('t', { takesMs: 10 })
+    sim.scheduler.defer(task, 'tomorrow', { delay: '24h' })
+    const fill = (): number => {
+      for (;;) {
+        try {
+          sim.scheduler.defer(task)
+        } catch (error) {
+          return (error as { retryAfterMs: number }).retryAfterMs
+        }
+      }
+    }
+    sim.advance(8 * 3_600_000)
+    fill()
+    sim.advance(100)
+    // Ten were done in 100 ms; no rate is known yet.
+    expect(fill()).toBe(1000)
+    for (let at = 0; at < 10_000; at += 100) {
+      fill()
+      sim.advance(100)
+    }
+    // A tenth of the queue, at 100 jobs a second.
+    expect(fill()).toBeGreaterThan(80)
+    expect(fill()).toBeLessThan(130)
+  })
 })
 
 describe('settled jobs are kept', () => {
@@ -155,6 +182,27 @@ describe('ids', () => {
     sim.advance(10)
     expect(sim.scheduler.defer(task, 3, { id: 'order/42' }).state).toBe('ready')
     expect(sim.scheduler.job('order/42')?.payload).toBe(3)
+  })
+
+  it('of your own are free when their job is kept no longer because of its age', () => {
+    const sim = makeSim({ scheduler: { keep: { for: '1m' } } })
+    const task = sim.task('t')
+    const old = sim.scheduler.defer(task, 1, { id: 'today' })
+    sim.advance(60_000)
+    expect(sim.scheduler.job('today')?.payload).toBe(1)
+    sim.advance(2)
+    expect(sim.scheduler.job('today')).toBeUndefined()
+    const job = sim.scheduler.defer(task, 2, { id: 'today', delay: '1h' })
+    expect(sim.scheduler.job('today')).toMatchObject({ payload: 2, state: 'scheduled' })
+    // Whatever pushes the old one out at last leaves the new one alone.
+    for (let n = 0; n < 1100; n++) sim.scheduler.defer(task)
+    sim.advance(1)
+    expect(sim.scheduler.jobs({ state: 'completed', limit: 1000 })).toHaveLength(1000)
+    expect(sim.scheduler.job('today')?.payload).toBe(2)
+    expect([old.id, old.state, job.state]).toEqual(['today', 'completed', 'scheduled'])
+    expect(() => sim.scheduler.defer(task, 3, { id: 'today' })).toThrow(
+      expect.objectContaining({ code: 'ERR_SIDEWORK_ID_TAKEN' }),
+    )
   })
 
   it.each(['', 'a\u0000b', 'a\r\nb', 'x'.repeat(257), '\ud800', 0, null])('A18: refuse %j', (id) => {

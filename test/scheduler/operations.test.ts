@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { failsForGood, failsWith, type Run } from '../simulation/script.js'
+import type { Job } from '../../src/index.js'
+import { failsForGood, failsWith, type Behaviour, type Run } from '../simulation/script.js'
 import { makeSim, type Sim } from '../simulation/sim.js'
 
 const states = (jobs: readonly { state: string }[]): string[] => jobs.map(({ state }) => state)
@@ -79,6 +80,40 @@ describe('deferMany', () => {
     expect(sim.payloads).toEqual([1, 3])
   })
 
+  it('keeps the room it was given, whatever a thread has to say while it is accepted', () => {
+    const sim = makeSim({ scheduler: { maxQueued: 4 } })
+    const child: Behaviour['says'] = [{ afterMs: 4, message: (token) => ({ kind: 'defer', token, call: 1, task: 'short' }) }] // prettier-ignore
+    const behaves = ({ payload }: Run): Behaviour =>
+      payload === 'parent'
+        ? { ...failsWith('no'), takesMs: 4, says: child }
+        : { takesMs: payload === 'ahead' ? 5 : 0 }
+    sim.task('short', behaves)
+    for (let n = 0; n < 40; n++) {
+      sim.scheduler.defer('short')
+      sim.advance(0)
+    }
+    const refused: string[] = []
+    sim.scheduler.on('refused', ({ code }) => void refused.push(code))
+    const last = { dedupe: { key: 'k', mode: 'last' } } as const
+    sim.scheduler.defer('short', 'parent')
+    const ahead = sim.scheduler.defer('short', 'ahead', last)
+    let jobs: Job[] = []
+    // The thread has said of its first job that it deferred a child and failed, and begun the second: nothing is read yet.
+    sim.world.plan('user', 1, () => {
+      sim.world.plan('user', 3, () => {
+        expect(ahead.state).toBe('ready')
+        jobs = sim.scheduler.deferMany([
+          { task: 'short', payload: 'follower', options: last },
+          { task: 'short', payload: 'other' },
+        ])
+      })
+    })
+    sim.advance(20)
+    expect(states([ahead, ...jobs])).toEqual(['completed', 'completed', 'completed'])
+    expect(refused).toEqual(['ERR_SIDEWORK_QUEUE_FULL'])
+    for (let n = 0; n < 3; n++) sim.scheduler.defer('short')
+  })
+
   it('of a closed scheduler is refused', async () => {
     const sim = makeSim()
     sim.task('t')
@@ -124,6 +159,34 @@ describe('cancelAll', () => {
     sim.advance(1000)
     expect(states(jobs)).toEqual(jobs.map(() => 'cancelled'))
     expect(sim.began).toHaveLength(length)
+  })
+})
+
+describe('cancelAll and retryAll', () => {
+  it('count the steps that a flow takes along', () => {
+    const sim = makeSim()
+    let works = false
+    sim.task('t', () => (works ? {} : failsWith('no')), { attempts: 1 })
+    const steps = ['a', 'b', 'c'].map((ref) => ({ task: 't', ref }))
+    sim.scheduler.chain(steps)
+    expect(sim.scheduler.cancelAll()).toBe(3)
+    expect(sim.scheduler.cancelAll()).toBe(0)
+    works = true
+    expect(sim.scheduler.retryAll({ task: 't' })).toBe(3)
+    expect(sim.scheduler.retryAll()).toBe(0)
+    sim.advance(10)
+    expect(sim.scheduler.stats()).toMatchObject({ cancelled: 3, completed: 3, accepted: 6 })
+  })
+
+  it('count only those of the task they are told', () => {
+    const sim = makeSim()
+    sim.task('first')
+    sim.task('second')
+    sim.scheduler.chain([{ task: 'first' }, { task: 'second' }])
+    expect(sim.scheduler.cancelAll({ task: 'first' })).toBe(1)
+    expect(sim.scheduler.stats()).toMatchObject({ cancelled: 2 })
+    expect(sim.scheduler.retryAll({ task: 'first' })).toBe(1)
+    expect(sim.scheduler.stats()).toMatchObject({ ready: 1, blocked: 1 })
   })
 })
 

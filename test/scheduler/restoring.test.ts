@@ -1,6 +1,6 @@
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { RequestContext } from '../../src/index.js'
-import { failsWith } from '../simulation/script.js'
+import { failsWith, neverEnds, type Run } from '../simulation/script.js'
 import { makeSim } from '../simulation/sim.js'
 
 it('restore() leaves lost closures out, says so once, and takes back the others', async () => {
@@ -99,4 +99,125 @@ it('a child that is refused is told in an event, as any other', () => {
   expect(refused).toEqual([['unknown', 'ERR_SIDEWORK_UNKNOWN_TASK']])
   const answer = sim.thread(1).inbox.find(({ kind }) => kind === 'deferred')
   expect(answer).toMatchObject({ error: { code: 'ERR_SIDEWORK_UNKNOWN_TASK' } })
+})
+
+describe('restore() of a job whose dedupe key', () => {
+  const once = { dedupe: { key: 'k', ttl: '1h' } } as const
+
+  it('a completed job keeps by its ttl runs all the same: it was accepted before', async () => {
+    const before = makeSim()
+    before.scheduler.defer(before.task('t'), 'old', { ...once, id: 'old', delay: 10 })
+    const { lost } = await before.close({ timeout: 0 }, 1000)
+
+    const after = makeSim({ seed: 2, wall: before.world.clock.wall() })
+    after.scheduler.defer(after.task('t'), 'new', once)
+    after.advance(1)
+    const [job] = after.scheduler.restore(lost)
+    after.advance(3_600_000)
+    expect(after.payloads).toEqual(['new', 'old'])
+    expect(job?.state).toBe('completed')
+    expect(after.scheduler.inspect()).toMatchObject({ jobs: 0, dedupe: 0 })
+  })
+
+  it('belongs to one of another ordering key follows that one, and stands in no line before', async () => {
+    const last = { key: 'k', mode: 'last' } as const
+    const before = makeSim()
+    before.task('t', ({ payload }: Run) => (payload === 'leader' ? failsWith('no') : neverEnds), {
+      backoff: { type: 'fixed', delay: 1000 },
+    })
+    before.scheduler.defer('t', 'leader', { dedupe: last, orderingKey: 'a' })
+    before.advance(1)
+    before.scheduler.defer('t', 'earlier', { orderingKey: 'b' })
+    before.scheduler.defer('t', 'follower', { dedupe: last, orderingKey: 'b' })
+    before.advance(1)
+    const { lost } = await before.close({ timeout: 0 }, 1000)
+    expect(lost.map(({ state }) => state)).toEqual(['retrying', 'running', 'blocked'])
+
+    const after = makeSim({ seed: 2, wall: before.world.clock.wall(), scheduler: { threads: 3 } })
+    after.task('t', ({ payload }: Run) => ({ takesMs: payload === 'leader' ? 100 : 10 }), {
+      dedupe: { key: () => 'unused', mode: 'last' },
+    })
+    after.scheduler.restore(lost)
+    after.scheduler.defer('t', 'later', { orderingKey: 'b', dedupe: 'another' })
+    after.advance(5000)
+    const beganAt = (payload: string) => after.began.find((one) => one.payload === payload)?.at ?? Infinity
+    expect(beganAt('follower')).toBeGreaterThanOrEqual(beganAt('leader') + 100)
+    expect(beganAt('later')).toBeLessThan(beganAt('follower'))
+    expect(after.scheduler.stats()).toMatchObject({ completed: 4 })
+  })
+})
+
+describe('restore() of what cannot have been in a report', () => {
+  const hostile: readonly (readonly [string, object])[] = [
+    ['a failure without an error', { attempt: 1, errors: [{ attempt: 1 }] }],
+    ['a failure that is none', { errors: [null] }],
+    ['failures that are no list', { errors: 'none' }],
+    ['a request that is no object', { request: 'req-1' }],
+    ['a request with a function', { request: { id: 'req-1', bindings: { log: () => undefined } } }],
+    ['a request that cannot be read', { request: { get id(): string { throw new Error('no') } } }], // prettier-ignore
+    ['a schedule that is none', { schedule: { name: 5 } }],
+    ['more attempts than it may have', { state: 'retrying', attempt: 5, maxAttempts: 5 }],
+  ]
+
+  it.each(hostile)('%s is refused with a code, and nothing has changed', (_what, facts) => {
+    const sim = makeSim()
+    const snapshot = sim.scheduler.defer(sim.task('t'), 1, { delay: 1000 }).snapshot()
+    const before = sim.scheduler.stats()
+    const bad = Object.defineProperties({ ...snapshot, id: 'other' }, Object.getOwnPropertyDescriptors(facts))
+    expect(() => sim.scheduler.restore([{ ...snapshot, id: 'good' }, bad])).toThrow(
+      expect.objectContaining({
+        code: 'ERR_SIDEWORK_OPTION',
+        message: expect.stringContaining('restore') as string,
+      }),
+    )
+    expect(sim.scheduler.stats()).toEqual(before)
+    expect(sim.scheduler.inspect()).toMatchObject({ jobs: 1, flows: 0 })
+  })
+
+  it('steps that come after themselves are refused, and nothing has changed', async () => {
+    const before = makeSim()
+    before.task('t')
+    before.scheduler.pause()
+    before.scheduler.chain([{ task: 't', ref: 'a' }, { task: 't', ref: 'b' }]) // prettier-ignore
+    const { lost } = await before.close({ timeout: 0 }, 1000)
+
+    const after = makeSim({ seed: 2, wall: before.world.clock.wall() })
+    after.task('t')
+    const text = JSON.stringify(lost)
+    const round = JSON.parse(text.replace('"after":[]', '"after":["b"]')) as typeof lost
+    const itself = JSON.parse(text.replace('"after":["a"]', '"after":["b"]')) as typeof lost
+    for (const bad of [round, itself]) {
+      expect(() => after.scheduler.restore(bad)).toThrow(
+        expect.objectContaining({ code: 'ERR_SIDEWORK_OPTION', message: expect.stringContaining("'b'") }),
+      )
+      expect(after.scheduler.stats()).toMatchObject({ accepted: 0, queuedBytes: 0 })
+      expect(after.scheduler.inspect()).toMatchObject({ jobs: 0, flows: 0 })
+    }
+    after.scheduler.restore(lost)
+    after.advance(10)
+    expect(after.scheduler.stats()).toMatchObject({ completed: 2 })
+  })
+
+  it('is not changed by who changes what was handed in', () => {
+    const sim = makeSim()
+    const snapshot = sim.scheduler.defer(sim.task('t'), 1, { delay: 1000 }).snapshot()
+    const error = { name: 'Error', message: 'no' }
+    const given = {
+      ...snapshot,
+      id: 'other',
+      state: 'retrying' as const,
+      attempt: 1,
+      errors: [{ attempt: 1, at: 5, error }],
+      request: { id: 'req-1', bindings: { tenant: 't-1' } },
+    }
+    const [job] = sim.scheduler.restore([given])
+    error.message = 'changed'
+    given.request.bindings.tenant = 'changed'
+    given.errors.length = 0
+    expect(job?.snapshot()).toMatchObject({
+      errors: [{ attempt: 1, at: 5, error: { name: 'Error', message: 'no' } }],
+      request: { id: 'req-1', bindings: { tenant: 't-1' } },
+    })
+    expect(Object.isFrozen(job?.snapshot().errors)).toBe(true)
+  })
 })

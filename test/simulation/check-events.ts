@@ -42,7 +42,7 @@ export function checkEvent(model: Model, name: EventName, event: JobEventData, o
     case 'retrying':
       return checkRetrying(model, job, event, offset, what)
     case 'snoozed':
-      job.repeats = true
+      job.repeats = job.isToWait = true
       job.runAt = (event.runAt ?? 0) - offset
       return model.sometimes.reached('a job was snoozed')
     case 'interrupted':
@@ -100,6 +100,7 @@ function checkRetrying(model: Model, job: ModelJob, event: JobEventData, offset:
   const delay = (event.runAt ?? NaN) - event.at
   job.runAt = (event.runAt ?? 0) - offset
   job.repeats = false
+  job.isToWait = true
   const task = model.taskOf(job.task)
   const most = job.wanted.attempts ?? task.attempts
   if (event.attempt >= most) model.wrong('I6', `${what} after attempt ${event.attempt} of ${most}`)

@@ -160,6 +160,8 @@ export class Deferring {
     job.runAt = model.now() + waits
     model.expireAnew(job)
     if (waits === 0 && job.state === 'scheduled') sometimes.reached('a debounced job was due at once')
+    // Due at once, it joins its line here, before what is accepted after it.
+    if (waits === 0 && job.state === 'scheduled' && job.rank === undefined) model.join(job)
     if (job.handle.state !== 'scheduled') return
     job.rank = undefined
     job.state = 'scheduled'

@@ -317,7 +317,8 @@ export class FlowPlay implements Watcher {
     this.#world.advance(options.timeout + 1000)
     for (let turn = 0; turn < 5; turn++) await Promise.resolve()
     if (report === undefined) throw new Error(`close was not done within ${options.timeout} + 1000 ms`)
-    for (const { id } of report.lost) {
+    // Of more than are kept, the first are forgotten already.
+    for (const { id } of report.lost.slice(-kept.failed)) {
       const { state, error } = this.#scheduler.job(id) ?? {}
       if (state !== 'cancelled' || error?.code !== 'ERR_SIDEWORK_CLOSED')
         this.#model.wrong('I19', `${id} was lost by close, and is ${state}: ${error?.code}`)

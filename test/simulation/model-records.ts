@@ -89,6 +89,8 @@ export interface ModelJob {
   hasReported: boolean
   /** What its current execution was heard to say of progress, less what was told. */
   heardProgress: number
+  /** It was snoozed or is to be retried, which its state has not shown yet. */
+  isToWait: boolean
   isRestored: boolean
 }
 

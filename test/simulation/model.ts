@@ -64,7 +64,7 @@ export class Model {
       expiresAt: isHeld ? Infinity : now + waits + expiresIn, state: isHeld ? 'held' : waits > 0 ? 'scheduled' : 'ready',
       rank: undefined, isRankVague: false, generation: 1, last: 'none', attempt: 0, repeats: false, executions: 0, execs: [],
       accepts: 1, settles: 0, runsAlone: false, outOfMemory: false,
-      hasReported: false, heardProgress: 0, isRestored: false,
+      hasReported: false, heardProgress: 0, isToWait: false, isRestored: false,
     } // prettier-ignore
     if (this.byId.has(job.id) && !isSettled(this.byId.get(job.id)?.handle.state ?? 'completed'))
       this.wrong('I2', `id ${job.id} was given twice`)
@@ -88,7 +88,7 @@ export class Model {
       ...old, seq: this.jobs.length, handle, acceptedAt: now, runAt, readyAt: now, isVague: true, isRestored: true,
       expiresAt: Infinity, priority: snapshot.priority, state: handle.state, last: 'none', attempt: snapshot.attempt,
       execs: [], accepts: 1, settles: 0, isRankVague: true, runsAlone: false, outOfMemory: true,
-      hasReported: false, heardProgress: 0,
+      hasReported: false, heardProgress: 0, isToWait: false,
     } // prettier-ignore
     if (expiresIn !== undefined) job.expiresAt = Infinity
     this.#keep(job)
@@ -202,6 +202,9 @@ export class Model {
     let hasSettled = false
     for (const job of this.live) {
       const { state } = job.handle
+      // It waited for no time that anybody saw: since when it has been ready is not known.
+      if (job.isToWait && (state === 'ready' || state === 'running')) job.isVague = true
+      job.isToWait = false
       if (state === job.state && !isSettled(state)) continue
       const from = job.state
       job.state = state

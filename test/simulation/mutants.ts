@@ -44,7 +44,7 @@ export const mutants: readonly Mutant[] = [
   m('aging has the wrong sign', 'queue/ready-queue.ts', 'const rank = item.readyAt - level * this.#agingMs', 'const rank = item.readyAt + level * this.#agingMs'),
   m('ties go to the last accepted', 'queue/ready-queue.ts', '(this.#seqs[than] ?? 0)) | 0) < 0', '(this.#seqs[than] ?? 0)) | 0) > 0'),
   m('limited jobs lose every tie', 'queue/lane-queue.ts', 'rank < group.rank || (rank === group.rank && free.seq < group.seq)', 'rank <= group.rank'),
-  m('an interrupted job becomes ready anew', 'job/journal.ts', "    this.#move(job, 'ready')\n    this.#tell.interrupted(job)", "    this.#move(job, 'ready')\n    job.readyAt = this.#clock.now() + 5\n    this.#tell.interrupted(job)"),
+  m('an interrupted job becomes ready anew', 'settle/settler.ts', '        this.#queue.giveBack(job)\n', '        job.readyAt = now + 5\n        this.#queue.giveBack(job)\n'),
   m('a dedupe key is freed by the wrong job', 'defer/dedupe-index.ts', 'if (entry.job !== job) return undefined', ''),
   m('a follower is dropped', 'rooms.ts', 'if (follower !== undefined) this.acceptance.releaseFollower(follower, job.endedAt)', ''),
   m('a failed job keeps its dedupe key', 'defer/dedupe-index.ts', "job.state === 'completed' && keptUntil > now", "job.state !== 'cancelled' && keptUntil > now"),

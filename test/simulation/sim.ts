@@ -173,12 +173,17 @@ export class Sim {
     this.watch.check()
   }
 
-  #mainLanePort({ contextOf, definitionOf }: WorldNeeds): ConstructorParameters<typeof MainLane>[0] {
+  #mainLanePort({
+    contextOf,
+    definitionOf,
+    settings,
+  }: WorldNeeds): ConstructorParameters<typeof MainLane>[0] {
     const { world } = this
     return {
       definitionOf,
       contextOf,
       idKey: world.idKey,
+      payloadLimits: settings.threads.payloadLimits,
       soon: (task) => world.soon(task),
       // Handlers' promises are real, so what they do comes with the real microtasks.
       afterMicrotasks: (task) => void setImmediate(() => world.soon(task)),

@@ -71,6 +71,16 @@ describe('perform', () => {
     expect(progress).toHaveBeenCalledWith(0.5)
   })
 
+  it('answers the flows that the handler defers, too', async () => {
+    const task = defineTask('perform.flows', async (_: void, { defer }) => {
+      const flow = await defer.flow({ a: { task: 'one' }, b: { task: 'two', after: ['a'] } })
+      const chain = await defer.chain([{ task: 'one' }])
+      const batch = await defer.batch('one', [1, 2], { callback: { task: 'two' } })
+      return { flow: Object.keys(flow.jobs), chain: Object.keys(chain.jobs), batch: typeof batch.id }
+    })
+    expect(await perform(task)).toEqual({ flow: ['a', 'b'], chain: ['one'], batch: 'string' })
+  })
+
   it('refuses what the engine refuses of a context, and an override of nothing', async () => {
     const task = defineTask('perform.progress', (_: void, { progress }) => progress(2))
     await expect(perform(task)).rejects.toMatchObject({ code: 'ERR_SIDEWORK_OPTION' })

@@ -1,0 +1,64 @@
+/** `context.defer`: children of a running job. */
+import { expect, it } from 'vitest'
+import type { TaskContext } from '../../src/task/context.js'
+import { makeSim } from '../simulation/sim.js'
+
+const long = 'x'.repeat(300_000)
+
+it('takes payloads up to the maxPayloadBytes of the scheduler, as scheduler.defer does', async () => {
+  const sim = makeSim({ main: 'real', scheduler: { maxPayloadBytes: 400_000 } })
+  const child = sim.mainTask('child', (payload: string) => payload.length)
+  const run = async (_payload: never, { defer }: TaskContext) => {
+    const { id } = await defer(child, long)
+    const flow = await defer.flow({ a: { task: child, payload: long } })
+    let refused: unknown
+    try {
+      await defer(child, long + long)
+    } catch (error) {
+      refused = (error as { code: string }).code
+    }
+    return [id, flow.jobs.a, refused]
+  }
+  sim.scheduler.resume(child) // makes it known
+  const parent = sim.scheduler.defer(sim.mainTask('parent', run))
+  for (let round = 0; round < 5; round++) await sim.flow(10)
+  const [id, step, refused] = (await parent.result()) as string[]
+  expect([sim.scheduler.job(id ?? '')?.result, sim.scheduler.job(step ?? '')?.result]).toEqual([
+    300_000, 300_000,
+  ])
+  expect(refused).toBe('ERR_SIDEWORK_PAYLOAD_TOO_LARGE')
+})
+
+it('is refused from an attempt that was cancelled, so that nobody waits for it for ever', async () => {
+  const sim = makeSim({ main: 'real' })
+  const child = sim.mainTask('child', () => undefined)
+  const seen: unknown[] = []
+  const run = async (_payload: never, { defer, signal }: TaskContext) => {
+    await new Promise((resolve) => signal.addEventListener('abort', resolve))
+    const codeOf = ({ code }: { code: string }) => code
+    seen.push(await defer(child).catch(codeOf), await defer.chain([{ task: child }]).catch(codeOf))
+  }
+  const job = sim.scheduler.defer(sim.mainTask('parent', run))
+  await sim.flow(1)
+  job.cancel('no longer wanted')
+  await sim.flow(1)
+  await sim.flow(1)
+  expect(seen).toEqual(['ERR_SIDEWORK_CANCELLED', 'ERR_SIDEWORK_CANCELLED'])
+  expect(sim.scheduler.stats()).toMatchObject({ accepted: 1, abandoned: 0 })
+})
+
+it('is refused from an attempt that has ended', async () => {
+  const sim = makeSim({ main: 'real' })
+  const child = sim.mainTask('child', () => undefined)
+  let later: TaskContext['defer'] | undefined
+  const run = (_payload: never, { defer }: TaskContext): void => {
+    later = defer
+  }
+  sim.scheduler.defer(sim.mainTask('parent', run))
+  await sim.flow(1)
+  await expect(later?.(child)).rejects.toMatchObject({
+    code: 'ERR_SIDEWORK_CANCELLED',
+    message: expect.stringContaining('has ended') as string,
+  })
+  expect(sim.scheduler.stats()).toMatchObject({ accepted: 1 })
+})

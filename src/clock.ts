@@ -24,6 +24,7 @@ export function realClock(): Clock {
       return offset + instant
     },
     resolutionMs: 1,
+    wallMayJump: true,
   }
 }
 

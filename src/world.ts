@@ -20,6 +20,8 @@ export interface Clock {
    * a virtual one.
    */
   readonly resolutionMs: number
+  /** Whether the wall clock may be set, or go on while the monotonic one stands still. False where it only follows it. */
+  readonly wallMayJump: boolean
 }
 
 /** Why a thread is gone. */

@@ -17,6 +17,8 @@ import { attach } from './port.js'
 import type { Schedule, ScheduleFacts } from './schedule.js'
 import { ScheduleBook } from './schedule-book.js'
 import {
+  isInterval,
+  optionsInPayload,
   readInstant,
   readInterval,
   readScheduleOptions,
@@ -160,7 +162,7 @@ export class Cron {
   }
 
   #schedule(name: string, expression: string, task: unknown, rest: readonly unknown[]): void {
-    refuseForgottenName(name, expression)
+    if (isExpression(name) && !isExpression(expression)) throw nameExpected('schedule', name, expression)
     const [payload, options] = split('schedule', task, rest)
     const read = readScheduleOptions('schedule', options)
     const zone = read.timezone === undefined ? systemZone() : zoneOf(read.timezone)
@@ -169,9 +171,11 @@ export class Cron {
       throw badExpression(expression, 'Such a day never comes.')
     const { startAt, endAt } = read.policy
     this.#add(name, bounded(timetable, startAt, endAt), task, payload, read)
+    if (options === undefined) this.#warnOfOptions('schedule', name, payload)
   }
 
   #every(name: string, interval: Duration, task: unknown, rest: readonly unknown[]): void {
+    if (!isInterval(interval) && isInterval(name)) throw nameExpected('every', name, interval)
     const [payload, options] = split('every', task, rest)
     const read = readScheduleOptions('every', options)
     const intervalMs = readInterval(interval)
@@ -180,6 +184,7 @@ export class Cron {
     const anchor = startAt === -Infinity ? clock.now() : this.#steady(startAt) - intervalMs
     const timetable = bounded(new IntervalTimetable(intervalMs, anchor), -Infinity, this.#steady(endAt))
     this.#add(name, timetable, task, payload, read)
+    if (options === undefined) this.#warnOfOptions('every', name, payload)
   }
 
   #add(name: string, timetable: Timetable, task: unknown, payload: unknown, read: ReadOptions): void {
@@ -200,6 +205,17 @@ export class Cron {
       const { description, nextRunAt } = this.get(name) ?? {}
       logger.info({ schedule: name, nextRunAt }, `schedule '${name}' runs ${description}`)
     }
+  }
+
+  /** A payload that was meant for the options. */
+  #warnOfOptions(method: 'schedule' | 'every', name: string, payload: unknown): void {
+    const names = optionsInPayload(method, payload)
+    if (names.length === 0) return
+    this.#port.logger?.warn(
+      { schedule: name },
+      `the payload of schedule '${name}' has only names of options (${names.join(', ')}): options come after the payload, ` +
+        `cron.${method}(name, ${whens[method].noun}, task, payload, options)`,
+    )
   }
 
   /** Once: whether other processes have these schedules too. */
@@ -246,12 +262,14 @@ function split(method: string, task: unknown, rest: readonly unknown[]): readonl
   return [undefined, rest[0]]
 }
 
-/** `schedule('0 3 * * *', task)`. */
-function refuseForgottenName(name: unknown, expression: unknown): void {
-  if (!isExpression(name) || isExpression(expression)) return
-  throw new OptionError(
-    `cron.schedule got ${show(name)} as the name of the schedule and ${show(expression)} as its expression. ` +
-      `The first argument is the name: cron.schedule('nightly', ${show(name)}, task).`,
+const whens = { schedule: { noun: 'expression', example: 'nightly' }, every: { noun: 'interval', example: 'tidy' } } // prettier-ignore
+
+/** For `schedule('0 3 * * *', task)`, and the two in the wrong order. */
+function nameExpected(method: 'schedule' | 'every', name: unknown, when: unknown): OptionError {
+  const { noun, example } = whens[method]
+  return new OptionError(
+    `cron.${method} got ${show(name)} as the name of the schedule and ${show(when)} as its ${noun}. ` +
+      `The first argument is the name: cron.${method}('${example}', ${show(name)}, task).`,
   )
 }
 

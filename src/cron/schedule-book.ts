@@ -6,7 +6,7 @@
  *                                                               └── a slice of 2 ms ─────┘
  *
  * The alarm is never armed for longer than 30 s, since it counts on the monotonic clock while expressions are about the
- * wall clock: that is how a clock that was set and a machine that slept are noticed.
+ * wall clock: that is how a clock that was set and a machine that slept are noticed. In virtual time neither happens.
  */
 import type { AddOnPort } from '../add-on-port.js'
 import type { Disarmable } from '../job/job.js'
@@ -268,6 +268,7 @@ export class ScheduleBook {
     const { clock } = this.#port
     const now = clock.now()
     const wallAt = now + Math.max(0, Math.ceil(this.#heaps.wall.firstAt - clock.wall()))
-    return Math.min(wallAt, this.#heaps.steady.firstAt, now + longestWaitMs)
+    const lookAt = clock.wallMayJump ? now + longestWaitMs : Infinity
+    return Math.min(wallAt, this.#heaps.steady.firstAt, lookAt)
   }
 }

@@ -3,6 +3,7 @@ import { OptionError } from '../errors.js'
 import { durationMs, integer, orDefault, ownOptions, show, type Duration } from '../options.js'
 import type { DeferOptions } from '../task/defer-options.js'
 import type { DayMatch } from './fields.js'
+import { refuseMisplaced } from './misplaced-options.js'
 import type { CatchUp, CatchUpPolicy } from './plan.js'
 
 /** What a run does that finds a job of its schedule unsettled. */
@@ -71,10 +72,10 @@ export interface ReadOptions {
 }
 
 const everyNames = ['overlap', 'catchUp', 'maxCatchUp', 'catchUpWindow', 'jitter', 'maxRuns', 'startAt', 'endAt', 'defer'] // prettier-ignore
-const known = {
+const known: Readonly<Record<'schedule' | 'every', ReadonlySet<string>>> = {
   every: new Set(everyNames),
   schedule: new Set([...everyNames, 'timezone', 'dayMatch']),
-} as const
+}
 
 const defaults: ReadOptions = Object.freeze({
   policy: Object.freeze({
@@ -101,6 +102,7 @@ export function readScheduleOptions(method: 'schedule' | 'every', options: unkno
       `cron.${method} got ${show(options)} for its options. Give an object such as ${example}.`,
     )
   }
+  refuseMisplaced(method, options, known[method])
   const own = ownOptions(`cron.${method}`, options, known[method])
   const { policy } = defaults
   const startAt = instantOf('startAt', own['startAt'], policy.startAt)
@@ -127,9 +129,26 @@ export function readScheduleOptions(method: 'schedule' | 'every', options: unkno
   }
 }
 
+/** The names of its members, when it is a plain object that has nothing but options of a schedule. */
+export function optionsInPayload(method: 'schedule' | 'every', payload: unknown): readonly string[] {
+  if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) return []
+  const names = Object.keys(payload)
+  return names.every((name) => known[method].has(name)) ? names : []
+}
+
 /** Ms of `every`'s interval: at least one, whole. @throws OptionError */
 export function readInterval(interval: unknown): number {
   return Math.ceil(durationMs('interval', interval))
+}
+
+/** Whether it is one. */
+export function isInterval(value: unknown): boolean {
+  try {
+    readInterval(value)
+    return true
+  } catch {
+    return false // What is wrong with it is for those to say who need one.
+  }
 }
 
 function readDefer(options: unknown): unknown {

@@ -65,11 +65,13 @@ export class LogBook {
   /** What names a job in a log line. */
   fields(job: Job): object {
     const { id: reqId, bindings } = job.details?.request ?? {}
+    const schedule = job.details?.schedule?.name
     return {
       ...bindings,
       job: this.#idOf(job),
       task: job.task.name,
       attempt: job.attempt,
+      ...(schedule === undefined ? undefined : { schedule }),
       // Not `req`: the serializer that loggers of Express apps have for it takes a request.
       ...(reqId === undefined ? undefined : { reqId }),
     }

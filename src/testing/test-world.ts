@@ -47,7 +47,7 @@ export class TestWorld implements World {
   readonly #alarms: Alarm[] = []
 
   constructor(wall: number, seed: number) {
-    this.clock = new VirtualClock(wall)
+    this.clock = new VirtualClock(wall, false)
     this.random = seededRandom(seed)
     this.idKey = seededBytes(seededRandom(seed ^ 0x1d5), idKeyBytes)
   }

@@ -6,9 +6,15 @@ export class VirtualClock implements Clock {
   /** Wall time minus `now()`. */
   #offset: number
 
-  /** @param wall ms since the epoch at the start */
-  constructor(wall: number) {
+  readonly wallMayJump: boolean
+
+  /**
+   * @param wall ms since the epoch at the start
+   * @param wallMayJump whether `jumpWall` is to be called
+   */
+  constructor(wall: number, wallMayJump = true) {
     this.#offset = wall
+    this.wallMayJump = wallMayJump
   }
 
   get resolutionMs(): number {

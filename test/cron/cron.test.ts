@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createCron } from '../../src/cron/index.js'
 import { createScheduler } from '../../src/index.js'
+import { failsWith } from '../simulation/script.js'
 import { contextOf, makeCron, timeOf, type CronSim } from './make-cron.js'
 
 const utc = { timezone: 'UTC' }
@@ -296,9 +297,85 @@ describe('an operator', () => {
       message: "schedule 's' runs Monday to Friday at 09:00 (UTC)",
     })
   })
+
+  it('is named in the lines about its jobs, retried or failed for good', () => {
+    const { sim, cron } = makeCron()
+    const task = sim.task('t', failsWith('broken'), { attempts: 2 })
+    cron.every('clean-up', '1h', task, undefined, { maxRuns: 1 })
+    sim.scheduler.defer(task)
+    sim.advance(2 * 60 * minute)
+    const about = sim.logged.filter(({ level, fields }) => level !== 'debug' && fields['task'] === 't')
+    const named = about.map(({ level, fields }) => [level, fields['schedule']])
+    expect(named).toEqual([['warn', undefined], ['error', undefined], ['warn', 'clean-up'], ['error', 'clean-up']]) // prettier-ignore
+  })
+})
+
+describe('options in the place of the payload are told in the log', () => {
+  const warned = ({ sim }: CronSim) =>
+    sim.logged.filter(({ level }) => level === 'warn').map(({ message }) => message)
+
+  it('where the payload has nothing else', () => {
+    const made = makeCron()
+    made.sim.task('t')
+    made.cron.schedule('y', '@daily', 't', { timezone: 'UTC', overlap: 'queue' })
+    made.cron.every('z', '1h', 't', { maxRuns: 1 })
+    expect(warned(made)).toEqual([
+      "the payload of schedule 'y' has only names of options (timezone, overlap): options come after the payload, " +
+        'cron.schedule(name, expression, task, payload, options)',
+      "the payload of schedule 'z' has only names of options (maxRuns): options come after the payload, " +
+        'cron.every(name, interval, task, payload, options)',
+    ])
+  })
+
+  it('and not where it may be meant', () => {
+    const made = makeCron()
+    made.sim.task('t')
+    made.cron.schedule('more', '@daily', 't', { timezone: 'UTC', shop: 'north' })
+    made.cron.schedule('options', '@daily', 't', { timezone: 'UTC' }, {})
+    made.cron.every('of schedule', '1h', 't', { timezone: 'UTC' })
+    for (const payload of [{}, [], null, undefined, 'UTC']) made.cron.every('others', '1h', 't', payload)
+    expect(warned(made)).toEqual([])
+  })
 })
 
 describe('a mistake is told at the call', () => {
+  it.each([
+    [{ attempts: 1 }, "'attempts' belongs into defer: { defer: { attempts: 1 } }."],
+    [{ priority: 'high' }, "'priority' belongs into defer: { defer: { priority: 'high' } }."],
+    [{ backoff: { type: 'fixed' } }, "'backoff' belongs into defer: { defer: { backoff: … } }."],
+    [
+      { noOverlap: true },
+      "cron.every has no option 'noOverlap'. Runs that would overlap are left out anyway",
+    ],
+    [{ scheduled: false }, "'scheduled'. A schedule starts at once: cron.pause(name) makes it wait"],
+    [{ runOnInit: true }, "'runOnInit'. For a run at the start call cron.runNow(name)."],
+    [{ recoverMissed: true }, "'recoverMissed'. Give catchUp: 'latest', 'none' or 'all'."],
+    [{ recoverMissedExecutions: true }, "'recoverMissedExecutions'. Give catchUp"],
+    [{ maxExecutions: 3 }, "'maxExecutions'. Give maxRuns."],
+    [{ maxRandomDelay: 3 }, "'maxRandomDelay'. Give jitter."],
+    [{ name: 'tidy' }, "'name'. The first argument is the name."],
+    [{ toString: 1 }, "cron.every has an unknown option 'toString'. Known are: overlap"],
+  ])('an option that belongs elsewhere, %o', (options, message) => {
+    const { cron } = makeCron()
+    expect(() => cron.every('tidy', '15m', () => undefined, options as object)).toThrow(
+      expect.objectContaining({ code: 'ERR_SIDEWORK_OPTION', message: expect.stringContaining(message) }),
+    )
+  })
+
+  it('name and interval in the wrong order', () => {
+    const { cron } = makeCron()
+    expect(() => cron.every('15m', 'tidy' as '1m', () => undefined)).toThrow(
+      expect.objectContaining({
+        code: 'ERR_SIDEWORK_OPTION',
+        message:
+          "cron.every got '15m' as the name of the schedule and 'tidy' as its interval. " +
+          "The first argument is the name: cron.every('tidy', '15m', task).",
+      }),
+    )
+    cron.every('15m', '15m', () => undefined)
+    expect(cron.get('15m')).toBeDefined()
+  })
+
   it.each([
     ['an empty name', (c) => c.every('', '1m', () => undefined), 'ERR_SIDEWORK_KEY'],
     ['an interval of 0', (c) => c.every('e', 0, () => undefined), 'ERR_SIDEWORK_OPTION'],

@@ -18,3 +18,21 @@ it('schedules run in the virtual time of the test kit, also through a change of 
   await scheduler.advance('3d')
   expect(seen).toEqual(['2026-03-07T07:30:00.000Z', '2026-03-08T07:00:00.000Z', '2026-03-09T06:30:00.000Z'])
 })
+
+it.each([
+  ['with the default attempts the runs that come before its retry', undefined, 12],
+  ['with one attempt none', { attempts: 1 }, 0],
+])('a closure that fails once skips %s', async (_name, defer, expected) => {
+  const scheduler = createTestScheduler({ seed: 1 })
+  onTestFinished(() => void scheduler.close({ timeout: 0 }))
+  let skipped = 0
+  scheduler.on('schedule:skipped', () => void skipped++)
+  let calls = 0
+  const cleanUp = () => {
+    if (++calls === 1) throw new Error('once')
+  }
+  createCron(scheduler).every('clean-up', '5s', cleanUp, defer && { defer })
+  await scheduler.advance('5m')
+  expect(skipped).toBe(expected)
+  expect(calls).toBeGreaterThan(40)
+})

@@ -1,7 +1,7 @@
 /** The test kit of the packed package in an empty folder, under each test runner. */
 import { execFile } from 'node:child_process'
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { codeBlocks } from '../fixtures/markdown.js'
 import { installPackage, isThere, root, type Installed } from './installed-package.js'
@@ -53,8 +53,19 @@ function node(folder: string, args: readonly string[]): Promise<Ran> {
   })
 }
 
-/** A project whose runner is this repository's. */
-async function project(name: string, files: Record<string, string>, runner?: string): Promise<string> {
+/** What the chapter shows of this name. */
+async function shown(file: string): Promise<string> {
+  const chapter = 'src/testing/README.md'
+  const blocks = codeBlocks(chapter, await readFile(join(root, chapter), 'utf8'))
+  return blocks.find((block) => block.file === file)?.code ?? ''
+}
+
+/** A project with packages of this repository beside the installed one. */
+async function project(
+  name: string,
+  files: Record<string, string>,
+  lent: readonly string[] = [],
+): Promise<string> {
   await installed.project(name, {
     'package.json': '{ "type": "module" }',
     'tasks.js': tasks,
@@ -62,11 +73,17 @@ async function project(name: string, files: Record<string, string>, runner?: str
     ...files,
   })
   const folder = join(installed.folder, name)
-  if (runner !== undefined)
-    await symlink(join(root, 'node_modules', runner), join(installed.folder, 'node_modules', runner)).catch(
-      isThere,
-    )
+  for (const one of lent) {
+    const link = join(installed.folder, 'node_modules', one)
+    await mkdir(dirname(link), { recursive: true })
+    await symlink(join(root, 'node_modules', one), link).catch(isThere)
+  }
   return folder
+}
+
+/** What runs jest on a project. */
+function jestIn(folder: string, ...options: string[]): string[] {
+  return [join(root, 'node_modules/jest/bin/jest.js'), '--rootDir', folder, '--watchman=false', ...options]
 }
 
 it.each(['forks', 'threads'])('vitest, pool %s: matchers, module mocks and module resets', async (pool) => {
@@ -93,7 +110,7 @@ it.each(['forks', 'threads'])('vitest, pool %s: matchers, module mocks and modul
         })
       `,
     },
-    'vitest',
+    ['vitest'],
   )
   const vitest = join(root, 'node_modules/vitest/vitest.mjs')
   const { code, told } = await node(folder, [vitest, 'run', '--root', folder, '--pool', pool])
@@ -102,46 +119,85 @@ it.each(['forks', 'threads'])('vitest, pool %s: matchers, module mocks and modul
 })
 
 it('jest: matchers and module mocks', async () => {
-  const folder = await project(
-    'jest',
-    {
-      'package.json':
-        '{ "type": "module", "jest": { "transform": {}, "haste": { "enableSymlinks": false } } }',
-      'kit.test.js': `
-        import { jest } from '@jest/globals'
-        import { threadId } from 'node:worker_threads'
-        import { createTestScheduler, perform } from 'sidework/testing'
-        import 'sidework/testing/matchers'
-        jest.unstable_mockModule('./mailer.js', () => ({ send: async (to) => 'mocked for ' + to }))
-        const { mail } = await import('./tasks.js')
-        test('a life', async () => { ${life} })
-        test('module mocks reach handlers', async () => {
-          const scheduler = createTestScheduler()
-          scheduler.defer(mail, { to: 'asha' })
-          expect((await scheduler.run())[0].result.sent).toBe('mocked for asha')
-        })
-      `,
-    },
-    undefined,
-  )
-  const jest = join(root, 'node_modules/jest/bin/jest.js')
-  const { code, told } = await node(folder, [
-    '--experimental-vm-modules',
-    jest,
-    '--rootDir',
-    folder,
-    '--watchman=false',
-  ])
+  const folder = await project('jest', {
+    'package.json': '{ "type": "module", "jest": { "transform": {}, "haste": { "enableSymlinks": false } } }',
+    'kit.test.js': `
+      import { jest } from '@jest/globals'
+      import { threadId } from 'node:worker_threads'
+      import { createTestScheduler, perform } from 'sidework/testing'
+      import 'sidework/testing/matchers'
+      jest.unstable_mockModule('./mailer.js', () => ({ send: async (to) => 'mocked for ' + to }))
+      const { mail } = await import('./tasks.js')
+      test('a life', async () => { ${life} })
+      test('module mocks reach handlers', async () => {
+        const scheduler = createTestScheduler()
+        scheduler.defer(mail, { to: 'asha' })
+        expect((await scheduler.run())[0].result.sent).toBe('mocked for asha')
+      })
+    `,
+  })
+  const { code, told } = await node(folder, ['--experimental-vm-modules', ...jestIn(folder)])
   expect(told).toMatch(/Tests: +2 passed, 2 total/)
   expect(code).toBe(0)
 })
 
+const commonJsTasks = `
+  const { defineTask } = require('sidework')
+  const { threadId } = require('node:worker_threads')
+  const { send } = require('./mailer.js')
+  exports.mail = defineTask('mail', async ({ to }) => ({ sent: await send(to), threadId }), { lane: 'io' })
+`
+
+it.each([
+  ['a global expect', true, "require('sidework/testing/matchers')"],
+  [
+    'injectGlobals: false',
+    false,
+    `const { expect, jest, test } = require('@jest/globals')
+     expect.extend(require('sidework/testing/matchers').matchers)`,
+  ],
+])(
+  'jest with CommonJS and %s, by the configuration that the chapter shows: module mocks and real threads',
+  async (_name, injectGlobals, matchers) => {
+    const folder = await project(
+      `jest-commonjs-${injectGlobals}`,
+      {
+        'package.json': '{}',
+        'jest.config.cjs': await shown('jest.config.cjs'),
+        'tasks.js': commonJsTasks,
+        'mailer.js': `exports.send = async (to) => 'really sent to ' + to`,
+        'kit.test.js': `
+          const { join } = require('node:path')
+          const { threadId } = require('node:worker_threads')
+          const { createScheduler } = require('sidework')
+          const { createTestScheduler, perform } = require('sidework/testing')
+          ${matchers}
+          jest.mock('./mailer.js', () => ({ send: async (to) => 'mocked for ' + to }))
+          const { mail } = require('./tasks.js')
+          test('a life', async () => { ${life} })
+          test('module mocks reach handlers', async () => {
+            const scheduler = createTestScheduler()
+            scheduler.defer(mail, { to: 'asha' })
+            expect((await scheduler.run())[0].result.sent).toBe('mocked for asha')
+          })
+          test('real threads', async () => {
+            const scheduler = createScheduler({ tasks: join(__dirname, 'tasks.js'), logger: false })
+            const { sent, threadId } = await scheduler.defer(mail, { to: 'asha' }).result()
+            await scheduler.close()
+            expect(sent).toBe('really sent to asha')
+            expect(threadId).toBeGreaterThan(0)
+          }, 20_000)
+        `,
+      },
+      ['babel-jest', '@babel/plugin-transform-modules-commonjs', 'babel-plugin-transform-import-meta'],
+    )
+    const { code, told } = await node(folder, jestIn(folder, `--injectGlobals=${injectGlobals}`))
+    expect(told).toMatch(/Tests: +3 passed, 3 total/)
+    expect(code).toBe(0)
+  },
+)
+
 it('jest: TypeScript knows the matchers of @jest/globals by the file that the chapter shows', async () => {
-  const chapter = codeBlocks(
-    'src/testing/README.md',
-    await readFile(join(root, 'src/testing/README.md'), 'utf8'),
-  )
-  const augmentation = chapter.find(({ file }) => file === 'jest-matchers.d.ts')?.code
   const strict = {
     strict: true,
     noEmit: true,
@@ -176,7 +232,7 @@ it('jest: TypeScript knows the matchers of @jest/globals by the file that the ch
   for (const name of ['@jest/globals', 'expect'])
     await symlink(join(root, 'node_modules', name), join(folder, 'node_modules', name))
   expect(await made.tsc()).toContain("Property 'toHaveDeferred' does not exist")
-  await writeFile(join(folder, 'jest-matchers.d.ts'), augmentation ?? '')
+  await writeFile(join(folder, 'jest-matchers.d.ts'), await shown('jest-matchers.d.ts'))
   expect(await made.tsc()).toBe('')
 }, 60_000)
 
@@ -198,8 +254,13 @@ it('node --test: without an expect', async () => {
         assert.deepEqual(scheduler.deferred(mail).map(({ state, attempt }) => [state, attempt]), [['completed', 2]])
         assert.equal((await perform(mail, { to: 'b' })).sent, 'really sent to b')
       })
-      test('the matchers say that they need an expect', async () => {
-        await assert.rejects(import('sidework/testing/matchers'), /found no .expect. of vitest or jest/)
+      test('the matchers may be imported for an expect of your own', async () => {
+        const { matchers } = await import('sidework/testing/matchers')
+        const scheduler = createTestScheduler()
+        const has = () => matchers.toHaveDeferred.call({}, scheduler, mail).pass
+        assert.equal(has(), false)
+        scheduler.defer(mail, { to: 'asha' })
+        assert.equal(has(), true)
       })
     `,
   })

@@ -29,6 +29,7 @@ describe('the code of the chapter', () => {
       'app.ts',
       'app.test.ts',
       'jest-matchers.d.ts',
+      'jest.config.cjs',
       'test-signup.js',
     ])
   })

@@ -1,8 +1,9 @@
 /** Schedules under virtual time, a year of them. */
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createCron } from '../../src/cron/index.js'
 import { defineTask } from '../../src/index.js'
 import '../../src/testing/matchers.js'
+import { TestWorld } from '../../src/testing/test-world.js'
 import { testScheduler } from './kit.js'
 
 const minute = 60_000
@@ -39,6 +40,19 @@ describe('a year of schedules', () => {
       365 * 2 + 5_000,
     )
     expect(scheduler.now()).toBe(Date.UTC(2027, 0, 1))
+  })
+
+  it('wakes for the runs of a nightly schedule only, as nobody sets the clock of a test', async () => {
+    const scheduler = testScheduler({ now: '2026-01-01T00:00:00Z' })
+    let asked = 0
+    const cron = createCron(scheduler, { leader: () => ++asked > 0 })
+    const wakes = vi.spyOn(TestWorld.prototype, 'fireNext')
+    onTestFinished(() => wakes.mockRestore())
+    let runs = 0
+    cron.schedule('nightly', '0 2 * * *', () => void runs++, { timezone: 'UTC' })
+    await scheduler.advance('365d')
+    expect([runs, asked]).toEqual([365, 365])
+    expect(wakes.mock.calls.length).toBeLessThan(4 * 365)
   })
 
   it('is the same year twice', async () => {

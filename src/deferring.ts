@@ -130,7 +130,7 @@ export class Deferring {
     let task: unknown
     try {
       const drafts = Array.from(items, (item) => {
-        const own = ownOptions('An item of deferMany', item, itemNames)
+        const own = ownOptions('An item of deferMany', item, itemNames, '{ task, payload, options }')
         task = own['task']
         return this.#rooms.drafts.draft(this.#rooms.book.find(task), own['payload'], own['options'], request)
       })

@@ -53,6 +53,21 @@ export class SideworkError extends Error {
   }
 }
 
+/**
+ * Has the stack of a refusal begin at the line that called `method`: it is that line which has to be changed, and ten
+ * frames would often not reach it.
+ */
+export function fromCallerOf(method: (...args: never) => unknown, error: unknown): unknown {
+  if (error instanceof SideworkError) Error.captureStackTrace(error, method)
+  return error
+}
+
+/** The same where a full queue is refused in floods: that is no mistake in a line, and costs no second stack. */
+export function fromCallerUnlessFull(method: (...args: never) => unknown, error: unknown): unknown {
+  const isFull = error instanceof SideworkError && error.code === 'ERR_SIDEWORK_QUEUE_FULL'
+  return isFull ? error : fromCallerOf(method, error)
+}
+
 /** An option, duration, key or name that is not what it must be. Thrown at the call. */
 export class OptionError extends SideworkError {
   override name = 'OptionError'
@@ -142,9 +157,12 @@ export class VisibilityTimeoutError extends SideworkError {
 /** The attempt ended its thread. Recorded with the attempt; `cause` is what was thrown, if anything. */
 export class ThreadExitedError extends SideworkError {
   override name = 'ThreadExitedError'
-  constructor(exitCode: number, cause: unknown) {
-    const how = cause === undefined ? `with code ${exitCode}` : 'after an error nobody caught'
-    super('ERR_SIDEWORK_THREAD_EXITED', `The thread exited ${how} during this attempt.`, { cause })
+  constructor(exitCode: number, cause?: { readonly message: string }) {
+    const message =
+      cause === undefined
+        ? `The thread exited with code ${exitCode} during this attempt.`
+        : `The thread exited after an error nobody caught during this attempt: ${cause.message}`
+    super('ERR_SIDEWORK_THREAD_EXITED', message, { cause })
   }
 }
 

@@ -116,20 +116,31 @@ export function key(name: string, value: unknown): string {
   )
 }
 
+/** A lone number or string was mostly meant for the option that is known first. */
+function exampleOf(value: unknown, [first]: Iterable<string>): string {
+  const isLone = typeof value === 'number' || typeof value === 'string'
+  return isLone ? `an object such as { ${first}: ${show(value)} }` : 'an object with options'
+}
+
 /**
  * The own properties of an options object, after checking that each is known.
- * @param allowed what else may be given, in words
+ * @param where what the message calls it; for options of a call, the call
+ * @param allowed what may be given, in words; left out for options of a call
  * @throws OptionError for anything but a plain object, and for unknown options
  */
 export function ownOptions(
   where: string,
   value: unknown,
   known: ReadonlySet<string>,
-  allowed = 'an object with options',
+  allowed?: string,
 ): Record<string, unknown> {
   if (value === undefined) return {}
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new OptionError(`${where} is ${show(value)}. Give ${allowed}.`)
+    throw new OptionError(
+      allowed === undefined
+        ? `The options of ${where} are ${show(value)}. Give ${exampleOf(value, known)}.`
+        : `${where} is ${show(value)}. Give ${allowed}.`,
+    )
   }
   const own: Record<string, unknown> = Object.create(null) as Record<string, unknown> // a bare object has no properties
   for (const [name, option] of Object.entries(value)) {

@@ -36,5 +36,12 @@ function startError(error: unknown): Error {
   if (error instanceof SideworkError) return error
   const { message = String(error), code, cause } = error as Partial<SerializedError>
   // A thread's own ThreadStartError arrives as data: what matters to the caller is what it was about.
-  return new ThreadStartError(message, code === 'ERR_SIDEWORK_THREAD_START' ? cause : error)
+  const about = code === 'ERR_SIDEWORK_THREAD_START' ? cause : (error as SerializedError)
+  return new ThreadStartError(message, about === undefined ? undefined : errorOf(about))
+}
+
+/** An error again, of no class of its own, so that it reads as one: `String(error.cause)`. */
+function errorOf({ cause, message, ...others }: SerializedError): Error {
+  const error = cause === undefined ? new Error(message) : new Error(message, { cause: errorOf(cause) })
+  return Object.assign(error, others)
 }

@@ -132,6 +132,7 @@ const known = {
   keep: new Set(['completed', 'failed', 'bytes', 'for']),
 } as const
 
+const anObject = 'an object with options'
 const mostThreads = 256
 /** What the job table can number. */
 const mostQueued = 8_000_000
@@ -144,7 +145,7 @@ export function readSettings(options: unknown): Settings {
   const own = ownOptions('createScheduler', options, known.scheduler)
   const threads = readThreads(own['threads'])
   const tasks = taskModuleUrls(readTasks(own['tasks']))
-  const main = ownOptions('main', own['main'], known.main)
+  const main = ownOptions('main', own['main'], known.main, anObject)
   const maxQueuedBytes = integer('maxQueuedBytes', orDefault(own['maxQueuedBytes'], 256 * 2 ** 20), 1)
   const maxPayloadBytes = integer(
     'maxPayloadBytes',
@@ -176,7 +177,7 @@ export function readSettings(options: unknown): Settings {
     maxQueued: integer('maxQueued', orDefault(own['maxQueued'], 100_000), 1, mostQueued),
     maxQueuedBytes,
     agingMs: own['aging'] === false ? false : durationMs('aging', orDefault(own['aging'], '30s')),
-    keep: readKeep(ownOptions('keep', own['keep'], known.keep)),
+    keep: readKeep(ownOptions('keep', own['keep'], known.keep, anObject)),
     limits: readLimits(own['limits']),
     defaults: readDefaults(own['defaults']),
     logger: readLogger(own['logger']),
@@ -190,7 +191,9 @@ function systemShare(): number {
 }
 
 function readThreads(threads: unknown): Record<string, unknown> {
-  return typeof threads === 'number' ? { cpu: threads } : ownOptions('threads', threads, known.threads)
+  return typeof threads === 'number'
+    ? { cpu: threads }
+    : ownOptions('threads', threads, known.threads, `a number or ${anObject}`)
 }
 
 function readLanes(threads: Record<string, unknown>, main: Record<string, unknown>): Settings['lanes'] {
@@ -243,7 +246,12 @@ function readLimits(limits: unknown): ReadonlyMap<string, LimitRule> {
 }
 
 function readLimit(name: string, rule: unknown): LimitRule {
-  const own = ownOptions(`limits.${name}`, rule, new Set(['concurrency', 'rateLimit']))
+  const own = ownOptions(
+    `limits.${name}`,
+    rule,
+    new Set(['concurrency', 'rateLimit']),
+    'an object { concurrency, rateLimit }',
+  )
   const { concurrency, rateLimit } = own
   return {
     concurrency:
@@ -272,7 +280,7 @@ function shownTask(value: unknown): string {
 
 function readResourceLimits(given: unknown): ResourceLimits | undefined {
   if (given === undefined) return undefined
-  const own = ownOptions('threads.resourceLimits', given, known.resourceLimits)
+  const own = ownOptions('threads.resourceLimits', given, known.resourceLimits, anObject)
   for (const [name, value] of Object.entries(own)) {
     if (typeof value === 'number' && value > 0) continue
     throw new OptionError(`threads.resourceLimits.${name} is ${show(value)}. Give a number above 0.`)

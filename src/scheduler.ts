@@ -9,7 +9,7 @@ import { type Job } from './defer/job-handle.js'
 import type { AddOn, AddOnPort } from './add-on-port.js'
 import { closeRooms, type CloseReport } from './close-rooms.js'
 import { Deferring, type DeferItem, type InlineHandler } from './deferring.js'
-import { ClosedError, OptionError } from './errors.js'
+import { ClosedError, fromCallerOf, fromCallerUnlessFull, OptionError } from './errors.js'
 import type { EventName, SchedulerEvents } from './events/event-types.js'
 import { bucketBoundsMs } from './job/duration-tally.js'
 import type { FlowKind } from './job/flow-step.js'
@@ -100,7 +100,11 @@ export class Scheduler {
   defer<R>(task: Task<undefined, R>): Job<R>
   defer<I, R>(task: Task<I, R>, payload: NoInfer<I>, options?: DeferOptions): Job<R>
   defer(task: unknown, payload?: unknown, options?: unknown): Job {
-    return this.#deferring.defer(task, payload, options)
+    try {
+      return this.#deferring.defer(task, payload, options)
+    } catch (error) {
+      throw fromCallerUnlessFull(defer, error)
+    }
   }
 
   /** @internal `defer` for a request in flight: its context travels along, and closing does not refuse it yet. */
@@ -118,7 +122,11 @@ export class Scheduler {
    * @throws like `defer`, for the first that is refused; then nothing was accepted
    */
   deferMany(items: readonly DeferItem[]): Job[] {
-    return this.#deferring.deferMany(items)
+    try {
+      return this.#deferring.deferMany(items)
+    } catch (error) {
+      throw fromCallerUnlessFull(deferMany, error)
+    }
   }
 
   /**
@@ -134,7 +142,7 @@ export class Scheduler {
     steps: { [Ref in keyof T]: FlowStepSpec<T[Ref], keyof T & string> },
     options?: FlowOptions,
   ): Flow<{ readonly [Ref in keyof T]: ResultOf<T[Ref]> }> {
-    return this.#deferring.flow('flow', [steps, options]) as never // as its steps say
+    return this.#flow('flow', [steps, options]) as never // as its steps say
   }
 
   /** Hands over jobs that run one after another. @throws like `flow` */
@@ -142,7 +150,7 @@ export class Scheduler {
     steps: { readonly [Position in keyof T]: ChainStepSpec<T[Position]> },
     options?: FlowOptions,
   ): Flow {
-    return this.#deferring.flow('chain', [steps, options]) // refs are known at run time only
+    return this.#flow('chain', [steps, options]) // refs are known at run time only
   }
 
   /** Hands over one task for many payloads, and perhaps a job after them all. @throws like `flow` */
@@ -151,7 +159,7 @@ export class Scheduler {
     payloads: readonly PayloadOf<T>[],
     options?: BatchOptions<C>,
   ): Batch<ResultOf<T>> {
-    return this.#deferring.flow('batch', [task, payloads, options]) as never // as the task says
+    return this.#flow('batch', [task, payloads, options]) as never // as the task says
   }
 
   /** @internal `flow`, `chain` or `batch` for a request in flight. */
@@ -450,12 +458,25 @@ export class Scheduler {
     return this.#rooms.inspect()
   }
 
+  #flow(kind: FlowKind, args: readonly unknown[]): Flow {
+    try {
+      return this.#deferring.flow(kind, args)
+    } catch (error) {
+      throw fromCallerOf(flowMethods[kind], error)
+    }
+  }
+
   #tellPaused(event: 'paused' | 'resumed', task: string | undefined): void {
     const at = this.#rooms.world.clock.wall()
     this.#rooms.log.paused(event === 'paused', task)
     this.#rooms.emitter.emit(event, task === undefined ? { at } : { task, at })
   }
 }
+
+// As they stand on the stack, whatever somebody puts in their places later.
+// eslint-disable-next-line @typescript-eslint/unbound-method -- never called
+const { defer, deferMany, flow, chain, batch } = Scheduler.prototype
+const flowMethods = { flow, chain, batch }
 
 /** A deferred closure, among lost jobs. */
 function isInline(snapshot: unknown): snapshot is JobSnapshot {
@@ -481,5 +502,9 @@ export function createScheduler(options: SchedulerOptions = {}): Scheduler {
       'ERR_SIDEWORK_NESTED_SCHEDULER',
     )
   }
-  return new Scheduler(readSettings(options), realWorld)
+  try {
+    return new Scheduler(readSettings(options), realWorld)
+  } catch (error) {
+    throw fromCallerOf(createScheduler, error)
+  }
 }

@@ -170,7 +170,7 @@ function refuses(name: string, rule: Rule, give: (value: unknown) => unknown): v
     if (rule.code !== undefined) expect(error?.code, what).toBe(rule.code)
     expect(error?.message, what).toContain(name.split('.').at(-1))
     expect(error?.message, what).toMatch(rule.allowed)
-    if (typeof value === 'number') expect(error?.message, what).toMatch(new RegExp(`is ${value}|unknown|limit`)) // prettier-ignore
+    if (typeof value === 'number') expect(error?.message, what).toMatch(new RegExp(`(is|are) ${value}|unknown|limit`)) // prettier-ignore
   }
 }
 

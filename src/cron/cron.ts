@@ -6,7 +6,7 @@
  */
 import cluster from 'node:cluster'
 import type { AddOnPort } from '../add-on-port.js'
-import { ClosedError, OptionError, SideworkError } from '../errors.js'
+import { ClosedError, fromCallerOf, OptionError, SideworkError } from '../errors.js'
 import { integer, key, knownAre, ownOptions, show, type Duration } from '../options.js'
 import type { InlineHandler, Job, Scheduler } from '../scheduler.js'
 import type { Task } from '../task/define-task.js'
@@ -78,16 +78,11 @@ export class Cron {
     options?: ScheduleOptions,
   ): void
   schedule(name: string, expression: string, task: unknown, ...rest: readonly unknown[]): void {
-    if (isExpression(name) && !isExpression(expression)) throw nameExpected('schedule', name, expression)
-    const [payload, options] = split('schedule', task, rest)
-    const read = readScheduleOptions('schedule', options)
-    const zone = read.timezone === undefined ? systemZone() : zoneOf(read.timezone)
-    const timetable = cronTimetable(expression, zone, read.dayMatch)
-    if (timetable.next(this.#port.clock.wall()) === undefined)
-      throw badExpression(expression, 'Such a day never comes.')
-    const { startAt, endAt } = read.policy
-    this.#add(name, bounded(timetable, startAt, endAt), task, payload, read)
-    if (options === undefined) this.#warnOfOptions('schedule', name, payload)
+    try {
+      this.#schedule(name, expression, task, rest)
+    } catch (error) {
+      throw fromCallerOf(schedule, error)
+    }
   }
 
   /**
@@ -103,16 +98,11 @@ export class Cron {
   every(name: string, interval: Duration, task: Task<undefined>): void
   every<I>(name: string, interval: Duration, task: Task<I>, payload: NoInfer<I>, options?: EveryOptions): void
   every(name: string, interval: Duration, task: unknown, ...rest: readonly unknown[]): void {
-    if (!isInterval(interval) && isInterval(name)) throw nameExpected('every', name, interval)
-    const [payload, options] = split('every', task, rest)
-    const read = readScheduleOptions('every', options)
-    const intervalMs = readInterval(interval)
-    const { startAt, endAt } = read.policy
-    const { clock } = this.#port
-    const anchor = startAt === -Infinity ? clock.now() : this.#steady(startAt) - intervalMs
-    const timetable = bounded(new IntervalTimetable(intervalMs, anchor), -Infinity, this.#steady(endAt))
-    this.#add(name, timetable, task, payload, read)
-    if (options === undefined) this.#warnOfOptions('every', name, payload)
+    try {
+      this.#every(name, interval, task, rest)
+    } catch (error) {
+      throw fromCallerOf(every, error)
+    }
   }
 
   /** All schedules, in the order in which they were made. */
@@ -169,6 +159,32 @@ export class Cron {
       instant = timetable.next(instant)
     }
     return runs
+  }
+
+  #schedule(name: string, expression: string, task: unknown, rest: readonly unknown[]): void {
+    if (isExpression(name) && !isExpression(expression)) throw nameExpected('schedule', name, expression)
+    const [payload, options] = split('schedule', task, rest)
+    const read = readScheduleOptions('schedule', options)
+    const zone = read.timezone === undefined ? systemZone() : zoneOf(read.timezone)
+    const timetable = cronTimetable(expression, zone, read.dayMatch)
+    if (timetable.next(this.#port.clock.wall()) === undefined)
+      throw badExpression(expression, 'Such a day never comes.')
+    const { startAt, endAt } = read.policy
+    this.#add(name, bounded(timetable, startAt, endAt), task, payload, read)
+    if (options === undefined) this.#warnOfOptions('schedule', name, payload)
+  }
+
+  #every(name: string, interval: Duration, task: unknown, rest: readonly unknown[]): void {
+    if (!isInterval(interval) && isInterval(name)) throw nameExpected('every', name, interval)
+    const [payload, options] = split('every', task, rest)
+    const read = readScheduleOptions('every', options)
+    const intervalMs = readInterval(interval)
+    const { startAt, endAt } = read.policy
+    const { clock } = this.#port
+    const anchor = startAt === -Infinity ? clock.now() : this.#steady(startAt) - intervalMs
+    const timetable = bounded(new IntervalTimetable(intervalMs, anchor), -Infinity, this.#steady(endAt))
+    this.#add(name, timetable, task, payload, read)
+    if (options === undefined) this.#warnOfOptions('every', name, payload)
   }
 
   #add(name: string, timetable: Timetable, task: unknown, payload: unknown, read: ReadOptions): void {
@@ -231,6 +247,10 @@ export class Cron {
     return Math.ceil(wall - clock.wall() + clock.now())
   }
 }
+
+// As they stand on the stack, whatever somebody puts in their places later.
+// eslint-disable-next-line @typescript-eslint/unbound-method -- never called
+const { schedule, every } = Cron.prototype
 
 /** `(task, payload?, options?)` or `(fn, options?)`, as `defer` has them. */
 function split(method: string, task: unknown, rest: readonly unknown[]): readonly [unknown, unknown] {

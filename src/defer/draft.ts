@@ -52,7 +52,7 @@ export class Drafts {
     const { policy } = task
     this.#checkTask(task)
     const input = validateInput(task, payload)
-    const job = this.#blank(task, encodePayload(input, this.#rooms.payloadLimits))
+    const job = this.#blank(task, encodePayload(input, this.#rooms.payloadLimits, task.name))
     const isPlain = options === undefined && request === undefined && !policy.describesJobs
     if (!isPlain) this.#describe(job, input, options, request)
     if (policy.lane === 'main') job.mainWork = { closure: undefined, context: new CapturedContext() }
@@ -149,6 +149,7 @@ function onlyClosures(): UnknownTaskError {
 function noModules(task: TaskRecord): OptionError {
   return new OptionError(
     `Task '${task.name}' runs in lane '${task.policy.lane}', but this scheduler has no task modules for its threads. ` +
-      `Pass createScheduler({ tasks: new URL('./tasks.js', import.meta.url) }), or give the task lane: 'main'.`,
+      `Pass createScheduler({ tasks: new URL('./tasks.js', import.meta.url) }), in CommonJS ` +
+      `{ tasks: require.resolve('./tasks') }, or give the task lane: 'main'.`,
   )
 }

@@ -1,3 +1,4 @@
+import { inspect, type InspectOptions } from 'node:util'
 import { JobError, type JobErrorCode, ResultError, ResultTimeoutError } from '../errors.js'
 import type { Disarmable, Job as JobRecord, Waiter } from '../job/job.js'
 import { isSettled, type JobState } from '../job/lifecycle.js'
@@ -24,6 +25,8 @@ export interface Job<out R = unknown> {
   /** Cancels the job, whatever its state. @returns false when it was settled already */
   cancel(reason?: string): boolean
   snapshot(): JobSnapshot
+  /** What `JSON.stringify` and `res.json` show of it. */
+  toJSON(): Pick<Job, 'id' | 'task' | 'state' | 'deduplicated'>
 }
 
 /** What handles need of their scheduler. */
@@ -70,6 +73,16 @@ export class JobHandle implements Job {
 
   snapshot(): JobSnapshot {
     return this.#port.snapshot(this.#job)
+  }
+
+  toJSON(): Pick<Job, 'id' | 'task' | 'state' | 'deduplicated'> {
+    const { id, task, state, deduplicated } = this
+    return { id, task, state, deduplicated }
+  }
+
+  /** What the console shows. */
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    return `Job ${inspect(this.toJSON(), options)}`
   }
 
   result(options?: { timeout?: Duration }): Promise<unknown> {

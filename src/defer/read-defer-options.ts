@@ -5,10 +5,11 @@ import { durationMs, integer, key, maxDurationMs, ownOptions, priorityLevel, sho
 import { readBackoff } from '../task/backoff-options.js'
 import { readDedupeOptions, timeoutMs } from '../task/task-policy.js'
 import type { Clock } from '../world.js'
+import { inlineTaskName } from './task-book.js'
 
 const known: ReadonlySet<string> = new Set([
-  'priority',
   'delay',
+  'priority',
   'runAt',
   'orderingKey',
   'dedupe',
@@ -25,7 +26,7 @@ const known: ReadonlySet<string> = new Set([
  * @throws OptionError, having written nothing that matters: the job was not accepted
  */
 export function readDeferOptions(job: Job, options: unknown, clock: Clock): JobWishes {
-  const own = ownOptions('defer', options, known)
+  const own = ownDeferOptions(job, options)
   if (own['priority'] !== undefined) job.priority = priorityLevel(own['priority'])
   const runAt = readRunAt(own, clock)
   if (runAt !== undefined) job.more().runAt = runAt
@@ -47,6 +48,23 @@ export function readDeferOptions(job: Job, options: unknown, clock: Clock): JobW
 }
 
 /** The due instant on the core's clock, if the job is to wait. */
+/** With the mistake told that is likely behind an option there is not. */
+function ownDeferOptions(job: Job, options: unknown): Record<string, unknown> {
+  try {
+    return ownOptions('defer', options, known)
+  } catch (error) {
+    if (typeof options !== 'object' || options === null || Array.isArray(options)) throw error
+    if ('on' in options) {
+      throw new OptionError("'on' is an option of req.defer. Call that, or leave it out.")
+    }
+    if (job.task.name !== inlineTaskName) throw error
+    const { message } = error as Error // ownOptions throws nothing else
+    throw new OptionError(
+      `A function takes no payload: close over what it needs, or define a task. ${message}`,
+    )
+  }
+}
+
 function readRunAt(own: Record<string, unknown>, clock: Clock): number | undefined {
   const { delay, runAt } = own
   if (delay !== undefined && runAt !== undefined)

@@ -2,6 +2,7 @@
  * The tasks one scheduler knows: by object and by name. A task is bound at its first use; a module that was evaluated
  * again (watch mode, a test's module reset) brings a new object of the same name, which takes the old one's place.
  */
+import { types } from 'node:util'
 import { OptionError, UnknownTaskError } from '../errors.js'
 import { TaskRecord } from '../job/task-record.js'
 import { knownAre, show } from '../options.js'
@@ -72,6 +73,9 @@ export class TaskBook {
   }
 
   #findByDefinition(task: unknown): TaskRecord {
+    if (types.isPromise(task)) {
+      throw new OptionError('The task is a promise. Pass the function, not its call.')
+    }
     if (typeof task !== 'object' || task === null || !isDefinition(task)) {
       throw new OptionError(
         `The task is ${show(task)}. Give a task made by defineTask, its name or, to defer, a function.`,

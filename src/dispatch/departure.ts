@@ -82,7 +82,7 @@ function exitError(
   return serializeError(
     stopReason === 'memory' || isOutOfMemory(error)
       ? new OutOfMemoryError(error)
-      : new ThreadExitedError(exitCode, error),
+      : new ThreadExitedError(exitCode, error === undefined ? undefined : serializeError(error)),
   )
 }
 

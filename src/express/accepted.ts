@@ -1,5 +1,6 @@
 /** `res.accepted(job, body?)`: 202 Accepted, with where to look for the job (RFC 9110 §15.3.3). */
 import type { ServerResponse } from 'node:http'
+import { types } from 'node:util'
 import { OptionError } from '../errors.js'
 import { show } from '../options.js'
 import type { Job } from '../scheduler.js'
@@ -10,10 +11,9 @@ import { flowStatus, type FlowStatus } from './flow-status.js'
 import { jobStatus, statusJson, type JobStatus } from './job-status.js'
 import { preferredWaitS, settlesWithin } from './prefer-wait.js'
 
-/** What `res.accepted` needs of a job or flow; with `result` and `snapshot`, a client may wait for its end. */
-export type AcceptedJob = Pick<Job, 'id' | 'state'> & {
-  result?: Job['result']
-  snapshot?(): JobSnapshot | FlowSnapshot
+/** What `res.accepted` needs of a job or flow. */
+export type AcceptedJob = Pick<Job, 'id' | 'state' | 'result'> & {
+  snapshot(): JobSnapshot | FlowSnapshot
 }
 
 /** What a body of your own may not name: `id`, `state` and `links` are the job's. */
@@ -29,7 +29,7 @@ export interface JobFields {
  *
  * A request with `Prefer: wait=n` (seconds, at most 30) whose job settles in that time is answered 200 with the job's
  * status and result instead; not for a held job, and nothing of a `sensitive` task's result.
- * @throws OptionError when `body` is not an object; TypeError when it is not JSON; nothing is sent then
+ * @throws OptionError for what is no job or flow, and when `body` is not an object; TypeError when it is not JSON; nothing is sent then
  */
 // The parameter lets an object literal have fields that JobFields does not name.
 // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters
@@ -62,6 +62,7 @@ export function answerAccepted(
   job: AcceptedJob,
   body: unknown,
 ): void {
+  refuseOthers(job)
   if (body !== undefined && (typeof body !== 'object' || body === null || Array.isArray(body))) {
     throw new OptionError(
       `The body of res.accepted is ${show(body)}. Give an object; its fields are added to the answer.`,
@@ -69,7 +70,7 @@ export function answerAccepted(
   }
   const extra = JSON.parse(JSON.stringify(body ?? {})) as object // as it is now, and refused here when it is not JSON
   const waitS = preferredWaitS(res.req)
-  if (waitS === undefined || !canBeAwaited(job)) return answerNow(res, place, job, extra)
+  if (waitS === undefined) return answerNow(res, place, job, extra)
   void settlesWithin(job, waitS).then((hasSettled) => {
     if (res.headersSent) return // to a client that is gone too: idempotent() keeps the answer for its return
     if (hasSettled) void answerSettled(res, place, job, extra, waitS)
@@ -88,7 +89,7 @@ function answerNow(res: ServerResponse, { jobsPath }: AcceptedPlace, job: Accept
 async function answerSettled(
   res: ServerResponse,
   place: AcceptedPlace,
-  job: AwaitableJob,
+  job: AcceptedJob,
   extra: object,
   waitS: number,
 ): Promise<void> {
@@ -104,7 +105,7 @@ async function answerSettled(
 }
 
 /** @param isShown whether result and message of an error may leave the process */
-async function statusOf(job: AwaitableJob, isShown: boolean): Promise<JobStatus | FlowStatus> {
+async function statusOf(job: AcceptedJob, isShown: boolean): Promise<JobStatus | FlowStatus> {
   const snapshot = job.snapshot()
   if (!('steps' in snapshot)) return jobStatus(snapshot, { result: isShown, errorMessage: isShown })
   const status = flowStatus(snapshot, { errorMessage: isShown })
@@ -117,8 +118,16 @@ function linksOf(jobsPath: string, id: string): { self: string; events: string }
   return { self, events: `${self}/events` }
 }
 
-type AwaitableJob = Required<AcceptedJob>
+/** @throws OptionError for what is no job and no flow */
+function refuseOthers(job: unknown): void {
+  const { id, result, snapshot } = (job ?? {}) as Partial<Record<keyof AcceptedJob, unknown>>
+  if (typeof id === 'string' && typeof result === 'function' && typeof snapshot === 'function') return
+  throw new OptionError(`res.accepted got ${shown(job)}. Give what req.defer answered.`)
+}
 
-function canBeAwaited(job: AcceptedJob): job is AwaitableJob {
-  return typeof job.result === 'function' && typeof job.snapshot === 'function'
+function shown(given: unknown): string {
+  if (types.isPromise(given)) return 'a promise'
+  const { id, state, name, run } = (given ?? {}) as Record<string, unknown>
+  if (typeof id === 'string' && typeof state === 'string') return `the snapshot of job ${show(id)}`
+  return typeof name === 'string' && typeof run === 'function' ? `the task ${show(name)}` : show(given)
 }

@@ -175,6 +175,8 @@ function readAuthorize(value: unknown): JobsRouterOptions['authorize'] {
 function readExpose(value: unknown): readonly unknown[] {
   if (value === undefined) return []
   if (Array.isArray(value) && value.every((item) => item === 'result')) return value
+  if (value === 'payload' || (Array.isArray(value) && value.includes('payload')))
+    throw new OptionError("expose has 'payload': payloads are never shown. Give ['result'], or leave it out.")
   const other: unknown = Array.isArray(value) ? value.find((item) => item !== 'result') : undefined
   const shown = Array.isArray(value) ? `an array with ${show(other)}` : show(value)
   throw new OptionError(`expose is ${shown}. Give ['result'], or leave it out.`)

@@ -1,5 +1,6 @@
 /** `req.defer`: jobs and flows of a request, at once or once its response has ended. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { fromCallerOf, fromCallerUnlessFull } from '../errors.js'
 import type { Batch, Flow } from '../flows/flow-handle.js'
 import type { FlowKind } from '../job/flow-step.js'
 import type { RequestContext } from '../job/snapshot.js'
@@ -73,27 +74,36 @@ export function deferOf(
 ): RequestDefer {
   let context: { readonly of: RequestContext | undefined } | undefined
   const contextOnce = () => (context ??= { of: requestContext(req) }).of
-  const defer = (...args: DeferArguments): Job => {
-    const [moment, plain] = takeMoment(args, usual)
-    if (isLate) return port.defer(...(plain as [string])) // one overload stands for all: they are one function
-    if (moment === 'now') return port.deferWithRequest(contextOnce(), ...plain)
-    const job = port.hold(contextOnce(), ...plain)
-    heldOf(req, res, port).add(job, moment)
-    return job
+  const one = (...args: DeferArguments): Job => {
+    try {
+      const [moment, plain] = takeMoment(args, usual)
+      if (isLate) return port.defer(...(plain as [string])) // one overload stands for all: they are one function
+      if (moment === 'now') return port.deferWithRequest(contextOnce(), ...plain)
+      const job = port.hold(contextOnce(), ...plain)
+      heldOf(req, res, port).add(job, moment)
+      return job
+    } catch (error) {
+      throw fromCallerUnlessFull(one, error)
+    }
   }
-  const flow = (kind: FlowKind, args: readonly unknown[]): never => {
-    const [moment, plain] = takeFlowMoment(kind, args, usual)
-    if (isLate) return (port[kind] as (...args: readonly unknown[]) => never)(...plain) // refuses, and tells
-    const accepted = port.flowWithRequest(requestContext(req), moment !== 'now', kind, plain)
-    if (moment !== 'now') heldOf(req, res, port).add(accepted, moment)
-    return accepted as never // typed by its steps, see RequestDefer
+  const many = (kind: FlowKind, args: readonly unknown[]): never => {
+    try {
+      const [moment, plain] = takeFlowMoment(kind, args, usual)
+      if (isLate) return (port[kind] as (...args: readonly unknown[]) => never)(...plain) // refuses, and tells
+      const accepted = port.flowWithRequest(requestContext(req), moment !== 'now', kind, plain)
+      if (moment !== 'now') heldOf(req, res, port).add(accepted, moment)
+      return accepted as never // typed by its steps, see RequestDefer
+    } catch (error) {
+      throw fromCallerOf(defer[kind], error)
+    }
   }
-  return Object.assign(defer, {
-    flow: (...args: unknown[]) => flow('flow', args),
-    chain: (...args: unknown[]) => flow('chain', args),
-    batch: (...args: unknown[]) => flow('batch', args),
+  const defer = Object.assign(one, {
+    flow: (...args: unknown[]) => many('flow', args),
+    chain: (...args: unknown[]) => many('chain', args),
+    batch: (...args: unknown[]) => many('batch', args),
     discard: () => (req as Holder)[heldJobs]?.get(port)?.discard() ?? 0,
   })
+  return defer
 }
 
 /** The held jobs of a request, by scheduler: on the request itself, as each look at `req.defer` makes another function. */

@@ -1,4 +1,5 @@
 /** The handles that `flow`, `chain` and `batch` answer. */
+import { inspect, type InspectOptions } from 'node:util'
 import type { Job } from '../defer/job-handle.js'
 import { JobError, ResultError, ResultTimeoutError, type JobErrorCode } from '../errors.js'
 import type { BatchCounts, FlowStep } from '../job/flow-step.js'
@@ -27,6 +28,8 @@ export interface Flow<out R = Readonly<Record<string, unknown>>> {
   /** Cancels every step that has not settled. @returns false when all had */
   cancel(reason?: string): boolean
   snapshot(): FlowSnapshot
+  /** What `JSON.stringify` and `res.json` show of it. */
+  toJSON(): Pick<Flow, 'id' | 'state'>
 }
 
 /** A batch: one task over many payloads. */
@@ -87,6 +90,16 @@ export class FlowHandle {
 
   snapshot(): FlowSnapshot {
     return this.#port.snapshot(this.#flow)
+  }
+
+  toJSON(): Pick<Flow, 'id' | 'state'> {
+    const { id, state } = this
+    return { id, state }
+  }
+
+  /** What the console shows. */
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    return `Flow ${inspect(this.toJSON(), options)}`
   }
 
   result(options?: { timeout?: Duration }): Promise<unknown> {

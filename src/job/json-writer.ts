@@ -39,6 +39,7 @@ export class JsonWriter {
   #leaves: ByteLeaf[] | undefined
   #leafBytes = 0
   #limits: PayloadLimits
+  #task: string | undefined
   /** Keys and indices of the value being looked at; entries from `#level` on are stale. */
   readonly #keys: (string | number)[] = []
   readonly #ancestors: (object | undefined)[] = []
@@ -63,8 +64,9 @@ export class JsonWriter {
    * The JSON of a value. A writer that has thrown must not be used again.
    * @throws PayloadError naming the path, PayloadTooLargeError
    */
-  write(value: unknown, limits: PayloadLimits): string {
+  write(value: unknown, limits: PayloadLimits, task?: string): string {
     this.#limits = limits
+    this.#task = task
     this.#text.clear()
     this.#leaves = undefined
     this.#leafBytes = 0
@@ -190,7 +192,7 @@ export class JsonWriter {
   #tooLong(bytes: number): never {
     const { root, maxJsonBytes, jsonAdvice } = this.#limits
     this.#refusal = new PayloadTooLargeError(
-      `The ${root} is at least ${bytes} bytes of JSON; at most ${maxJsonBytes} are allowed. ${jsonAdvice}`,
+      `${this.#the()} ${root} is at least ${bytes} bytes of JSON; at most ${maxJsonBytes} are allowed. ${jsonAdvice}`,
     )
     throw this.#refusal
   }
@@ -198,7 +200,7 @@ export class JsonWriter {
   #tooManyBytes(): never {
     const { root, maxLeafBytes, leafAdvice } = this.#limits
     this.#refusal = new PayloadTooLargeError(
-      `The Uint8Arrays of the ${root} hold at least ${this.#leafBytes} bytes; at most ${maxLeafBytes} are allowed. ` +
+      `${this.#the()} Uint8Arrays of the ${root} hold at least ${this.#leafBytes} bytes; at most ${maxLeafBytes} are allowed. ` +
         leafAdvice,
     )
     throw this.#refusal
@@ -220,13 +222,22 @@ export class JsonWriter {
 
   #refuseText(text: string): never {
     const path = this.#path()
-    this.#refusal = new PayloadError(`${path} ${text}`, path)
+    this.#refusal = new PayloadError(`${this.#where()}${path} ${text}`, path)
     throw this.#refusal
   }
 
   #unreadable(cause: unknown): PayloadError {
     const path = this.#path()
-    return new PayloadError(`${path} ${unreadableText(cause)}`, path, [], { cause })
+    return new PayloadError(`${this.#where()}${path} ${unreadableText(cause)}`, path, [], { cause })
+  }
+
+  #the(): string {
+    return this.#task === undefined ? 'The' : `${this.#where()}the`
+  }
+
+  /** Whose payload it is: the beginning of a message. */
+  #where(): string {
+    return this.#task === undefined ? '' : `Task '${this.#task}': `
   }
 
   #path(): string {

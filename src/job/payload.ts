@@ -33,13 +33,18 @@ let idleWriter: JsonWriter | undefined
 
 /**
  * Serialises a payload. `undefined` (a task without payload) stays `undefined`.
+ * @param task the task's name, with which messages begin
  * @throws PayloadError naming the path of what is not JSON; PayloadTooLargeError
  */
-export function encodePayload(value: unknown, limits: PayloadLimits = defaultLimits): EncodedPayload {
+export function encodePayload(
+  value: unknown,
+  limits: PayloadLimits = defaultLimits,
+  task?: string,
+): EncodedPayload {
   if (value === undefined) return undefined
   const writer = idleWriter ?? new JsonWriter(limits)
   idleWriter = undefined
-  const json = writer.write(value, limits)
+  const json = writer.write(value, limits, task)
   const leaves = writer.leaves
   const encoded = leaves === undefined ? json : { json, leaves, sizeBytes: writer.sizeBytes }
   idleWriter = writer

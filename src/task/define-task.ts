@@ -1,4 +1,4 @@
-import { OptionError } from '../errors.js'
+import { fromCallerOf, OptionError } from '../errors.js'
 import { show } from '../options.js'
 import type { TaskContext } from './context.js'
 import type { JsonHandler } from './json-check.js'
@@ -44,24 +44,34 @@ export function defineTask<P = never, R = unknown, I = [P] extends [never] ? voi
   run: Handler<P, R> & JsonHandler<P, Awaited<R>>,
   options: TaskOptionsWithInput<P, I> = {},
 ): Task<I, Awaited<R>> {
-  if (typeof name !== 'string' || !taskName.test(name)) {
+  try {
+    return define(name, run, options) as Task<I, Awaited<R>>
+  } catch (error) {
+    throw fromCallerOf(defineTask, error)
+  }
+}
+
+function define(name: unknown, run: unknown, options: object): Task {
+  const nameFirst = typeof name === 'string'
+  if (!nameFirst || !taskName.test(name)) {
     throw new OptionError(
-      `The task name is ${show(name)}. Give 1 to 128 characters of A-Z a-z 0-9 . _ : / -`,
+      `The task name is ${show(name)}. Give 1 to 128 characters of A-Z a-z 0-9 . _ : / -${nameFirst ? '' : `. ${order}`}`,
       'ERR_SIDEWORK_TASK_NAME',
     )
   }
   if (typeof run !== 'function') {
     throw new OptionError(
-      `The handler of task '${name}' is ${show(run)}. Give a function (payload, context) => result.`,
+      `The handler of task '${name}' is ${show(run)}. Give a function (payload, context) => result. ${order}`,
     )
   }
   readTaskPolicy(name, options, {}) // a mistake is told here, not when the first job comes
-  // The registry keeps tasks of every payload type; payloads reach `run` only through this task's own `defer`.
   const task = Object.freeze({
     name,
-    run,
+    run: run as TaskDefinition['run'], // payloads reach it only through this task's own `defer`
     options: Object.freeze({ ...options }),
-  }) as unknown as TaskDefinition
+  })
   registerTask(task)
-  return task as Task<I, Awaited<R>>
+  return task
 }
+
+const order = 'The order is defineTask(name, handler, options).'

@@ -52,7 +52,12 @@ export function planFlow(steps: unknown, options: unknown): FlowPlan {
   const positions = new Map(entries.map(([ref], position) => [ref, position]))
   const planned = entries.map(([ref, step]) => {
     key('A ref of a flow', ref)
-    const given = ownOptions(`Step ${show(ref)}`, step ?? null, stepNames)
+    const given = ownOptions(
+      `Step ${show(ref)}`,
+      step ?? null,
+      stepNames,
+      '{ task, payload, after, options }',
+    )
     return plannedStep(ref, given, own['priority'], readAfter(ref, given['after'], positions))
   })
   const order = inOrder(planned)
@@ -66,7 +71,7 @@ export function planChain(steps: unknown, options: unknown): FlowPlan {
     throw new OptionError(`chain got ${show(steps)}. Give an array of { task, payload }.`)
   const refs = new Map<string, number>()
   const planned = Array.from(steps, (step: unknown, position): PlannedStep => {
-    const given = ownOptions('A step of a chain', step ?? null, chainNames)
+    const given = ownOptions('A step of a chain', step ?? null, chainNames, '{ task, payload, ref, options }')
     const ref = chainRef(given, refs)
     return plannedStep(ref, given, own['priority'], position === 0 ? none : [position - 1])
   })
@@ -97,7 +102,9 @@ export function planBatch(task: unknown, payloads: unknown, options: unknown): F
     after: none,
   }))
   const given =
-    own['callback'] === undefined ? undefined : ownOptions('callback', own['callback'] ?? null, callbackNames)
+    own['callback'] === undefined
+      ? undefined
+      : ownOptions('callback', own['callback'] ?? null, callbackNames, '{ task, payload, options }')
   const callback = given === undefined ? undefined : plannedStep(callbackRef, given, priority, none)
   return { kind: 'batch', ...readPolicy(own, 'continue'), steps, order: undefined, callback }
 }

@@ -45,7 +45,7 @@ const builtIn = {
 
 /** Checks `createScheduler({ defaults })`. @throws OptionError */
 export function readDefaults(defaults: unknown): Record<string, unknown> {
-  const own = ownOptions('defaults', defaults, knownDefaults)
+  const own = ownOptions('defaults', defaults, knownDefaults, 'an object with options of tasks')
   readPolicy('defaults', own)
   return own
 }

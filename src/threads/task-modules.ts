@@ -4,7 +4,7 @@
  * thread starts.
  */
 import { statSync } from 'node:fs'
-import { basename, resolve } from 'node:path'
+import { basename, join, parse, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { OptionError } from '../errors.js'
 import { show } from '../options.js'
@@ -18,6 +18,8 @@ const sourceExtensions: Readonly<Record<string, readonly string[]>> = {
   '.mjs': ['.mts'],
   '.cjs': ['.cts'],
 }
+
+const extensions = ['.js', '.mjs', '.cjs', '.ts', '.mts', '.cts', '.tsx']
 
 /**
  * The absolute `file:` URLs of the `tasks` option, each once, without looking whether the files exist.
@@ -52,7 +54,8 @@ function fileUrl(task: unknown): string {
 }
 
 const give =
-  "Give new URL('./tasks.js', import.meta.url), a path relative to the working directory, or an array of them."
+  "Give new URL('./tasks.js', import.meta.url), in CommonJS require.resolve('./tasks'), a path relative to the working " +
+  'directory, or an array of them.'
 
 function existingFile(href: string): string {
   const path = fileURLToPath(href)
@@ -74,5 +77,14 @@ function isFile(path: string): boolean {
 function missing(path: string, siblings: readonly string[]): string {
   const beside =
     siblings.length === 0 ? '' : `, nor is ${siblings.map((file) => basename(file)).join(' or ')} beside it`
-  return `The task module ${path} is not a file${beside}. ${give} The working directory is ${process.cwd()}.`
+  const meant = likelyFile(path)
+  const question = meant === undefined ? '' : ` Did you mean ${meant}?`
+  return `The task module ${path} is not a file${beside}.${question} ${give} The working directory is ${process.cwd()}.`
+}
+
+/** A file that is there under another extension, or in the folder that was given. */
+function likelyFile(path: string): string | undefined {
+  const { dir, name, ext } = parse(path)
+  const bare = extensions.includes(ext) ? join(dir, name) : path
+  return extensions.flatMap((one) => [bare + one, join(bare, `index${one}`)]).find(isFile)
 }

@@ -84,7 +84,7 @@ export class ThreadHost implements AttemptHost {
     options: DeferOptions | undefined,
   ): Promise<DeferredChild> {
     const plain = plainOptions(options)
-    const encoded = encodePayload(payload, this.#payloadLimits)
+    const encoded = encodePayload(payload, this.#payloadLimits, task)
     const send = (carrier?: Readonly<Record<string, string>>): Promise<DeferredChild> =>
       this.#sendDefer({
         kind: 'defer',
@@ -164,7 +164,7 @@ function sendable(step: PlannedStep, limits: PayloadLimits): PlannedStep {
   if (typeof name !== 'string')
     throw new OptionError(`Step ${show(step.ref)} has ${show(task)} as task. Give a task or its name.`)
   const plain = options === undefined ? undefined : (plainOptions(options) as PlannedStep['options'])
-  return { ...step, task: name, payload: encodePayload(step.payload, limits), options: plain }
+  return { ...step, task: name, payload: encodePayload(step.payload, limits, name), options: plain }
 }
 
 /** The fields as JSON, errors as data; never throws, whatever they hold. */

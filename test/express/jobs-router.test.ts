@@ -355,6 +355,10 @@ describe('DELETE', () => {
 describe('jobsRouter() refuses', () => {
   it.each([
     [{ expose: ['results'] }, "expose is an array with 'results'. Give ['result'], or leave it out."],
+    [
+      { expose: ['result', 'payload'] },
+      "expose has 'payload': payloads are never shown. Give ['result'], or leave it out.",
+    ],
     [{ expose: 'result' }, /expose is 'result'/],
     [{ authorize: true }, /authorize is true/],
     [{ authorise: () => true }, /unknown option 'authorise'/],

@@ -1,9 +1,11 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
+import { inspect } from 'node:util'
 import request from 'supertest'
 import { describe, expect, it } from 'vitest'
-import express from 'express'
+import express, { type ErrorRequestHandler } from 'express'
 import { sidework } from '../../src/express/index.js'
+import type { Job } from '../../src/index.js'
 import { defineTask } from '../../src/task/define-task.js'
 import { makeScheduler } from './make-scheduler.js'
 import { frameworks, serve, signal } from './serving.js'
@@ -261,6 +263,40 @@ describe('res.accepted', () => {
     app.post('/', (req, res) => res.accepted(req.defer(greet, { name: 'a' }), body as never))
     const res = await request(app).post('/').expect(500)
     expect(res.text).toContain('Give an object')
+  })
+
+  it.each([
+    ['a task', () => greet, "the task 'http.greet'"],
+    ['nothing', () => undefined, 'undefined'],
+    ['a promise', (job: Job) => Promise.resolve(job), 'a promise'],
+    ['an id', () => 'abc', "'abc'"],
+    ['a snapshot', (job: Job) => ({ ...job.snapshot(), id: 'abc' }), "the snapshot of job 'abc'"],
+  ])('refuses %s for the job', async (_what, give, shown) => {
+    const app = express().use(sidework(makeScheduler()))
+    app.set('env', 'test')
+    app.post('/', (req, res) => res.accepted(give(req.defer(greet, { name: 'a' })) as never))
+    app.use(
+      ((error: Error, _req, res, _next) => void res.status(500).send(error.message)) as ErrorRequestHandler,
+    )
+    const res = await request(app).post('/').expect(500)
+    expect(res.text).toBe(`res.accepted got ${shown}. Give what req.defer answered.`)
+  })
+
+  it('res.json and the console show a job and a flow as they are at the moment', async () => {
+    const scheduler = makeScheduler()
+    scheduler.pause()
+    const job = scheduler.defer(greet, { name: 'a' }, { id: 'mine' })
+    const app = express().get('/', (_req, res) => void res.json({ job }))
+    const shown = { id: 'mine', task: 'http.greet', state: 'ready', deduplicated: false }
+    expect((await request(app).get('/')).body).toEqual({ job: shown })
+    expect(inspect(job, { breakLength: Infinity })).toBe(
+      "Job { id: 'mine', task: 'http.greet', state: 'ready', deduplicated: false }",
+    )
+    job.cancel()
+    expect(inspect(job, { breakLength: Infinity })).toContain("state: 'cancelled'")
+    const flow = scheduler.chain([{ task: greet, payload: { name: 'a' } }])
+    expect(JSON.parse(JSON.stringify(flow))).toEqual({ id: flow.id, state: 'running' })
+    expect(inspect(flow)).toBe(`Flow { id: '${flow.id}', state: 'running' }`)
   })
 })
 

@@ -29,7 +29,9 @@ async function refusal(content: string): Promise<unknown> {
 
 describe('ready() with a task module that cannot be imported', () => {
   it('rejects with the real error as the cause', async () => {
-    expect(await refusal("throw new RangeError('no SMTP_URL')\n")).toMatchObject({
+    const thrown = await refusal("throw new RangeError('no SMTP_URL')\n")
+    expect(String((thrown as Error).cause)).toBe('RangeError: no SMTP_URL')
+    expect(thrown).toMatchObject({
       name: 'ThreadStartError',
       code: 'ERR_SIDEWORK_THREAD_START',
       message: expect.stringMatching(/tasks\.js could not be imported: RangeError: no SMTP_URL/) as string,

@@ -64,6 +64,8 @@ describe('a real thread', () => {
     const scheduler = withThreads()
     const job = scheduler.defer(task)
     expect(await end(job)).toEqual(['ERR_SIDEWORK_FAILED', 'ERR_SIDEWORK_THREAD_EXITED'])
+    expect(job.snapshot().error?.message).toMatch(/an error nobody caught during this attempt: ./)
+    expect(job.snapshot().error?.message).toContain(message)
     expect(job.snapshot().error?.cause?.message).toContain(message)
     expect(await end(scheduler.defer('value', 1))).toBe(1)
   })

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, it } from 'vitest'
@@ -73,14 +73,21 @@ describe('finding the task modules on disk', () => {
   it.each([
     ['tasks.js', 'is not a file, nor is tasks.ts or tasks.tsx beside it.'],
     ['tasks.mjs', 'is not a file, nor is tasks.mts beside it.'],
-    ['tasks.ts', 'is not a file. Give'],
-    ['tasks.mts', 'is not a file. Give'],
+    ['tasks.ts', 'is not a file. Did you mean {folder}/tasks.cts? Give'],
+    ['tasks', 'is not a file. Did you mean {folder}/tasks.cts? Give'],
+    ['jobs', 'is not a file. Did you mean {folder}/jobs/index.js? Give'],
+    [
+      'nowhere.mts',
+      "is not a file. Give new URL('./tasks.js', import.meta.url), in CommonJS require.resolve('./tasks'),",
+    ],
   ])('a missing %s is an error that names the path and what to do', (file, message) => {
     using app = new Project({ 'tasks.cts': '' })
+    mkdirSync(join(app.folder, 'jobs'))
+    writeFileSync(join(app.folder, 'jobs', 'index.js'), '')
     const path = join(app.folder, file)
     const find = () => resolveTaskModules(path)
     expect(find).toThrow(expect.objectContaining({ code: 'ERR_SIDEWORK_OPTION' }))
-    expect(find).toThrow(`The task module ${path} ${message}`)
+    expect(find).toThrow(`The task module ${path} ${message.replace('{folder}', app.folder)}`)
     expect(find).toThrow(`The working directory is ${process.cwd()}.`)
   })
 

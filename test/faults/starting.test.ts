@@ -44,27 +44,35 @@ function telling() {
   return { logger: logger as never, errors, until }
 }
 
-it.each([
+/** What is wrong with a module, its source, and what is told. */
+const broken = [
   ['is missing', undefined, 'is not a file'],
   ['has a syntax error', 'export const = 1', 'Unexpected token'],
   ['throws at import', 'throw new Error("no database")', 'no database'],
   ['imports what is not there', 'import { nothing } from "node:fs"', 'nothing'],
-])('B19: a task module that %s is told by ready(), log and waiting jobs; threads start ever more rarely', async (_name, source, message) => {
-  const module = moduleOf(source)
-  const { logger, errors, until } = telling()
-  const scheduler = withThreads({ tasks: module.file, threads: { cpu: 1, io: 1 }, logger })
-  const job = scheduler.defer('canary', 'mended')
-  await expect(scheduler.ready()).rejects.toMatchObject({ message: expect.stringContaining(message) as string })
-  await until(2) // lanes cpu and io
-  expect(job.snapshot()).toMatchObject({ state: 'ready', attempt: 0, error: { message: expect.stringContaining(message) as string } })
-  await until(4)
-  const [, , first, second] = errors
-  // Pauses of 500 ms, 1 s, 2 s, 4 s and 8 s: five starts in 10 s.
-  expect((second?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThan(900)
-  expect(errors.every((error) => error.message.includes(message))).toBe(true)
-  module.write(canary)
-  expect(await end(job)).toBe('mended')
-}) // prettier-ignore
+] as const
+
+it('B19: a task module that cannot be imported is told by ready(), log and waiting jobs; threads start ever more rarely', async () => {
+  await Promise.all(
+    broken.map(async ([name, source, message]) => {
+      const module = moduleOf(source)
+      const { logger, errors, until } = telling()
+      const scheduler = withThreads({ tasks: module.file, threads: { cpu: 1, io: 1 }, logger })
+      const job = scheduler.defer('canary', 'mended')
+      const tells = expect.stringContaining(message) as string
+      await expect(scheduler.ready(), `one that ${name}`).rejects.toMatchObject({ message: tells })
+      await until(2) // lanes cpu and io
+      expect(job.snapshot()).toMatchObject({ state: 'ready', attempt: 0, error: { message: tells } })
+      await until(4)
+      const [, , first, second] = errors
+      // Pauses of 500 ms, 1 s, 2 s, 4 s and 8 s: five starts in 10 s.
+      expect((second?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThan(900)
+      expect(errors.every((error) => error.message.includes(message))).toBe(true)
+      module.write(canary)
+      expect(await end(job)).toBe('mended')
+    }),
+  )
+})
 
 it('B20: an import and a setup() that never end are told with their file within 10 s', async () => {
   const start = performance.now()

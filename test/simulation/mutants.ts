@@ -91,7 +91,7 @@ export const mutants: readonly Mutant[] = [
   m('a job that must run alone makes its lane look full', 'dispatch/dispatcher.ts', 'left !== undefined && left.details?.runsAlone !== true', 'left !== undefined'),
   m('a job that must run alone shares its thread', 'dispatch/dispatcher.ts', '!thread.isExclusive && job.details?.runsAlone !== true', 'true'),
   m('restore runs held jobs', 'scheduler.ts', ' && !isHeld(snapshot)', ''),
-  m('restore takes the failure of an earlier generation for this one', 'defer/restore.ts', ' || last.error.message !== error?.message', ''),
+  m('restore takes the failure of an earlier generation for this one', 'defer/restore.ts', 'last?.error.message === error?.message ? last : undefined', 'last'),
   m('a completed job can be retried', 'operations.ts', " || job.state === 'completed' || !history.has(job)", ' || !history.has(job)'),
   m('an empty line is kept', 'queue/ordering-lines.ts', '      this.#lines.delete(key)\n', ''),
   m('progress of a stopped attempt is told', 'dispatch/reports.ts', 'if (execution === undefined || job === undefined || !execution.isValid) {', 'if (execution === undefined || job === undefined) {'),

@@ -41,7 +41,7 @@ export function bundle(root: string, program: string): Bundle {
     logLevel: 'error',
   })
   // Most of what a schedule makes is garbage when it ends: the larger the young generation, the less is copied.
-  const flags = ['--enable-source-maps', '--max-semi-space-size=64']
+  const flags = ['--enable-source-maps', '--min-semi-space-size=64', '--max-semi-space-size=64']
   return { nodeArgs: [...flags, outfile], remove: () => rmSync(outfile) }
 }
 

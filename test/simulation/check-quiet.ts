@@ -10,18 +10,28 @@ const stuckWithinMs = 10
 /** No place stays free while a job of its lane could start in it (I14). */
 export function checkWork(model: Model): void {
   if (model.live.length === 0) return
-  const ableOf: Partial<Record<Lane, ModelJob[]>> = {}
+  const ableOf: Partial<Record<Lane, readonly ModelJob[]>> = {}
   for (const thread of model.threads) {
     const { lane } = thread.fake
     if (!thread.isOpen || thread.isGone || thread.wasStopped || thread.fake.isDying) continue
     if (lane === 'cpu') checkAhead(model, thread)
     else if (lane === 'io' && thread.execs.some((exec) => isLate(exec, model))) thread.isRetired = true
     if (thread.execs.length >= model.places[lane] || thread.isRetired || thread.isKept) continue
-    const able = (ableOf[lane] ??= model.live.filter((job) => job.lane === lane && model.mayStartNow(job)))
+    const able = (ableOf[lane] ??= startable(model, lane))
+    if (able.length === 0) continue
     const idle = able.find((job) => thread.execs.length === 0 || !mayWait(model, job, able))
     if (idle !== undefined)
       model.wrong('I14', `job ${idle.payload} is ready and a place of lane ${lane} is free`)
   }
+}
+
+const none: readonly ModelJob[] = []
+
+/** The jobs of a lane that could start: mostly none, for which no list is made. */
+function startable(model: Model, lane: Lane): readonly ModelJob[] {
+  let able: ModelJob[] | undefined
+  for (const job of model.live) if (job.lane === lane && model.mayStartNow(job)) (able ??= []).push(job)
+  return able ?? none
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Flows that have settled, kept for a while as settled jobs are: bounded by count, bytes and age. */
 import { LRUCache } from 'lru-cache'
 import { noSteps } from '../job/flow-step.js'
+import { heldBytes } from '../job/held-bytes.js'
 import type { Clock } from '../world.js'
 import { ForgottenFlow, type Flow } from './flow.js'
 
@@ -12,7 +13,7 @@ export interface KeepSettings {
   readonly forMs: number
 }
 
-/** What one step takes, its job included, roughly. */
+/** What one step takes, its job's record included, roughly. */
 const stepBytes = 600
 
 export class KeptFlows {
@@ -31,7 +32,7 @@ export class KeptFlows {
   }
 
   keep(flow: Flow): void {
-    const size = stepBytes * (1 + flow.steps.length) + flow.resultBytes
+    const size = sizeOf(flow)
     if (this.#max === 0 || size > this.#maxSize) return forget(flow)
     this.#cache ??= this.#makeCache()
     this.#cache.set(flow.id, flow, { size })
@@ -59,6 +60,13 @@ export class KeptFlows {
       },
     })
   }
+}
+
+/** Its jobs are kept with it, also when the history has dropped them. O(number of steps). */
+function sizeOf({ steps }: Flow): number {
+  let bytes = stepBytes
+  for (const { job } of steps) bytes += job === undefined ? stepBytes : stepBytes + heldBytes(job)
+  return bytes
 }
 
 /** A job that is kept longer than its flow must not keep the whole flow with it. */

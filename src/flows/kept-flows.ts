@@ -1,7 +1,6 @@
 /** Flows that have settled, kept for a while as settled jobs are: bounded by count, bytes and age. */
 import { LRUCache } from 'lru-cache'
 import { noSteps } from '../job/flow-step.js'
-import { heldBytes } from '../job/held-bytes.js'
 import type { Clock } from '../world.js'
 import { ForgottenFlow, type Flow } from './flow.js'
 
@@ -32,7 +31,8 @@ export class KeptFlows {
   }
 
   keep(flow: Flow): void {
-    const size = sizeOf(flow)
+    // Its jobs are kept with it, also when the history has dropped them.
+    const size = stepBytes * (1 + flow.steps.length) + flow.heldBytes
     if (this.#max === 0 || size > this.#maxSize) return forget(flow)
     this.#cache ??= this.#makeCache()
     this.#cache.set(flow.id, flow, { size })
@@ -60,13 +60,6 @@ export class KeptFlows {
       },
     })
   }
-}
-
-/** Its jobs are kept with it, also when the history has dropped them. O(number of steps). */
-function sizeOf({ steps }: Flow): number {
-  let bytes = stepBytes
-  for (const { job } of steps) bytes += job === undefined ? stepBytes : stepBytes + heldBytes(job)
-  return bytes
 }
 
 /** A job that is kept longer than its flow must not keep the whole flow with it. */

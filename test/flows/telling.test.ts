@@ -79,6 +79,17 @@ it.each([
   expect(kept).toEqual([undefined, 'completed', 'completed'])
 })
 
+it('a flow whose step is retried again and again takes no more of keep.bytes each time', () => {
+  const sim = makeSim({ scheduler: { keep: { bytes: 20_000 } } })
+  sim.task('bad', failsWith('no'), { attempts: 1 })
+  const flow = sim.scheduler.chain([{ task: 'bad', payload: 'x'.repeat(4_000) }])
+  for (let n = 0; n < 5; n++) {
+    sim.advance(10)
+    expect(sim.scheduler.flowOverview(flow.id)?.state).toBe('failed')
+    expect(sim.scheduler.retry(flow.jobs['bad']?.id ?? '')).toBe(true)
+  }
+})
+
 it('a flow is kept as long as a settled job is, and an older one makes room', () => {
   const sim = makeSim({ scheduler: { keep: { completed: 1, failed: 1, for: 1000 } } })
   sim.task('t')

@@ -10,15 +10,15 @@ import type { FlowPlan, PlannedStep } from '../task/flow-plan.js'
 import { show } from '../options.js'
 import { countOf, deferChannel, traceDeferLater } from '../task/trace-channels.js'
 import type { AttemptHost } from './attempt.js'
-import type { DeferMessage, DeferredMessage, FromThread, LogMessage } from './protocol.js'
+import type { DeferFlowMessage, DeferMessage, DeferredMessage, FromThread, LogMessage } from './protocol.js'
 
 interface Call {
   answered(message: DeferredMessage): void
   reject(error: unknown): void
 }
 
-/** Longest JSON of one log line's fields. */
-const maxLogFields = 16 * 1024
+/** Most characters of one log line's message, and of the JSON of its fields. */
+const maxLogText = 16 * 1024
 
 export class ThreadHost implements AttemptHost {
   readonly #send: (message: FromThread) => void
@@ -70,10 +70,10 @@ export class ThreadHost implements AttemptHost {
 
   log(token: number, level: LogMessage['level'], fieldsOrMessage: object | string, message?: string): void {
     if (typeof fieldsOrMessage === 'string')
-      this.#send({ kind: 'log', token, level, message: fieldsOrMessage })
+      this.#send({ kind: 'log', token, level, message: lineOf(fieldsOrMessage) })
     else {
-      const fields = fieldsJson(fieldsOrMessage)
-      this.#send({ kind: 'log', token, level, fields, ...(message === undefined ? undefined : { message }) })
+      const text = message === undefined ? undefined : { message: lineOf(message) }
+      this.#send({ kind: 'log', token, level, fields: fieldsJson(fieldsOrMessage), ...text })
     }
   }
 
@@ -101,7 +101,7 @@ export class ThreadHost implements AttemptHost {
     return new Promise((resolve, reject) => {
       const answered = ({ id = '', deduplicated = false }: DeferredMessage): void =>
         resolve({ id, deduplicated })
-      this.#send({ ...message, call: this.#expect({ answered, reject }) })
+      this.#ask(message, { answered, reject })
     })
   }
 
@@ -114,22 +114,27 @@ export class ThreadHost implements AttemptHost {
     const send = (carrier?: Readonly<Record<string, string>>): Promise<DeferredFlow> =>
       new Promise((resolve, reject) => {
         const answered = ({ id = '', jobs = {} }: DeferredMessage): void => resolve({ id, jobs })
-        const call = this.#expect({ answered, reject })
-        this.#send({
-          kind: 'defer-flow',
-          token,
-          call,
-          plan: sent,
-          ...(carrier === undefined ? undefined : { carrier }),
-        })
+        const added = carrier === undefined ? undefined : { carrier }
+        this.#ask({ kind: 'defer-flow', token, plan: sent, ...added }, { answered, reject })
       })
     if (!deferChannel.hasSubscribers) return send()
     return traceDeferLater(`(${plan.kind})`, undefined, send, countOf(plan))
   }
 
-  #expect(call: Call): number {
-    this.#calls.set(++this.#lastCall, call)
-    return this.#lastCall
+  /** @throws OptionError when an option cannot be told to another thread */
+  #ask(message: Omit<DeferMessage, 'call'> | Omit<DeferFlowMessage, 'call'>, expects: Call): void {
+    const call = ++this.#lastCall
+    this.#calls.set(call, expects)
+    try {
+      this.#send({ ...message, call })
+    } catch (error) {
+      this.#calls.delete(call)
+      const { name, message: why } = serializeError(error)
+      if (name !== 'DataCloneError') throw error
+      throw new OptionError(
+        `context.defer got an option that cannot reach across threads: ${why} Give plain data.`,
+      )
+    }
   }
 
   /** The scheduler's answer to a defer. */
@@ -167,18 +172,25 @@ function sendable(step: PlannedStep, limits: PayloadLimits): PlannedStep {
   return { ...step, task: name, payload: encodePayload(step.payload, limits, name), options: plain }
 }
 
+/** A message of bounded length; of what is no text, some text. */
+function lineOf(message: unknown): string {
+  const text = typeof message === 'object' && message !== null ? fieldsJson(message) : String(message)
+  return text.length > maxLogText ? `${text.slice(0, maxLogText)}…` : text
+}
+
 /** The fields as JSON, errors as data; never throws, whatever they hold. */
 function fieldsJson(fields: object): string {
   try {
-    const json = JSON.stringify(
-      fields instanceof Error ? { err: fields } : fields,
-      (_key, value: unknown) => {
-        if (value instanceof Error) return serializeError(value)
-        return typeof value === 'bigint' ? String(value) : value
-      },
-    )
-    return json.length > maxLogFields ? JSON.stringify({ truncated: json.slice(0, maxLogFields) }) : json
+    const json = JSON.stringify(fields instanceof Error ? { err: fields } : fields, plainField)
+    return json.length > maxLogText ? JSON.stringify({ truncated: json.slice(0, maxLogText) }) : json
   } catch (error) {
     return JSON.stringify({ unreadableFields: serializeError(error).message })
   }
+}
+
+/** @param this what holds the value: an error may have a `toJSON` of its own, with the secrets of its request say */
+function plainField(this: Record<string, unknown>, key: string, value: unknown): unknown {
+  const held = this[key]
+  if (held instanceof Error) return serializeError(held)
+  return typeof value === 'bigint' ? String(value) : value
 }

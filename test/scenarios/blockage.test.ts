@@ -53,3 +53,17 @@ it('nothing is told of tasks that let go in time', async () => {
   })
   expect(stderr).toBe('')
 })
+
+it('what NODE_OPTIONS preloads into the app is not loaded into the watching thread', async () => {
+  const preload = "data:text/javascript,process.stderr.write('loaded ')"
+  const { stderr } = await run(
+    process.execPath,
+    ['--input-type=module', '-e', source('() => new Promise((done) => setTimeout(done, 500))')],
+    {
+      cwd: packageRoot,
+      timeout: 15_000,
+      env: { ...process.env, NODE_OPTIONS: `--import "${preload}"` },
+    },
+  )
+  expect(stderr).toBe('loaded ')
+})

@@ -221,8 +221,11 @@ async function showAccount() {
 
 $('#account-form').addEventListener('submit', async (event) => {
   event.preventDefault()
+  const button = event.currentTarget.querySelector('button')
   const detail = $('#account-who').textContent
+  button.disabled = true
   const { ok, body, ms } = await request('/account', { method: 'DELETE' })
+  button.disabled = false
   if (!ok) return say($('#account-answer'), 'bad', messages(body))
   const job = { id: body.job, kind: 'account', title: 'Delete the account', detail, answeredMs: ms }
   addJob(job, onChangeOf(job))
@@ -279,11 +282,19 @@ function onChangeOf(job) {
   }
 }
 
+let willRefresh = false
+
+/** Asks once, however many jobs have changed: after a reload all that had ended tell so at the same moment. */
 function refresh() {
-  showAccount()
-  showInbox()
-  showSchedules()
-  askMailServer()
+  if (willRefresh) return
+  willRefresh = true
+  queueMicrotask(() => {
+    willRefresh = false
+    showAccount()
+    showInbox()
+    showSchedules()
+    askMailServer()
+  })
 }
 
 document.addEventListener('visibilitychange', () => {

@@ -31,9 +31,12 @@ it('the page follows a mail, a photo and a report live to their ends', async () 
   expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(360)
   if (folder !== undefined) await page.screenshot({ path: `${folder}/narrow.png`, fullPage: true })
 
+  const asked: string[] = []
+  page.on('request', (request) => asked.push(new URL(request.url()).pathname))
   await page.reload() // what this visit did is still there, with its links
   await card(page, 'all users').locator('a').waitFor()
   expect(await page.locator('#jobs .job').count()).toBe(3)
+  expect(asked.filter((path) => path === '/inbox')).toHaveLength(1) // however many jobs had ended
   expect(complaints).toEqual([])
 })
 

@@ -29,6 +29,17 @@ describe('the guard', () => {
   })
 })
 
+describe('contenders that use internal rooms', () => {
+  it('still fit them', async () => {
+    const { start } = (await import('./bench/contenders/delayed-agenda.mjs')) as {
+      start(onDue: (record: object) => void): { add(record: object, delayMs: number): void }
+    }
+    const record = { seq: 1, place: 0 }
+    const due = await new Promise((onDue) => start(onDue).add(record, 1))
+    expect(due).toBe(record)
+  })
+})
+
 describe('a comparison', () => {
   const group = 'some table'
   const row = {

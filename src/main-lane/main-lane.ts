@@ -176,15 +176,17 @@ export class MainLane implements ThreadPort {
   #work(): void {
     let hasStarted = false
     while (!this.#isClosed) {
+      const now = this.#ports.now()
       const [goingOn] = this.#goingOn
-      const next = this.#mayStart() ? this.#waiting[0] : undefined
-      const isNextFirst = next !== undefined && (this.#isOwed || next.priority > (goingOn?.priority ?? -1))
+      const next = this.#mayStart(now) ? this.#waiting[0] : undefined
+      const isNextFirst =
+        next !== undefined && (this.#isOwed(now) || next.priority > (goingOn?.priority ?? -1))
       if (isNextFirst) {
         this.#waiting.shift()
-        this.#startedAt = this.#ports.now()
+        this.#startedAt = now
         hasStarted = true
         this.#start(next.batch, next.index)
-      } else if (goingOn !== undefined && !this.#isSpent) {
+      } else if (goingOn !== undefined && !this.#isSpent(now)) {
         this.#goingOn.shift()
         this.#ports.blockage?.begin(goingOn.task)
         goingOn.goOn()
@@ -197,11 +199,11 @@ export class MainLane implements ThreadPort {
     }
     for (const late of this.#goingOn.reverse()) insertFirst(this.#yielded, late)
     this.#goingOn = []
-    if (!hasStarted || !this.#hasTime) return this.#endTurn()
+    if (!hasStarted || !this.#hasTime(this.#ports.now())) return this.#endTurn()
     // What ends by then is reported, and frees places: their next jobs still belong to this turn.
     this.#ports.afterMicrotasks(() => {
       // Who yielded meanwhile goes on in the next turn, before its equals.
-      if (this.#yielded.length === 0 && this.#mayStart()) this.#work()
+      if (this.#yielded.length === 0 && this.#mayStart(this.#ports.now())) this.#work()
       else this.#endTurn()
     })
   }
@@ -211,22 +213,22 @@ export class MainLane implements ThreadPort {
     if (this.#waiting.length > 0 || this.#yielded.length > 0) this.#wake()
   }
 
-  #mayStart(): boolean {
-    return this.#waiting.length > 0 && (this.#isOwed || this.#hasTime)
+  #mayStart(now: number): boolean {
+    return this.#waiting.length > 0 && (this.#isOwed(now) || this.#hasTime(now))
   }
 
   /** More may start in this turn. */
-  get #hasTime(): boolean {
-    return this.#isLoopFree && !this.#isSpent
+  #hasTime(now: number): boolean {
+    return this.#isLoopFree && !this.#isSpent(now)
   }
 
-  get #isSpent(): boolean {
-    return this.#ports.now() - this.#turnStartedAt >= this.#pace.budgetMs
+  #isSpent(now: number): boolean {
+    return now - this.#turnStartedAt >= this.#pace.budgetMs
   }
 
   /** Something has waited so long that it starts whatever else there is to do. */
-  get #isOwed(): boolean {
-    return this.#ports.now() - this.#startedAt >= longestWaitMs
+  #isOwed(now: number): boolean {
+    return now - this.#startedAt >= longestWaitMs
   }
 
   #start(batch: OpenBatch, index: number): void {

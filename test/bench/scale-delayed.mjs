@@ -1,5 +1,5 @@
 /**
- * A million things that are due at random whole milliseconds between 20 and 23 seconds from the start: main-thread CPU of
+ * A million things that are due at random whole milliseconds between 40 and 43 seconds from the start: main-thread CPU of
  * adding them and of taking them out when due, and how many timers there are meanwhile.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -7,10 +7,10 @@ import v8 from 'node:v8'
 import { mainThreadCpuNs } from './main-thread-cpu.mjs'
 import { usedBytes } from './used-bytes.mjs'
 
-const firstDueMs = 20_000
+const firstDueMs = 40_000
 const spanMs = 3_000
 const warmUpCount = 20_000
-const longestMs = 60_000
+const longestMs = 70_000
 const Timeout = setTimeout(() => {}, 0).constructor
 
 export async function delayed({ start }, count) {

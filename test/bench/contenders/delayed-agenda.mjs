@@ -8,7 +8,7 @@ export function start(onDue) {
   const timer = new Alarm()
   const agenda = new Agenda({ clock, armTimer: (at, wake) => timer.arm(at, clock, wake) }, () => {
     const now = clock.now()
-    for (let job = agenda.takeDueJob(now); job !== undefined; job = agenda.takeDueJob(now)) onDue(job)
+    while (agenda.doNext(now, onDue));
     agenda.rearm()
   })
   return { add: (record, delayMs) => agenda.addJob(record, clock.now() + delayMs) }

@@ -68,6 +68,15 @@ export function fromCallerUnlessFull(method: (...args: never) => unknown, error:
   return isFull ? error : fromCallerOf(method, error)
 }
 
+/** Does `work`; the stack of a refusal begins at the line that called `method`. */
+export function fromLineOf<T>(method: (...args: never) => unknown, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    throw fromCallerUnlessFull(method, error)
+  }
+}
+
 /** An option, duration, key or name that is not what it must be. Thrown at the call. */
 export class OptionError extends SideworkError {
   override name = 'OptionError'

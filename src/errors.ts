@@ -114,7 +114,7 @@ export class PayloadError extends SideworkError {
   }
 }
 
-/** The payload's JSON is longer than `maxPayloadBytes`. Status 413. */
+/** The payload has more JSON than `maxPayloadBytes`, or more bytes in leaves than `maxQueuedBytes`. Status 413. */
 export class PayloadTooLargeError extends SideworkError {
   override name = 'PayloadTooLargeError'
   override readonly status = 413

@@ -33,7 +33,8 @@ import { inlineTaskName } from './defer/task-book.js'
 import type { Batch, Flow } from './flows/flow-handle.js'
 import { overviewOf, type FlowOverview } from './flows/flow-snapshot.js'
 import { Rooms } from './rooms.js'
-import { readSettings, type SchedulerOptions, type Settings } from './scheduler-options.js'
+import { readSettings, type Settings } from './read-settings.js'
+import type { SchedulerOptions } from './scheduler-options.js'
 import { oldestWaitMs, takeStats, type Stats } from './stats.js'
 import type { DeferOptions } from './task/defer-options.js'
 import type { Task } from './task/define-task.js'
@@ -221,7 +222,11 @@ export class Scheduler {
     })
   }
 
-  /** Cancels every unsettled job (of a task). @returns how many of them, steps after a cancelled one included */
+  /**
+   * Cancels every unsettled job (of a task).
+   * @returns how many of them, steps after a cancelled one included
+   * @throws UnknownTaskError for a name that no task has
+   */
   cancelAll(filter: { task?: string | Task } = {}): number {
     return fromLineOf(cancelAll, () =>
       this.#rooms.operations.cancelAll(ownOptions('cancelAll', filter, taskNames)['task']),
@@ -274,7 +279,7 @@ export class Scheduler {
     })
   }
 
-  /** No new starts (of the task, or at all); running jobs go on. */
+  /** No new starts (of the task, or at all); running jobs go on. @throws UnknownTaskError for a name that no task has */
   pause(task?: string | Task): void {
     if (this.#rooms.closing !== undefined) return
     const record = task === undefined ? undefined : fromLineOf(pause, () => this.#rooms.book.find(task))
@@ -287,7 +292,7 @@ export class Scheduler {
     this.#tellPaused('paused', record?.name)
   }
 
-  /** Starts go on after a `pause()` of the same. */
+  /** Starts go on after a `pause()` of the same. @throws UnknownTaskError for a name that no task has */
   resume(task?: string | Task): void {
     if (this.#rooms.closing !== undefined) return
     const record = task === undefined ? undefined : fromLineOf(resume, () => this.#rooms.book.find(task))
@@ -337,6 +342,7 @@ export class Scheduler {
   /**
    * Calls `listener` at every such event, in order, after the call or message that caused it. What it throws, or rejects with
    * if it is asynchronous, is logged.
+   * @throws OptionError for an event there is none of, and for what is no function
    */
   on<E extends EventName>(event: E, listener: (event: SchedulerEvents[E]) => void): this {
     this.#rooms.emitter.add(event, listener, false)
@@ -385,7 +391,8 @@ export class Scheduler {
    * Takes back the jobs that a CloseReport listed as lost, keeping id, attempt, due time, expiry and order. Left out,
    * with one warning each, are deferred closures, as a function does not travel, and held jobs, as no response released
    * them; give one with its state changed to 'ready' to run it all the same.
-   * @throws OptionError for a snapshot that is none, or an id in use; UnknownTaskError; QueueFullError. All or nothing.
+   * @throws OptionError for a snapshot that is none, or an id in use; UnknownTaskError; PayloadError; QueueFullError;
+   *   ClosedError. All or nothing.
    */
   restore(jobs: readonly JobSnapshot[]): Job[] {
     return fromLineOf(restore, () => this.#restore(jobs))

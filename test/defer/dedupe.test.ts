@@ -169,6 +169,22 @@ describe("dedupe, mode 'last'", () => {
     expect(sim.scheduler.stats()).toMatchObject({ accepted: 1, completed: 1 })
   })
 
+  it('keeps its time when the newcomer names no delay, and is due at once with a delay of 0', () => {
+    const sim = makeSim()
+    sim.task('t')
+    const job = sim.scheduler.defer('t', 0, { ...last, delay: 100 })
+    sim.advance(50)
+    sim.scheduler.defer('t', 1, last)
+    sim.advance(49)
+    expect(job.state).toBe('scheduled')
+    sim.advance(1)
+    expect(sim.began.map(({ at, payload }) => [at, payload])).toEqual([[100, 1]])
+    sim.scheduler.defer('t', 2, { ...last, delay: 100 })
+    sim.scheduler.defer('t', 3, { ...last, delay: 0 })
+    sim.advance(0)
+    expect(sim.began.map(({ at, payload }) => [at, payload])).toEqual([[100, 1], [100, 3]]) // prettier-ignore
+  })
+
   it('begins the delay of a job again that was ready already, but not started', () => {
     const sim = busySim()
     const job = sim.scheduler.defer('t', 1, last)

@@ -20,11 +20,21 @@ export interface Recorded {
 interface Entry {
   /** As it was last seen; its end, if it has settled. */
   last: JobSnapshot
+  /** When it was first due, ms since the epoch: a retry is due at another time. */
+  firstDueAt: number
 }
 
 const settledEvents: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled', 'expired'])
 /** How many threads come and go is the engine's own affair. */
 const untraced: ReadonlySet<string> = new Set(['thread:started', 'thread:exited'])
+
+/** For matchers, which are given a scheduler. */
+const records = new WeakMap<object, TestRecord>()
+
+/** Ms from a job's acceptance to the instant at which it was first due. */
+export function delayOf(scheduler: object, { id, acceptedAt, runAt }: JobSnapshot): number {
+  return (records.get(scheduler)?.firstDueAt(id) ?? runAt) - acceptedAt
+}
 
 export class TestRecord {
   readonly #scheduler: Recorded
@@ -38,6 +48,7 @@ export class TestRecord {
 
   constructor(scheduler: Recorded) {
     this.#scheduler = scheduler
+    records.set(scheduler, this)
     for (const event of eventNames) scheduler.on(event, (data) => this.#add(event, data))
   }
 
@@ -62,6 +73,11 @@ export class TestRecord {
     return jobs
   }
 
+  /** When a job was first due, ms since the epoch. */
+  firstDueAt(id: string): number | undefined {
+    return this.#jobs.get(id)?.firstDueAt
+  }
+
   /** Jobs that have not settled, held ones included. */
   left(): JobSnapshot[] {
     return [...this.#jobs.values()].map((entry) => this.#now(entry)).filter((job) => !isOver(job))
@@ -83,20 +99,36 @@ export class TestRecord {
   }
 
   #now(entry: Entry): JobSnapshot {
-    if (!isOver(entry.last)) entry.last = this.#scheduler.peek(entry.last.id) ?? entry.last
+    if (isOver(entry.last)) return entry.last
+    entry.last = this.#scheduler.peek(entry.last.id) ?? entry.last
+    const { attempt, generation, state, runAt } = entry.last
+    const isFirst = attempt === 0 || (attempt === 1 && state === 'running')
+    if (generation === 1 && isFirst) entry.firstDueAt = runAt
     return entry.last
   }
 
   #add(event: EventName, data: SchedulerEvents[EventName]): void {
     if (!untraced.has(event)) this.#trace.push(traced(event, data))
     if (event === 'accepted') this.#accepted((data as SchedulerEvents['accepted']).id)
+    else if (event === 'started' || event === 'deduplicated')
+      this.#look(event, (data as SchedulerEvents['started']).id)
     else if (settledEvents.has(event)) this.#hasSettled(event, data as SchedulerEvents['completed'])
   }
 
   #accepted(id: string): void {
     const last = this.#scheduler.peek(id)
+    if (last === undefined) return
     // One that is accepted again, after `retry(id)`, keeps its place.
-    if (last !== undefined) this.#jobs.set(id, { last })
+    const before = last.generation === 1 ? undefined : this.#jobs.get(id)
+    this.#jobs.set(id, { last, firstDueAt: before?.firstDueAt ?? last.runAt })
+  }
+
+  /** A held job and a step of a flow are given their time when they are let go, a debounced job with each duplicate. */
+  #look(event: EventName, id: string): void {
+    const entry = this.#jobs.get(id)
+    const state = entry?.last.state
+    if (entry === undefined || (event === 'started' && state !== 'held' && state !== 'blocked')) return
+    this.#now(entry)
   }
 
   #hasSettled(event: string, { id, attempt, at }: SchedulerEvents['completed']): void {

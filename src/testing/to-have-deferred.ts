@@ -1,6 +1,7 @@
 import { ownOptions, durationMs, priorityLevel, type Duration, type Priority } from '../options.js'
 import type { JobSnapshot } from '../job/snapshot.js'
 import type { Task } from '../task/define-task.js'
+import { delayOf } from './test-record.js'
 import {
   closest,
   explain,
@@ -18,7 +19,7 @@ export interface ExpectedDefer {
   /** Exactly so many such jobs. Default: at least one. */
   times?: number
   priority?: Priority
-  /** From acceptance to the first start. */
+  /** From acceptance to the instant at which it was first due. */
   delay?: Duration
   orderingKey?: string
   dedupeKey?: string
@@ -41,6 +42,7 @@ export function toHaveDeferred(
   const times = readTimes(given)
   const all = scheduler.deferred()
   const jobs = scheduler.deferred(task)
+  const fieldsOf = (job: JobSnapshot): Record<string, unknown> => ({ ...job, delay: delayOf(scheduler, job) })
   const wanted = wantedFields(payload, others)
   const fitting = jobs.filter((job) => fits(this, fieldsOf(job), wanted))
   const name = nameOf(task)
@@ -64,10 +66,6 @@ function wantedFields(
     ...(delay === undefined ? undefined : { delay: durationMs('delay', delay, { zero: true }) }),
     ...same,
   }
-}
-
-function fieldsOf(job: JobSnapshot): Record<string, unknown> {
-  return { ...job, delay: job.runAt - job.acceptedAt }
 }
 
 function pick(fields: Record<string, unknown>, wanted: object): object {

@@ -38,6 +38,30 @@ describe('toHaveDeferred', () => {
     expect(scheduler).not.toHaveDeferred(mail, undefined, { times: 1 })
   })
 
+  it('knows after how long a job was first due, whatever has become of it', async () => {
+    const scheduler = testScheduler()
+    scheduler.defer(report, undefined, { delay: '10m' })
+    scheduler.failNext(report, new Error('no'), 2)
+    await scheduler.advance('1h')
+    expect(scheduler).toHaveRetried(report, { times: 1 })
+    expect(scheduler).toHaveDeferred(report, undefined, { times: 1, delay: '10m' })
+    scheduler.retry(scheduler.deferred(report)[0]?.id ?? '')
+    expect(scheduler).toHaveDeferred(report, undefined, { times: 1, delay: '10m' })
+    await scheduler.run()
+    expect(scheduler).toHaveDeferred(report, undefined, { times: 1, delay: '10m' })
+
+    const held = scheduler.hold(undefined, mail, { to: 'held' }, { delay: '5m' })
+    const debounced = { delay: '5m', dedupe: { key: 'k', mode: 'last' } } as const
+    scheduler.defer(mail, { to: 'early' }, debounced)
+    scheduler.releaseHeld([held.id])
+    await scheduler.advance('2m')
+    scheduler.defer(mail, { to: 'late' }, debounced)
+    scheduler.failNext(mail, new Error('no'), 2)
+    await scheduler.advance('1h')
+    expect(scheduler).toHaveDeferred(mail, { to: 'held' }, { delay: '5m' })
+    expect(scheduler).toHaveDeferred(mail, { to: 'late' }, { delay: '7m' })
+  })
+
   it('says what is different about the closest job, and which jobs there are', () => {
     const scheduler = testScheduler()
     scheduler.defer(mail, { to: 'eve', copies: 3 })

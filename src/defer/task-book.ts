@@ -60,6 +60,7 @@ export class TaskBook {
   #findByName(name: string): TaskRecord {
     const known = this.#byName.get(name)
     if (known !== undefined) return known
+    if (name === inlineTaskName) return this.inline
     const definition = registeredTasks().get(name)
     if (definition !== undefined) return this.#bind(definition)
     throw new UnknownTaskError(

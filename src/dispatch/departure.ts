@@ -87,5 +87,5 @@ function exitError(
 }
 
 function isOutOfMemory(error: unknown): boolean {
-  return error instanceof Error && (error as { code?: unknown }).code === 'ERR_WORKER_OUT_OF_MEMORY'
+  return serializeError(error).code === 'ERR_WORKER_OUT_OF_MEMORY'
 }

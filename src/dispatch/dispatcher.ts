@@ -102,20 +102,26 @@ export class Dispatcher {
   /** One message with whatever the thread may get now. */
   #fill(room: LaneRoom, thread: LaneThread, openThreads: number, now: number): void {
     const { window } = thread
-    const batch = new Batch(thread.claims?.generation ?? 0, window !== undefined)
+    let batch = newBatch(thread)
+    let given = 0
     const share = Math.ceil(room.ready.size / openThreads)
     for (let job = room.ready.peek(); job !== undefined; job = room.ready.peek()) {
       const mayTake =
         window === undefined
           ? this.#hasPlace(room, thread, job)
-          : batch.size < share && this.#mayGoTo(thread, job, batch.size)
+          : given < share && this.#mayGoTo(thread, job, given)
       if (!mayTake) break
       if (hasExpired(job, now)) this.#rooms.settler.expireWaiting(job, now)
       else {
         const limits = job.details?.gates?.limits
         if (limits !== undefined) for (const limit of limits) limit.took(now)
         room.ready.remove(job)
+        if (!batch.hasRoomFor(job)) {
+          thread.port.post(batch.message())
+          batch = newBatch(thread)
+        }
         this.#give(thread, job, batch, now)
+        given++
       }
     }
     if (batch.size > 0) thread.port.post(batch.message())
@@ -198,6 +204,10 @@ export class Dispatcher {
     }
     for (const thread of this.#crew.threads) this.#crew.release(thread, 'closing', teardownMs)
   }
+}
+
+function newBatch({ claims, window }: LaneThread): Batch {
+  return new Batch(claims?.generation ?? 0, window !== undefined)
 }
 
 function hasExpired(job: Job, now: number): boolean {

@@ -27,7 +27,7 @@ export class LaneRoom {
   isSaturated = false
   /** Whether the last thread that was started has imported its task modules. */
   hasOpened = false
-  /** Starts that failed in a row. */
+  /** Starts that failed in a row, without a thread in between that ended a job. */
   failedStarts = 0
   /** Why threads cannot be started at the moment. */
   startError: unknown = undefined

@@ -5,7 +5,7 @@ import { Claims } from '../threads/claims.js'
 import type { FromThread, StartingMessage } from '../threads/protocol.js'
 import type { ThreadPort } from '../world.js'
 import type { Execution } from './execution.js'
-import { Slots, Window } from './places.js'
+import { firstToken, Slots, Window } from './places.js'
 
 /**
  * The life of a thread:
@@ -95,6 +95,13 @@ export class LaneThread {
   /** Whether it has something to end when it is let go: its start, or a teardown(). */
   get endsSlowly(): boolean {
     return this.phase === 'starting' || this.hasTeardown
+  }
+
+  /** A cpu thread that was given jobs and has not taken the first. */
+  get isUnused(): boolean {
+    if (this.window === undefined || this.claims === undefined || this.isIdle) return false
+    const { oldest } = this.window
+    return oldest === firstToken && this.claims.takenSince(oldest) === 0
   }
 
   get isIdle(): boolean {

@@ -217,7 +217,7 @@ export class Overdue {
     thread.phase = 'retiring'
     this.#recall.from(thread)
     if (thread.isIdle) this.#crew.release(thread, 'retired')
-    if (room.ready.size > 0) this.#staffing.callIn(room)
+    this.#dispatch(room)
   }
 
   /** A replacement is asked for at once, however long the thread takes to exit. */

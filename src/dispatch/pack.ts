@@ -3,6 +3,9 @@ import type { Job, JobDetails } from '../job/job.js'
 import type { RunExtra, RunMessage } from '../threads/protocol.js'
 import type { Execution } from './execution.js'
 
+/** Most characters of JSON in a batch of several jobs: text has a longest length, beyond which joining it throws. */
+const mostChars = 2 ** 24
+
 /** Writes a batch; jobs are added in the order of their tokens. */
 export class Batch {
   readonly #generation: number
@@ -17,6 +20,7 @@ export class Batch {
   #lastTask: object | undefined
   #lastIndex = 0
   #first = 0
+  #chars = 0
   #priorities: number[] | undefined
   #voids: number[] | undefined
   #extras: RunExtra[] | undefined
@@ -31,6 +35,11 @@ export class Batch {
     return this.#seqs.length
   }
 
+  /** Whether the job may be added, or should go into another batch. */
+  hasRoomFor({ payload }: Job): boolean {
+    return this.size === 0 || this.#chars + (typeof payload === 'string' ? payload.length : 0) <= mostChars
+  }
+
   add(execution: Execution, job: Job): void {
     const at = this.#seqs.length
     if (at === 0) this.#first = execution.token
@@ -41,7 +50,9 @@ export class Batch {
     if (job.task !== this.#lastTask) this.#changeTask(job, at)
     this.#which?.push(this.#lastIndex)
     const { payload } = job
-    this.#payloads.push(typeof payload === 'string' ? payload : 'null')
+    const json = typeof payload === 'string' ? payload : 'null'
+    this.#payloads.push(json)
+    this.#chars += json.length
     if (payload === undefined) (this.#voids ??= []).push(at)
     if (typeof payload === 'object' || job.attempt > 0 || hasOwnFacts(job.details)) this.#addExtra(at, job)
   }

@@ -21,6 +21,9 @@ function occupy(cells: Execution[], cell: number, token: number, job: Job): Exec
   return execution
 }
 
+/** Token of the first job of a cpu thread. */
+export const firstToken = 1
+
 /** Most jobs that are with a cpu thread at once: two batches. */
 export const windowSize = 1024
 
@@ -28,9 +31,9 @@ export const windowSize = 1024
 export class Window implements Places {
   readonly #cells: Execution[] = []
   /** Token of the oldest. */
-  oldest = 1
+  oldest = firstToken
   /** Token of the next to be sent. */
-  next = 1
+  next = firstToken
 
   get outstanding(): number {
     return this.next - this.oldest

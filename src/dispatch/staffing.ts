@@ -3,6 +3,7 @@
  * and down to `minIdle` when there is nothing to do.
  */
 import { ThreadStartError } from '../errors.js'
+import { serializeError } from '../job/serialized-error.js'
 import type { ThreadExit } from '../world.js'
 import type { Crew } from './crew.js'
 import type { DispatchRooms } from './dispatch-rooms.js'
@@ -75,7 +76,6 @@ export class Staffing {
     thread.phase = 'open'
     thread.tasks = new Set(tasks)
     thread.patience?.disarm()
-    room.failedStarts = 0
     room.startError = undefined
     room.hasOpened = true
     this.#rooms.listener.threadStarted(thread)
@@ -109,19 +109,18 @@ export class Staffing {
     if (index >= 0) room.threads.splice(index, 1)
     thread.watch?.disarm()
     thread.patience?.disarm()
-    if (thread.phase === 'starting') {
-      const how = exit.error === undefined ? `with code ${exit.exitCode}` : 'with an error'
-      this.#pause(
-        room,
-        new ThreadStartError(`The thread exited ${how} before it had imported its task modules.`, exit.error),
-      )
-    }
+    if (thread.phase === 'starting') this.#pause(room, exitedBefore('had imported its task modules', exit))
+    // The next one would do so too: a module that leaves a rejection unhandled, say.
+    else if (thread.isUnused && isOfItself(thread)) this.#pause(room, exitedBefore('had begun a job', exit))
     const reason = thread.stopReason ?? 'crashed'
     thread.phase = 'stopping'
     this.#rooms.listener.threadExited(thread, reason, exit.exitCode)
   }
 
+  /** What it said is read first: it may be ready, and the main thread was blocked. */
   #giveUp(thread: LaneThread): void {
+    thread.port.drain()
+    if (thread.phase !== 'starting') return
     const room = this.#crew.lanes[thread.lane]
     this.#pause(room, new ThreadStartError(tooSlow(thread, room.settings.startTimeoutMs)))
     this.#crew.terminate(thread, 'start-failed')
@@ -150,6 +149,18 @@ export class Staffing {
     room.retryStart?.disarm()
     room.retryStart = agenda.alarm(world.clock.now() + pauseMs, () => this.#port.dispatch(room))
   }
+}
+
+function isOfItself({ phase, stopReason }: LaneThread): boolean {
+  return phase === 'open' && stopReason === undefined
+}
+
+function exitedBefore(what: string, { error, exitCode }: ThreadExit): ThreadStartError {
+  const message =
+    error === undefined
+      ? `The thread exited with code ${exitCode} before it ${what}.`
+      : `The thread exited with an error before it ${what}: ${serializeError(error).message}`
+  return new ThreadStartError(message, error)
 }
 
 function tooSlow({ starting }: LaneThread, startTimeoutMs: number): string {

@@ -86,6 +86,7 @@ export class BlockageWatch {
         workerData: { sideworkBlockage: data },
         name: 'sidework watch',
         execArgv: [],
+        env: {}, // or NODE_OPTIONS would preload what watches the app here too, where no callback ever runs
       })
       worker.on('error', (error) => this.#ports.failed(error))
       worker.unref()

@@ -8,15 +8,22 @@
  *
  * A handler that yielded goes on before jobs of its priority that have not started, and after more urgent ones.
  */
+import { ClosedError } from '../errors.js'
 import { JobIds } from '../job/job-ids.js'
 import type { PayloadLimits } from '../job/payload-limits.js'
+import { serializeError } from '../job/serialized-error.js'
 import type { TaskDefinition } from '../task/define-task.js'
 import type { Attempt } from '../threads/attempt.js'
+import { isPending } from '../threads/execute.js'
 import type { AbortMessage, Ending, FromThread, RunMessage, ToThread } from '../threads/protocol.js'
 import { ThreadHost } from '../threads/thread-host.js'
 import { OpenBatch } from '../threads/unpack.js'
 import type { BlockageWatch } from './blockage.js'
 import type { ThreadListener, ThreadPort } from '../world.js'
+
+interface Context {
+  run<T>(task: () => T): T
+}
 
 /** What the main lane needs of the scheduler it lives in. */
 export interface MainLanePorts {
@@ -27,7 +34,7 @@ export interface MainLanePorts {
   /** Handler of the job in a cell, or undefined when its task is unknown. */
   definitionOf(task: string, cell: number): TaskDefinition | undefined
   /** The `AsyncLocalStorage` context in which the job in a cell was deferred. */
-  contextOf(cell: number): { run<T>(task: () => T): T } | undefined
+  contextOf(cell: number): Context | undefined
   /** Runs in a later turn of the loop, after pending I/O. */
   readonly nextTurn: (task: () => void) => void
   readonly soon: (task: () => void) => void
@@ -61,6 +68,13 @@ interface Waiting extends Urgent {
   readonly index: number
 }
 
+interface Running {
+  readonly attempt: Attempt
+  readonly priority: number
+  /** Until it was aborted. */
+  context: Context | undefined
+}
+
 interface Yielded extends Urgent {
   readonly task: string
   goOn(): void
@@ -72,7 +86,7 @@ export class MainLane implements ThreadPort {
   readonly #pace: MainLanePace
   readonly #listener: ThreadListener
   readonly #host: ThreadHost
-  readonly #attempts = new Map<number, { attempt: Attempt; priority: number }>()
+  readonly #attempts = new Map<number, Running>()
   /** Jobs whose handlers have not started; most urgent first. */
   #waiting: Waiting[] = []
   /** Handlers that yielded, to go on in the next turn; most urgent first. */
@@ -134,9 +148,18 @@ export class MainLane implements ThreadPort {
   /** A handler that has not started does not start any more. */
   #abort({ token, code, message }: AbortMessage): void {
     const waiting = this.#waiting.findIndex(({ batch, index }) => batch.tokenAt(index) === token)
-    if (waiting < 0) return this.#attempts.get(token)?.attempt.abort(code, message)
+    if (waiting < 0) return this.#abortRunning(token, code, message)
     this.#waiting.splice(waiting, 1)
     this.#keep(token, { kind: 'interrupted' })
+  }
+
+  /** In the context of its job, not in that of whoever cancels it. */
+  #abortRunning(token: number, code: string, message: string): void {
+    const running = this.#attempts.get(token)
+    if (running === undefined) return
+    const { attempt, context } = running
+    running.context = undefined // a handler may mind nothing, and never end
+    inside(context, () => attempt.abort(code, message))
   }
 
   #yieldNow(token: number): Promise<void> {
@@ -233,14 +256,14 @@ export class MainLane implements ThreadPort {
 
   #start(batch: OpenBatch, index: number): void {
     const attempt = batch.attemptAt(index, this.#host)
-    this.#attempts.set(attempt.token, { attempt, priority: batch.priorityAt(index) })
-    this.#ports.blockage?.begin(attempt.task)
     const cell = batch.cellAt(index)
-    const execute = () => batch.execute(index, attempt, (task) => this.#ports.definitionOf(task, cell))
     const context = this.#ports.contextOf(cell)
-    const ending = context === undefined ? execute() : context.run(execute)
+    this.#attempts.set(attempt.token, { attempt, priority: batch.priorityAt(index), context })
+    this.#ports.blockage?.begin(attempt.task)
+    const execute = () => batch.execute(index, attempt, (task) => this.#ports.definitionOf(task, cell))
+    const ending = inside(context, execute)
     this.#ports.blockage?.letGo()
-    if (ending instanceof Promise) void ending.then((late) => this.#keep(attempt.token, late))
+    if (isPending(ending)) void ending.then((late) => this.#keep(attempt.token, late))
     else this.#keep(attempt.token, ending)
   }
 
@@ -261,7 +284,14 @@ export class MainLane implements ThreadPort {
 
   #send(message: FromThread): void {
     if (!this.#isClosed) this.#listener.message(message)
+    // A handler that was given up goes on, and waits for the answer.
+    else if (typeof message === 'object' && 'call' in message)
+      this.#host.answer({ kind: 'deferred', call: message.call, error: serializeError(new ClosedError()) })
   }
+}
+
+function inside<T>(context: Context | undefined, task: () => T): T {
+  return context === undefined ? task() : context.run(task)
 }
 
 /** Behind those of its priority. */

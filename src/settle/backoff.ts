@@ -2,6 +2,7 @@
  * When a failed attempt is tried again. The delay lies within [delay·(1−jitter), max·(1+jitter)] and is never NaN,
  * for any attempt and any backoff function (invariant I7).
  */
+import { types } from 'node:util'
 import {
   defaultBackoff,
   type BackoffFunction,
@@ -63,7 +64,7 @@ function askFunction(
   try {
     const answer = policy.delay(attempt, error)
     if (answer === false) return { delayMs: false }
-    if (answer instanceof Promise) answer.catch(() => undefined) // a mistake already: no second one as a rejection
+    if (types.isPromise(answer)) answer.catch(() => undefined) // a mistake already: no second one as a rejection
     return { delayMs: durationMs('What the backoff function answered', answer, { zero: true }) }
   } catch (fault) {
     return { delayMs: exponentialMs(defaultBackoff, attempt, random), fault: serializeError(fault) }

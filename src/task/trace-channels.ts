@@ -8,6 +8,7 @@
  *                          start ─▶ end ─▶ [error] ─▶ asyncStart ─▶ asyncEnd    a handler that does
  */
 import { tracingChannel, type TracingChannel } from 'node:diagnostics_channel'
+import { types } from 'node:util'
 import type { Outcome } from '../job/outcome.js'
 import type { SerializedError } from '../job/serialized-error.js'
 import type { FlowKind } from '../job/flow-step.js'
@@ -135,7 +136,7 @@ export function traceDeferLater<J extends Deferred>(
 ): Promise<J> {
   const trace: DeferTrace = { task, count, request, carrier: {} }
   return deferChannel.start.runStores(trace, async () => {
-    const answer = run(trace.carrier)
+    const answer = run(Object.fromEntries(textsOf(trace.carrier)))
     deferChannel.end.publish(trace)
     try {
       const job = await answer
@@ -165,7 +166,7 @@ export function traceAttempt<E>(
   }
   return attemptChannel.start.runStores(trace, () => {
     const end = trace.around === undefined ? run() : runInside(trace.around, run)
-    if (!(end instanceof Promise)) {
+    if (!types.isPromise(end)) {
       finish(end)
       attemptChannel.end.publish(trace)
       return end
@@ -199,8 +200,13 @@ export function withCarrier(
   request: RequestContext | undefined,
   carrier: Readonly<Record<string, string>> | undefined,
 ): RequestContext | undefined {
-  if (carrier === undefined || Object.keys(carrier).length === 0) return request
-  return Object.freeze({ ...request, ...carrier })
+  const texts = carrier === undefined ? [] : textsOf(carrier)
+  return texts.length === 0 ? request : Object.freeze({ ...request, ...Object.fromEntries(texts) })
+}
+
+/** What else a subscriber wrote could not be sent to a thread, and would throw when the job starts. */
+function textsOf(carrier: Readonly<Record<string, unknown>>): [string, string][] {
+  return Object.entries(carrier).filter((entry): entry is [string, string] => typeof entry[1] === 'string')
 }
 
 function noteJob(trace: DeferTrace, job: Deferred | undefined): void {

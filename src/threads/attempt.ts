@@ -163,7 +163,6 @@ export class Attempt implements TaskContext {
   end(): void {
     this.#log?.tellDropped()
     this.#hasEnded = true
-    this.#stopTimer?.()
     this.#stopBeat?.()
     this.#flushProgress()
   }
@@ -171,29 +170,29 @@ export class Attempt implements TaskContext {
   #report(value: Progress): void {
     if (this.#hasEnded) return
     this.#pendingProgress = encodeProgress(value)
-    if (this.#stopTimer !== undefined) return this.#beat()
+    // While a handler computes no timer fires: the clock is looked at each time.
     const waitMs = this.#progressAt + progressEveryMs - this.#host.now()
-    if (waitMs <= 0) this.#flushProgress()
-    else {
-      this.#stopTimer = this.#host.after(waitMs, () => this.#flushProgress())
-      this.#beat() // progress that waits to be told is a sign of life at once
-    }
+    if (waitMs <= 0) return this.#flushProgress()
+    this.#stopTimer ??= this.#host.after(waitMs, () => this.#flushProgress())
+    this.#beat() // progress that waits to be told is a sign of life at once
   }
 
   #beat(): void {
-    if (this.#hasEnded || this.#stopBeat !== undefined) return
+    if (this.#hasEnded) return
     const waitMs = this.#beatAt + heartbeatEveryMs - this.#host.now()
     if (waitMs <= 0) this.#flushBeat()
-    else this.#stopBeat = this.#host.after(waitMs, () => this.#flushBeat())
+    else this.#stopBeat ??= this.#host.after(waitMs, () => this.#flushBeat())
   }
 
   #flushBeat(): void {
+    this.#stopBeat?.()
     this.#stopBeat = undefined
     this.#beatAt = this.#host.now()
     this.#host.heartbeat(this.token)
   }
 
   #flushProgress(): void {
+    this.#stopTimer?.()
     this.#stopTimer = undefined
     const value = this.#pendingProgress
     if (value === undefined) return

@@ -64,8 +64,12 @@ function failed(attempt: Attempt, thrown: unknown): Ending {
   return outcomeOfThrown(thrown)
 }
 
+/** Whether the handler has not ended yet. Told by its shape, as an app may put another `Promise` in the place of the global. */
+export function isPending(ending: Ending | Promise<Ending>): ending is Promise<Ending> {
+  return typeof ending === 'object' && ending !== null && !('kind' in ending)
+}
+
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
-  )
+  const mayBe = (typeof value === 'object' && value !== null) || typeof value === 'function'
+  return mayBe && typeof (value as { then?: unknown }).then === 'function'
 }

@@ -6,6 +6,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { ThreadStartError } from '../errors.js'
+import { serializeError } from '../job/serialized-error.js'
 import { show } from '../options.js'
 import { exportedFile, findPackage, type Places } from './installed-package.js'
 import { stripsTypes, type LoaderHint } from './loader-hint.js'
@@ -53,9 +54,17 @@ export async function importTaskModules(
   const modules: TaskModule[] = []
   for (const url of urls) {
     begin(url)
-    modules.push({ url, exports: await importOne(url, loader) })
+    modules.push({ url, exports: exportsOf(url, await importOne(url, loader)) })
   }
   return { loader: loader.name, modules }
+}
+
+/** Of a CommonJS module Node names those exports that it can read from the source; `default` is the object with all. */
+function exportsOf(url: string, namespace: Namespace): Namespace {
+  const whole = namespace['default']
+  if (typeof whole !== 'object' || whole === null) return namespace
+  const { cache, resolve } = createRequire(url)
+  return cache[resolve(fileURLToPath(url))]?.exports === whole ? (whole as Namespace) : namespace
 }
 
 function isTypescript(url: string): boolean {
@@ -179,18 +188,20 @@ function isFunction(value: unknown): value is (...args: unknown[]) => unknown {
 }
 
 function hasCode(error: unknown, code: string): boolean {
-  return typeof error === 'object' && error !== null && 'code' in error && error.code === code
+  return serializeError(error).code === code
 }
 
-function tell(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : `${show(error)} was thrown`
+/** What was thrown, in a line. Never throws, whatever it is. */
+export function tell(error: unknown): string {
+  const { name, message } = serializeError(error)
+  return name === 'NonError' ? `${show(error)} was thrown` : `${name}: ${message}`
 }
 
 function notImported(path: string, error: unknown): ThreadStartError {
   const message = `The task module ${path} could not be imported: ${tell(error)}`
-  if (!(error instanceof SyntaxError) || /file:|\.[cm]?[jt]sx?:/.test(error.stack ?? '')) {
+  const { name, stack = '' } = serializeError(error)
+  if (name !== 'SyntaxError' || /file:|\.[cm]?[jt]sx?:/.test(stack))
     return new ThreadStartError(message, error)
-  }
   // Node keeps the place of a syntax error to itself until the process dies of it.
   return new ThreadStartError(
     `${message}. It is in this file or in one it imports; 'node ${path}' shows the line.`,

@@ -1,7 +1,7 @@
 /** `setup()` and `teardown()` of task modules: each runs once per thread. */
 import { fileURLToPath } from 'node:url'
 import { ThreadStartError } from '../errors.js'
-import type { TaskModule } from './loader.js'
+import { tell, type TaskModule } from './loader.js'
 
 /**
  * Runs the modules' `setup()`, one after the other in the order of `createScheduler({ tasks })`.
@@ -16,7 +16,7 @@ export async function setUp(modules: readonly TaskModule[], begin: (url: string)
     try {
       await (setup as () => unknown)()
     } catch (error) {
-      throw new ThreadStartError(`setup() of ${fileURLToPath(url)} failed: ${String(error)}`, error)
+      throw new ThreadStartError(`setup() of ${fileURLToPath(url)} failed: ${tell(error)}`, error)
     }
   }
 }

@@ -7,6 +7,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Attempt } from './attempt.js'
+import { isPending } from './execute.js'
 import type { Ending, RunMessage } from './protocol.js'
 import type { RunnerPort } from './solo-runner.js'
 import { OpenBatch } from './unpack.js'
@@ -37,9 +38,15 @@ export class SharedRunner {
   /** A handler that has not begun does not begin any more. */
   abort(token: number, code: string, message: string): void {
     const waiting = this.#waiting.findIndex(({ batch, index }) => batch.tokenAt(index) === token)
-    if (waiting < 0) return this.#attempts.get(token)?.abort(code, message)
+    if (waiting < 0) return this.#abortRunning(token, code, message)
     this.#waiting.splice(waiting, 1)
     this.#keep(token, { kind: 'interrupted' })
+  }
+
+  /** In its context: what its listeners do is its own doing. */
+  #abortRunning(token: number, code: string, message: string): void {
+    const attempt = this.#attempts.get(token)
+    if (attempt !== undefined) this.#context.run(attempt, () => attempt.abort(code, message))
   }
 
   /** Reports what ended. */
@@ -70,7 +77,7 @@ export class SharedRunner {
     const attempt = batch.attemptAt(index, this.#port.host)
     this.#attempts.set(attempt.token, attempt)
     const ending = this.#context.run(attempt, () => batch.execute(index, attempt, this.#port.definitionOf))
-    if (ending instanceof Promise) void ending.then((late) => this.#end(attempt, late))
+    if (isPending(ending)) void ending.then((late) => this.#end(attempt, late))
     else this.#end(attempt, ending)
   }
 

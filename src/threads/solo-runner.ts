@@ -7,6 +7,7 @@ import { AsyncResource, executionAsyncId } from 'node:async_hooks'
 import type { TaskDefinition } from '../task/define-task.js'
 import type { Attempt, AttemptHost } from './attempt.js'
 import { addBusy, take } from './claims.js'
+import { isPending } from './execute.js'
 import type { Ending, FromThread, RunMessage } from './protocol.js'
 import { OpenBatch } from './unpack.js'
 import type { WaitWatch } from './wait-watch.js'
@@ -113,7 +114,7 @@ export class SoloRunner {
       this.#isCalling = true
       let ending = batch.execute(index, attempt, this.#port.definitionOf)
       this.#isCalling = false
-      if (ending instanceof Promise) {
+      if (isPending(ending)) {
         this.#reportSoon()
         this.#waitWatch.waits(attempt.task)
         ending = await ending

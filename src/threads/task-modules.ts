@@ -49,8 +49,17 @@ function fileUrl(task: unknown): string {
   }
   // Two letters at least: 'C:\app\tasks.js' is a path.
   if (!/^[a-z][a-z0-9+.-]+:/i.test(text)) return pathToFileURL(resolve(text)).href
-  if (!/^file:/i.test(text) || !URL.canParse(text)) throw new OptionError(`tasks is ${show(text)}. ${give}`)
+  if (!/^file:/i.test(text) || !isLocal(text)) throw new OptionError(`tasks is ${show(text)}. ${give}`)
   return new URL(text).href
+}
+
+/** Whether the URL names a file of this system: one of another host, or with `%2F` in a name, does not. */
+function isLocal(url: string): boolean {
+  try {
+    return fileURLToPath(url) !== ''
+  } catch {
+    return false
+  }
 }
 
 const give =

@@ -12,8 +12,8 @@ import { countOf, deferChannel, traceDeferLater } from '../task/trace-channels.j
 import type { AttemptHost } from './attempt.js'
 import type { DeferFlowMessage, DeferMessage, DeferredMessage, FromThread, LogMessage } from './protocol.js'
 
-/** Longest JSON of one log line's fields. */
-const maxLogFields = 16 * 1024
+/** Most characters of one log line's message, and of the JSON of its fields. */
+const maxLogText = 16 * 1024
 
 export class ThreadHost implements AttemptHost {
   readonly #send: (message: FromThread) => void
@@ -66,10 +66,10 @@ export class ThreadHost implements AttemptHost {
 
   log(token: number, level: LogMessage['level'], fieldsOrMessage: object | string, message?: string): void {
     if (typeof fieldsOrMessage === 'string')
-      this.#send({ kind: 'log', token, level, message: fieldsOrMessage })
+      this.#send({ kind: 'log', token, level, message: lineOf(fieldsOrMessage) })
     else {
-      const fields = fieldsJson(fieldsOrMessage)
-      this.#send({ kind: 'log', token, level, fields, ...(message === undefined ? undefined : { message }) })
+      const text = message === undefined ? undefined : { message: lineOf(message) }
+      this.#send({ kind: 'log', token, level, fields: fieldsJson(fieldsOrMessage), ...text })
     }
   }
 
@@ -119,12 +119,26 @@ export class ThreadHost implements AttemptHost {
     const call = ++this.#lastCall
     const answer = await new Promise<DeferredMessage>((resolve) => {
       this.#calls.set(call, resolve)
-      this.#send({ ...message, call })
+      this.#tell({ ...message, call })
     })
     // After an await the stack goes on with whoever awaits the defer.
     // eslint-disable-next-line @typescript-eslint/unbound-method -- never called
     if (answer.error !== undefined) throw fromCallerOf(this.#ask, refusalOf(answer.error))
     return read(answer)
+  }
+
+  /** @throws OptionError when an option cannot be told to another thread */
+  #tell(message: DeferMessage | DeferFlowMessage): void {
+    try {
+      this.#send(message)
+    } catch (error) {
+      this.#calls.delete(message.call)
+      const { name, message: why } = serializeError(error)
+      if (name !== 'DataCloneError') throw error
+      throw new OptionError(
+        `context.defer got an option that cannot reach across threads: ${why} Give plain data.`,
+      )
+    }
   }
 
   /** The scheduler's answer to a defer. */
@@ -161,18 +175,25 @@ function sendable(step: PlannedStep, limits: PayloadLimits): PlannedStep {
   return { ...step, task: name, payload: encodePayload(step.payload, limits, name), options: plain }
 }
 
+/** A message of bounded length; of what is no text, some text. */
+function lineOf(message: unknown): string {
+  const text = typeof message === 'object' && message !== null ? fieldsJson(message) : String(message)
+  return text.length > maxLogText ? `${text.slice(0, maxLogText)}…` : text
+}
+
 /** The fields as JSON, errors as data; never throws, whatever they hold. */
 function fieldsJson(fields: object): string {
   try {
-    const json = JSON.stringify(
-      fields instanceof Error ? { err: fields } : fields,
-      (_key, value: unknown) => {
-        if (value instanceof Error) return serializeError(value)
-        return typeof value === 'bigint' ? String(value) : value
-      },
-    )
-    return json.length > maxLogFields ? JSON.stringify({ truncated: json.slice(0, maxLogFields) }) : json
+    const json = JSON.stringify(fields instanceof Error ? { err: fields } : fields, plainField)
+    return json.length > maxLogText ? JSON.stringify({ truncated: json.slice(0, maxLogText) }) : json
   } catch (error) {
     return JSON.stringify({ unreadableFields: serializeError(error).message })
   }
+}
+
+/** @param this what holds the value: an error may have a `toJSON` of its own, with the secrets of its request say */
+function plainField(this: Record<string, unknown>, key: string, value: unknown): unknown {
+  const held = this[key]
+  if (held instanceof Error) return serializeError(held)
+  return typeof value === 'bigint' ? String(value) : value
 }

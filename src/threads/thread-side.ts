@@ -51,6 +51,7 @@ export async function startThreadSide(data: ThreadData): Promise<void> {
     const imported = await importTaskModules(data.modules, data.loader, starts('import'))
     modules = imported.modules
     await setUp(modules, starts('setup'))
+    await nextTurn() // a rejection that they leave unhandled has ended the thread by then
   } catch (error) {
     send({ kind: 'start-failed', error: serializeError(error) })
     return
@@ -72,7 +73,7 @@ function serve(
     send(message)
   }
   const host = new ThreadHost(tell, new JobIds(data.idKey), data.payloadLimits, {
-    yieldNow: () => new Promise((resolve) => setImmediate(resolve)),
+    yieldNow: nextTurn,
     after,
     now: monotonicMs,
   })
@@ -120,6 +121,10 @@ function readAll(port: MessagePort, read: (message: ToThread) => void): void {
   for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
     read(next.message as ToThread) // the other end is this package's scheduler
   }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }
 
 /** Process-wide figures are left out: `rss` is that of all threads together. */

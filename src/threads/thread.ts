@@ -8,6 +8,7 @@ import {
 } from 'node:worker_threads'
 import { ThreadStartError } from '../errors.js'
 import type { PayloadLimits } from '../job/payload-limits.js'
+import { serializeError } from '../job/serialized-error.js'
 import type { Lane } from '../job/snapshot.js'
 import type { ThreadListener, ThreadPort } from '../world.js'
 import { sharedCells } from './claims.js'
@@ -36,40 +37,49 @@ export function startThread(
   settings: ThreadSettings,
   listener: ThreadListener,
 ): ThreadPort {
-  const { port1, port2 } = new MessageChannel()
+  const modules = resolveTaskModules(settings.tasks)
+  const loader = detectLoader(loaderEnv(settings.execArgv))
+  const entry = settings.entry ?? new URL('./thread-entry.js', import.meta.url)
   const shared = new Int32Array(new SharedArrayBuffer(sharedCells * Int32Array.BYTES_PER_ELEMENT))
+  const { port1, port2 } = new MessageChannel()
   const data: ThreadData = {
     lane,
-    modules: resolveTaskModules(settings.tasks),
-    loader: detectLoader(loaderEnv(settings.execArgv)),
+    modules,
+    loader,
     port: port2,
     shared,
     idKey,
     payloadLimits: settings.payloadLimits,
     nice: settings.nice,
   }
-  const worker = makeWorker(settings.entry ?? new URL('./thread-entry.js', import.meta.url), {
+  const options: WorkerOptions = {
     workerData: { sidework: data },
     transferList: [port2],
     name: `sidework ${lane}`,
     // By this condition `import 'sidework'` in a thread finds index-in-threads.ts.
     execArgv: [...threadExecArgv(process.execArgv, settings.execArgv), '--conditions=sidework-thread'],
     ...(settings.resourceLimits === undefined ? undefined : { resourceLimits: settings.resourceLimits }),
-  })
-  return connect(worker, port1, shared, listener)
+  }
+  try {
+    return connect(new Worker(entry, options), port1, shared, listener)
+  } catch (error) {
+    port1.close() // Node would keep both ends for ever
+    throw refusal(error)
+  }
 }
 
-/** @throws ThreadStartError when the system refuses a thread */
-function makeWorker(entry: URL, options: WorkerOptions): Worker {
-  try {
-    return new Worker(entry, options)
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
-    throw new ThreadStartError(
-      `The system gave no thread (${why}). Look at the limits of this process for threads and memory.`,
-      error,
-    )
-  }
+/** Node gave no thread. */
+function refusal(error: unknown): ThreadStartError {
+  const { code, message } = serializeError(error)
+  return new ThreadStartError(whyRefused(code, message), error)
+}
+
+function whyRefused(code: string | undefined, message: string): string {
+  if (code === 'ERR_WORKER_INVALID_EXEC_ARGV')
+    return `Node starts no thread: ${message}. Look at threads.execArgv.`
+  if (code === 'ERR_ACCESS_DENIED')
+    return `Node may start no thread (${message}). Start it with --allow-worker.`
+  return `The system gave no thread (${message}). Look at the limits of this process for threads and memory.`
 }
 
 function connect(

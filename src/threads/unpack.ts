@@ -1,5 +1,6 @@
 /** Opens a batch on the side that runs it: attempts with fresh payloads. */
 import { UnknownTaskError } from '../errors.js'
+import { outcomeOfThrown } from '../job/outcome.js'
 import { decodePayload } from '../job/payload.js'
 import { serializeError } from '../job/serialized-error.js'
 import type { TaskDefinition } from '../task/define-task.js'
@@ -66,7 +67,14 @@ export class OpenBatch {
     const definition = definitionOf(attempt.task)
     if (definition === undefined) return unknownTask(attempt.task)
     const [, , isSensitive] = this.#taskAt(index)
-    return execute(definition, this.#payloadAt(index), attempt, isSensitive)
+    let payload: unknown
+    try {
+      payload = this.#payloadAt(index)
+    } catch (thrown) {
+      attempt.end()
+      return outcomeOfThrown(thrown) // there is no memory for its bytes
+    }
+    return execute(definition, payload, attempt, isSensitive)
   }
 
   #taskAt(index: number): RunMessage['tasks'][number] {

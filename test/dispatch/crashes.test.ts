@@ -84,6 +84,14 @@ describe('a cpu thread that exits', () => {
     })
   })
 
+  it('B12: is known by the code of its error, in another realm of a test runner too', () => {
+    const sim = makeSim()
+    const foreign = { name: 'Error', message: 'heap', code: 'ERR_WORKER_OUT_OF_MEMORY' }
+    const job = sim.scheduler.defer(sim.task('t', { takesMs: 5, crashes: { error: foreign } }))
+    sim.advance(10)
+    expect(job.snapshot().error?.code).toBe('ERR_SIDEWORK_OUT_OF_MEMORY')
+  })
+
   it('because of something older than its job charges the job the second time only', () => {
     const sim = makeSim()
     const job = sim.scheduler.defer(sim.task('t', { takesMs: 20 }, { attempts: 1 }))

@@ -229,3 +229,25 @@ describe('a job that spins right after others of its batch', () => {
     )
   })
 })
+
+it.each(['cpu', 'io'] as const)(
+  'large payloads of lane %s go in several messages, as text has a longest length',
+  (lane) => {
+    const sim = warmSim({ maxPayloadBytes: 2 ** 24 })
+    const task = sim.task('large', ({ payload }: Run) => ({ ends: String((payload as { n: number }).n) }), {
+      lane,
+    })
+    for (let n = 0; n < 40; n++) {
+      sim.scheduler.defer(task, { n: -1 })
+      sim.advance(0)
+    }
+    const before = sim.threads.map(({ inbox }) => inbox.length)
+    const text = 'x'.repeat(7_000_000)
+    const jobs = [0, 1, 2, 3, 4].map((n) => sim.scheduler.defer(task, { n, text }))
+    sim.advance(10)
+    expect(jobs.map((job) => job.snapshot().result)).toEqual([0, 1, 2, 3, 4])
+    const runs = sim.threads.flatMap(({ inbox }, index) => inbox.slice(before[index])).filter(({ kind }) => kind === 'run') as RunMessage[] // prettier-ignore
+    expect(Math.max(...runs.map(({ payloads }) => payloads.length))).toBeLessThan(2 ** 24)
+    expect(runs.length).toBeLessThan(5)
+  },
+)

@@ -20,6 +20,20 @@ describe('a thread in which a task leaves timers open', () => {
     expect(sim.watch.names(first.id)).toEqual(['accepted', 'started', 'completed'])
   })
 
+  it('is not replaced while everything is paused', () => {
+    const sim = makeSim()
+    const task = sim.task('t', { takesMs: 100 })
+    const jobs = [sim.scheduler.defer(task), sim.scheduler.defer(task)]
+    sim.advance(10)
+    sim.scheduler.pause()
+    sim.thread(1).say(leak)
+    sim.advance(200)
+    expect([jobs[1]?.state, sim.spawnedAt.length]).toEqual(['ready', 1])
+    sim.scheduler.resume()
+    sim.advance(200)
+    expect(jobs.map(({ state }) => state)).toEqual(['completed', 'completed'])
+  })
+
   it('ends at once when it has nothing to do', () => {
     const sim = makeSim()
     sim.scheduler.defer(sim.task('t'))

@@ -108,6 +108,34 @@ describe('B19: task modules that cannot be imported', () => {
     expect(job.snapshot().error).toBeUndefined()
   })
 
+  it('that crash before their first job are started ever more rarely; it waits, and shows why', () => {
+    const sim = makeSim({ scheduler: { threads: 4 } })
+    const crash = ({ thread }: { thread: number }): void =>
+      sim.thread(thread).crash({ error: new Error('no database') })
+    sim.scheduler.on('thread:started', crash)
+    const job = sim.scheduler.defer(sim.task('t', {}, { attempts: 1 }))
+    sim.advance(10_000)
+    expect(sim.spawnedAt.length).toBeLessThanOrEqual(5)
+    expect(sim.spawnedAt.length).toBeGreaterThanOrEqual(3)
+    expect(job.snapshot()).toMatchObject({
+      state: 'ready',
+      error: { message: 'The thread exited with an error before it had begun a job: no database' },
+    }) // prettier-ignore
+    sim.scheduler.off('thread:started', crash)
+    sim.advance(30_000)
+    expect(job.snapshot()).toMatchObject({ state: 'completed', attempt: 1 })
+  })
+
+  it('whose thread crashes when it had work before are replaced at once', () => {
+    const sim = makeSim()
+    sim.scheduler.defer(sim.task('t'))
+    sim.advance(10)
+    const job = sim.scheduler.defer(sim.task('t'))
+    sim.world.soon(() => sim.thread(1).crash())
+    sim.advance(10)
+    expect([job.state, sim.spawnedAt]).toEqual(['completed', [0, 10]])
+  })
+
   it.each([
     ['that exit before they are ready', { exitsAtStart: 13 }, 'code 13'],
     [
@@ -163,6 +191,18 @@ it('threads.startTimeout says how long a start may take', async () => {
   const ready = impatient.scheduler.ready().catch((error: Error) => error.message)
   impatient.advance(100)
   expect(await ready).toContain('within the 100 ms of threads.startTimeout')
+})
+
+it('a thread that is ready is not given up for it while the main thread was blocked', () => {
+  for (let seed = 0; seed < 20; seed++) {
+    const sim = makeSim({ seed, shuffle: true, threads: () => ({ startsInMs: Infinity }) })
+    const job = sim.scheduler.defer(sim.task('t'))
+    sim.advance(8000)
+    sim.thread(1).say({ kind: 'ready', tasks: ['t'] })
+    sim.world.block(5000)
+    sim.advance(1000)
+    expect([job.state, sim.spawnedAt.length]).toEqual(['completed', 1])
+  }
 })
 
 describe('ready()', () => {

@@ -50,6 +50,11 @@ const broken = [
   ['has a syntax error', 'export const = 1', 'Unexpected token'],
   ['throws at import', 'throw new Error("no database")', 'no database'],
   ['imports what is not there', 'import { nothing } from "node:fs"', 'nothing'],
+  [
+    'leaves a rejection unhandled',
+    `${canary}; void Promise.reject(new Error("no connection"))`,
+    'no connection',
+  ],
 ] as const
 
 it('B19: a task module that cannot be imported is told by ready(), log and waiting jobs; threads start ever more rarely', async () => {
@@ -94,6 +99,20 @@ it('B20: an import and a setup() that never end are told with their file within 
       expect(await end(job)).toBe('mended')
     }),
   )
+})
+
+it('B21: a process that may start no threads is told which flag is missing', async () => {
+  const permission = ['--permission', '--experimental-permission'].find((flag) =>
+    process.allowedNodeEnvironmentFlags.has(flag),
+  )
+  const program = `
+    import { createScheduler } from 'sidework'
+    const scheduler = createScheduler({ tasks: ${JSON.stringify(faulty.href)}, logger: false })
+    console.log((await scheduler.ready().catch((thrown) => thrown)).message)
+    await scheduler.close()`
+  const args = [permission ?? '', '--allow-fs-read=*', '--input-type=module', '-e', program]
+  const { stdout } = await run(process.execPath, args, { cwd: packageRoot, timeout: 20_000 })
+  expect(stdout).toMatch(/^Node may start no thread \(.+\)\. Start it with --allow-worker\.\n$/)
 })
 
 it.runIf(process.platform === 'linux')(

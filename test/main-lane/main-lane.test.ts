@@ -108,3 +108,17 @@ describe('the main lane', () => {
     expect(sim.scheduler.stats().lanes.main.outstanding).toBe(0)
   })
 })
+
+it('closures can be looked for, paused and cancelled by their name before the first is deferred', async () => {
+  const sim = mainSim()
+  expect(sim.scheduler.jobs({ task: '(inline)' })).toEqual([])
+  expect(sim.scheduler.cancelAll({ task: '(inline)' })).toBe(0)
+  expect(sim.scheduler.retryAll({ task: '(inline)' })).toBe(0)
+  sim.scheduler.pause('(inline)')
+  const job = sim.scheduler.defer(() => 'ran')
+  await sim.flow(100)
+  expect(job.state).toBe('ready')
+  sim.scheduler.resume('(inline)')
+  await sim.flow(100)
+  expect(await job.result()).toBe('ran')
+})

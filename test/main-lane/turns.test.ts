@@ -6,6 +6,13 @@ import { makeSim, type Sim } from '../simulation/sim.js'
 
 const mainSim = (main: object = {}): Sim => makeSim({ main: 'real', scheduler: { main } })
 
+/** Something that one side awaits and the other gives. */
+function promised<T>() {
+  let give: (value: T) => void = () => undefined
+  const given = new Promise<T>((resolve) => (give = resolve))
+  return { given, give }
+}
+
 /** Other work holds every turn up by so many ms, until it is told to stop. */
 function keepBusy(sim: Sim, ms: number): () => void {
   let isOver = false
@@ -121,6 +128,41 @@ it('every attempt of a main-lane job has the AsyncLocalStorage context of its de
   expect(await Promise.all([job.result(), other.result()])).toEqual(['a request', 'another'])
   expect(seen).toEqual(['a request', 'another', 'a request', 'another'])
   expect(await scheduler.defer(closure).result()).toBeNull()
+})
+
+it('what a handler does when its signal aborts has its own context too, not that of whoever cancels', async () => {
+  const scheduler = createScheduler({ logger: false })
+  onTestFinished(() => void scheduler.close({ timeout: 0 }))
+  const context = new AsyncLocalStorage<string>()
+  const begun = promised<void>()
+  const seen: unknown[] = []
+  const closure = ({ signal }: TaskContext): Promise<void> => {
+    begun.give()
+    return new Promise((resolve) => {
+      signal.addEventListener('abort', () => {
+        seen.push(context.getStore())
+        resolve()
+      })
+    })
+  }
+  const job = context.run('a request', () => scheduler.defer(closure))
+  await begun.given
+  context.run('another', () => job.cancel())
+  expect(seen).toEqual(['a request'])
+})
+
+it('context.defer of a handler that goes on after close() rejects', async () => {
+  const scheduler = createScheduler({ logger: false })
+  const [begun, closed, answer] = [promised<void>(), promised<void>(), promised<unknown>()]
+  scheduler.defer(async ({ defer }) => {
+    begun.give()
+    await closed.given
+    answer.give(await defer('anything').catch((error: { code: string }) => error.code))
+  })
+  await begun.given
+  await scheduler.close({ timeout: 0 })
+  closed.give()
+  expect(await answer.given).toBe('ERR_SIDEWORK_CLOSED')
 })
 
 it('places that come free within the budget are filled again in the same turn', async () => {

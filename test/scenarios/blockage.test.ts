@@ -48,8 +48,19 @@ it('nothing is told of tasks that let go in time', async () => {
   expect(stderr).toBe('')
 })
 
+it('what NODE_OPTIONS preloads into the app is not loaded into the watching thread', async () => {
+  const preload = "data:text/javascript,process.stderr.write('loaded ')"
+  // Until the watching thread has written its line, which comes after what it has loaded.
+  const program = source('() => { while (fstatSync(2).size < 20); }')
+  const { stderr } = await runTold(program, { NODE_OPTIONS: `--import "${preload}"` })
+  expect(stderr.match(/loaded/g)).toHaveLength(1)
+})
+
 /** Runs a program whose stderr is a file, which it can look at while its main thread is held. */
-async function runTold(program: string): Promise<{ stdout: string; stderr: string }> {
+async function runTold(
+  program: string,
+  env: NodeJS.ProcessEnv = {},
+): Promise<{ stdout: string; stderr: string }> {
   const folder = mkdtempSync(join(tmpdir(), 'sidework-blockage-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
   const file = join(folder, 'stderr')
@@ -57,6 +68,7 @@ async function runTold(program: string): Promise<{ stdout: string; stderr: strin
     cwd: packageRoot,
     stdio: ['ignore', 'pipe', openSync(file, 'w')],
     timeout: 25_000,
+    env: { ...process.env, ...env },
   })
   const [stdout] = await Promise.all([text(child.stdout ?? expect.unreachable()), once(child, 'exit')])
   return { stdout, stderr: readFileSync(file, 'utf8') }

@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,6 +18,15 @@ it('setup() has run once in each thread before its first job', async () => {
   const scheduler = withThreads({ tasks })
   const jobs = ['setups', 'setups', 'io-setups', 'io-setups'].map((task) => scheduler.defer(task))
   expect(await Promise.all(jobs.map(end))).toEqual([1, 1, 1, 1])
+})
+
+it('setup() of a CommonJS module runs too, and only as its own', async () => {
+  const files = ['hooks.cjs', 'hooks-of-another.mjs']
+  createRequire(import.meta.url)('../fixtures/tasks/hooks.cjs')
+  const scheduler = withThreads({
+    tasks: files.map((file) => new URL(`../fixtures/tasks/${file}`, import.meta.url)),
+  })
+  expect(await end(scheduler.defer('told-setups'))).toEqual(['CommonJS', 'module'])
 })
 
 it('close() awaits teardown()', async () => {

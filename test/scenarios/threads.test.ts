@@ -193,6 +193,13 @@ describe('visibilityTimeout on a real thread', () => {
     expect(await end(lively)).toBeUndefined()
     expect(lively.snapshot().attempt).toBe(1)
   })
+
+  it('leaves an attempt alone that computes without a pause and calls heartbeat()', async () => {
+    const scheduler = withThreads()
+    const job = scheduler.defer('beats-without-a-pause')
+    expect(await end(job)).toBeUndefined()
+    expect(job.snapshot()).toMatchObject({ state: 'completed', attempt: 1 })
+  })
 })
 
 describe('under load', () => {
@@ -275,6 +282,24 @@ describe('in a thread, the package', () => {
       await scheduler.close()`
     expect(await end(withThreads().defer('forks', source))).toBe('done\n')
   })
+})
+
+it('an app may put another Promise in the place of the global one', async () => {
+  const foreign = 'globalThis.Promise = class Foreign extends Promise {};'
+  const tasks = `data:text/javascript,${foreign}`
+  const source = `
+    ${foreign}
+    import { createScheduler } from 'sidework'
+    import ${JSON.stringify(rough.href)}
+    const scheduler = createScheduler({
+      tasks: ${JSON.stringify(rough.href)},
+      threads: { cpu: 1, io: 1, execArgv: ['--import', ${JSON.stringify(tasks)}] },
+      logger: false,
+    })
+    const jobs = [scheduler.defer('naps', 1), scheduler.defer('io-sleeps', 1), scheduler.defer(async () => 'woke')]
+    console.log(...(await Promise.all(jobs.map((job) => job.result()))))
+    await scheduler.close()`
+  expect(await inChild(source)).toBe('slept slept woke')
 })
 
 describe('the process', () => {

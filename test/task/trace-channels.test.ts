@@ -2,6 +2,7 @@ import { tracingChannel } from 'node:diagnostics_channel'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createScheduler, defineTask, PermanentError, RetryLater, Snooze } from '../../src/index.js'
 import type { AttemptTrace, DeferTrace } from '../../src/index.js'
+import { makeSim } from '../simulation/sim.js'
 
 type Told = readonly [moment: string, message: Record<string, unknown>]
 
@@ -141,6 +142,17 @@ describe('the channel sidework:defer', () => {
     const ofRequest = port.deferWithRequest({ id: 'r1', traceparent: 'from-client' }, () => undefined)
     expect(ofRequest.snapshot().request).toEqual({ id: 'r1', traceparent: 'from-tracer' })
   })
+})
+
+it('of what a subscriber of sidework:defer adds only text travels: a thread could not be sent the rest', async () => {
+  const sim = makeSim()
+  listen<{ carrier: Record<string, unknown> }>('sidework:defer', ({ carrier }) =>
+    Object.assign(carrier, { traceparent: 'p', span: { end: () => undefined }, sampled: true }),
+  )
+  const job = sim.scheduler.defer(sim.task('t'))
+  sim.advance(10)
+  expect(job.snapshot()).toMatchObject({ state: 'completed', request: { traceparent: 'p' } })
+  expect(Object.keys(job.snapshot().request ?? {})).toEqual(['traceparent'])
 })
 
 describe('the channel sidework:attempt', () => {

@@ -182,6 +182,21 @@ describe('importing task modules', () => {
     expect(modules.map(({ exports }) => exports)).toMatchObject([{ teardown: 2 }, { setup: 1 }])
   })
 
+  it.each([
+    ['Object.create(null)', 'an object was thrown'],
+    ["Object.assign(new Error('no'), { name: Symbol('s') })", 'Error: no'],
+    [
+      'new Proxy({}, { get() { throw 1 }, has() { throw 2 }, getPrototypeOf() { throw 3 } })',
+      'an object was thrown',
+    ],
+  ])('names the file that throws %s', async (thrown, told) => {
+    using app = new Project({ 'a.js': `throw ${thrown}` })
+    const url = pathToFileURL(join(app.folder, 'a.js')).href
+    const imported = importTaskModules([url], { kind: 'search', named: undefined })
+    const message = `The task module ${join(app.folder, 'a.js')} could not be imported: ${told}`
+    await expect(imported).rejects.toMatchObject({ code: 'ERR_SIDEWORK_THREAD_START', message })
+  })
+
   it('imports nothing when there is nothing', async () => {
     expect(await importTaskModules([], { kind: 'tsx', named: undefined })).toEqual({
       loader: 'none',

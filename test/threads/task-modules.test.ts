@@ -32,6 +32,8 @@ describe('reading the tasks option', () => {
     ['http://localhost/tasks.js', /^tasks is 'http:\/\/localhost\/tasks\.js'\. Give new URL/],
     ['data:text/javascript,1', /^tasks is 'data:/],
     [new URL('https://example.org/tasks.js'), /^tasks is 'https:/],
+    ['file://server/share/tasks.js', /^tasks is 'file:\/\/server\/share\/tasks\.js'\. Give/],
+    [new URL('file:///app%2Ftasks.js'), /^tasks is 'file:\/\/\/app%2Ftasks\.js'\. Give/],
     ['', /^tasks is ''\. Give/],
     [7, /^tasks is 7\. Give/],
     [null, /^tasks is null\. Give/],

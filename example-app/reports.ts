@@ -2,7 +2,7 @@
 import { createWriteStream, mkdirSync } from 'node:fs'
 import { readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { finished } from 'node:stream/promises'
+import { pipeline } from 'node:stream/promises'
 import PDFDocument from 'pdfkit'
 import type { ListedUser } from './database.js'
 
@@ -32,18 +32,26 @@ export async function drawReport(
   drawn: (count: number) => Promise<void>,
 ): Promise<void> {
   const pdf = new PDFDocument({ size: 'A4', margin: 56, info: { Title: 'Users' } })
-  const written = finished(pdf.pipe(createWriteStream(`${file}.part`)))
-  pdf.fontSize(20).text(`Users (${users.length})`).moveDown()
-  for (const [index, { name, email, isVerified }] of users.entries()) {
-    pdf.fontSize(12).text(name)
-    pdf
-      .fontSize(10)
-      .text(`${email}, ${isVerified ? 'verified' : 'not verified yet'}`)
-      .moveDown(0.5)
-    await drawn(index + 1)
+  const part = createWriteStream(`${file}.part`)
+  const closed = new Promise((resolve) => part.once('close', resolve))
+  const written = pipeline(pdf, part)
+  // What goes wrong with the file while users are drawn is told when it is awaited.
+  written.catch(() => undefined)
+  try {
+    pdf.fontSize(20).text(`Users (${users.length})`).moveDown()
+    for (const [index, { name, email, isVerified }] of users.entries()) {
+      pdf.fontSize(12).text(name)
+      pdf
+        .fontSize(10)
+        .text(`${email}, ${isVerified ? 'verified' : 'not verified yet'}`)
+        .moveDown(0.5)
+      await drawn(index + 1)
+    }
+    pdf.end()
+  } catch (error) {
+    pdf.destroy(error as Error) // whatever was thrown: `written` fails with it
   }
-  pdf.end()
-  await written
+  await written.finally(() => closed)
   await rename(`${file}.part`, file)
 }
 
@@ -55,7 +63,11 @@ export async function removeOldReports(folder: string, before: number): Promise<
   let removed = 0
   for (const name of await readdir(folder)) {
     const file = join(folder, name)
-    if ((await stat(file)).mtimeMs >= before) continue
+    const writtenAt = await stat(file).then(
+      ({ mtimeMs }) => mtimeMs,
+      () => Infinity, // it has got its name, or has been removed, since it was listed
+    )
+    if (writtenAt >= before) continue
     await rm(file, { force: true })
     removed++
   }

@@ -27,7 +27,12 @@ const scheduler = createScheduler({ tasks: new URL('./tasks.js', import.meta.url
 await mailServer.start()
 const cron = startSchedules(scheduler)
 const server = createApp({ scheduler, cron, database, mailServer, dataDir }).listen(port, host)
-await once(server, 'listening')
+await once(server, 'listening').catch((cause: unknown) => {
+  throw new Error(
+    `The example cannot listen on ${host}:${port}. Set PORT to another one, 0 for any that is free.`,
+    { cause },
+  )
+})
 const { port: openPort } = server.address() as AddressInfo // a TCP server that listens has an AddressInfo
 const url = `http://localhost:${openPort}`
 

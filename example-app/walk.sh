@@ -87,7 +87,11 @@ await_state "/jobs/$job" completed 20
 [ -n "$(mail_to "$email")" ] || fail "no mail to $email"
 echo "the mail to $email arrived"
 
-say '4. A photo: three thumbnails'
+say '4. A mailbox that does not exist: fails at once, without a retry'
+job=$(sign_up "nobody-$visit@example.invalid")
+await_state "/jobs/$job" failed 20
+
+say '5. A photo: three thumbnails'
 answer=$(curl --silent --show-error --max-time 30 --form "photo=@$photo" "$url/photos")
 echo "$answer"
 id=$(echo "$answer" | field photo)
@@ -99,12 +103,12 @@ for size in small medium large; do
 done
 get "/photos/$id"
 
-say '5. A file that is no photo: fails at once, without a retry'
+say '6. A file that is no photo: fails at once, without a retry'
 id=$(curl --silent --show-error --max-time 30 --form "photo=@$0;filename=walk.jpg" "$url/photos" | field photo)
 await_state "/photos/$id" failed 30
 get "/photos/$id"
 
-say '6. Delete the account: a batch of small deletions, the user at the end'
+say '7. Delete the account: a batch of small deletions, the user at the end'
 cookie=$(curl --silent --max-time 10 --output /dev/null --dump-header - --header 'Accept: application/json' \
   "$url/verify/$code" | sed -n 's/^[Ss]et-[Cc]ookie: \([^;]*\).*/\1/p')
 answer=$(curl --silent --show-error --max-time 10 --request DELETE --header "Cookie: $cookie" "$url/account")

@@ -22,6 +22,8 @@ export interface AddOnPort {
   readonly clock: Clock
   readonly random: () => number
   readonly logger: GuardedLogger | undefined
+  /** Whether one more line with this message may be written now; it is counted. */
+  mayLog(message: string): boolean
   readonly events: Pick<Emitter, 'wants' | 'emit'>
   /** Whether `close()` has been called. */
   isClosing(): boolean

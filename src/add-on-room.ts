@@ -35,6 +35,7 @@ export class AddOnRoom {
       soon: (task) => rooms.world.soon(task),
       nextTurn: (task) => rooms.world.nextTurn(task),
       logger: rooms.log.logger,
+      mayLog: (message) => rooms.log.allows(message),
       events: rooms.emitter,
       isClosing: () => rooms.closing !== undefined,
       alarm: (at, run) => rooms.agenda.alarm(at, run),

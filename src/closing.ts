@@ -1,7 +1,7 @@
 /**
  * The way from `close()` to nothing left, in numbered steps:
  *
- *   0  schedules stop (scheduler.ts): what acts by itself defers nothing more
+ *   0  schedules stop (close-rooms.ts): what acts by itself defers nothing more
  *   1  new jobs are refused; children of running jobs and defers of requests in flight are accepted until the deadline
  *   2  with `drain`, ready jobs go on starting, unless they are paused; what is scheduled or retrying is not waited for
  *   3  at the deadline: nothing starts any more, handlers are told to stop

@@ -68,6 +68,15 @@ export function fromCallerUnlessFull(method: (...args: never) => unknown, error:
   return isFull ? error : fromCallerOf(method, error)
 }
 
+/** Does `work`; the stack of a refusal begins at the line that called `method`. */
+export function fromLineOf<T>(method: (...args: never) => unknown, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    throw fromCallerUnlessFull(method, error)
+  }
+}
+
 /** An option, duration, key or name that is not what it must be. Thrown at the call. */
 export class OptionError extends SideworkError {
   override name = 'OptionError'
@@ -105,7 +114,7 @@ export class PayloadError extends SideworkError {
   }
 }
 
-/** The payload's JSON is longer than `maxPayloadBytes`. Status 413. */
+/** The payload has more JSON than `maxPayloadBytes`, or more bytes in leaves than `maxQueuedBytes`. Status 413. */
 export class PayloadTooLargeError extends SideworkError {
   override name = 'PayloadTooLargeError'
   override readonly status = 413

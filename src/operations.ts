@@ -10,7 +10,7 @@ import type { JobTable } from './job/job-table.js'
 import type { Journal } from './job/journal.js'
 import { isSettled, transitions, type JobState } from './job/lifecycle.js'
 import { encodedSizeBytes } from './job/payload.js'
-import type { SerializedError } from './job/serialized-error.js'
+import { serializeError, type SerializedError } from './job/serialized-error.js'
 import { OptionError } from './errors.js'
 import { integer, key, orDefault, ownOptions, priorityLevel, show } from './options.js'
 import type { Queue } from './queue/queue.js'
@@ -235,7 +235,7 @@ function bytesOf(jobs: readonly Job[]): number {
 export function cancelError(reason: unknown, usual: string): SerializedError {
   const message = reason ?? usual
   if (typeof message !== 'string') throw new OptionError(`The reason is ${show(reason)}. Give text, or none.`)
-  return { name: 'JobError', message, code: 'ERR_SIDEWORK_CANCELLED' }
+  return serializeError({ name: 'JobError', message, code: 'ERR_SIDEWORK_CANCELLED' })
 }
 
 function jobState(value: unknown): JobState {

@@ -6,7 +6,7 @@ import { after, Alarm, KeepAlive, monotonicMs, random, randomKey, realClock } fr
 import { BlockageWatch, type BlockagePorts } from './main-lane/blockage.js'
 import { MainLane, type MainLanePorts } from './main-lane/main-lane.js'
 import { idKeyBytes } from './job/job-ids.js'
-import type { Settings } from './scheduler-options.js'
+import type { Settings } from './read-settings.js'
 import { startThread } from './threads/thread.js'
 import { turnGate } from './turn-gate.js'
 import type { World } from './world.js'

@@ -9,7 +9,7 @@ import { type Job } from './defer/job-handle.js'
 import type { AddOn, AddOnPort } from './add-on-port.js'
 import { closeRooms, type CloseReport } from './close-rooms.js'
 import { Deferring, type DeferItem, type InlineHandler } from './deferring.js'
-import { ClosedError, fromCallerOf, fromCallerUnlessFull, OptionError } from './errors.js'
+import { ClosedError, fromCallerOf, fromCallerUnlessFull, fromLineOf, OptionError } from './errors.js'
 import type { EventName, SchedulerEvents } from './events/event-types.js'
 import { bucketBoundsMs } from './job/duration-tally.js'
 import type { FlowKind } from './job/flow-step.js'
@@ -33,7 +33,8 @@ import { inlineTaskName } from './defer/task-book.js'
 import type { Batch, Flow } from './flows/flow-handle.js'
 import { overviewOf, type FlowOverview } from './flows/flow-snapshot.js'
 import { Rooms } from './rooms.js'
-import { readSettings, type SchedulerOptions, type Settings } from './scheduler-options.js'
+import { readSettings, type Settings } from './read-settings.js'
+import type { SchedulerOptions } from './scheduler-options.js'
 import { oldestWaitMs, takeStats, type Stats } from './stats.js'
 import type { DeferOptions } from './task/defer-options.js'
 import type { Task } from './task/define-task.js'
@@ -207,20 +208,29 @@ export class Scheduler {
 
   /** Jobs, newest first. @throws OptionError for an unknown filter, state or a bad limit; UnknownTaskError */
   jobs(filter: JobFilter = {}): JobSnapshot[] {
-    return this.#rooms.operations.list(filter).map((job) => this.#rooms.snapshot(job, 'plain'))
+    const found = fromLineOf(jobs, () => this.#rooms.operations.list(filter))
+    return found.map((job) => this.#rooms.snapshot(job, 'plain'))
   }
 
   /** Cancels a job, whatever its state, or a flow with all its steps. @returns false when it is settled or unknown */
   cancel(id: string, reason?: string): boolean {
-    const job = this.#rooms.operations.find(id)
-    if (job !== undefined) return this.#rooms.operations.cancel(job, reason)
-    const flow = this.#rooms.flows.find(id)
-    return flow !== undefined && this.#rooms.flowRoom.cancel(flow, reason)
+    return fromLineOf(cancel, () => {
+      const job = this.#rooms.operations.find(id)
+      if (job !== undefined) return this.#rooms.operations.cancel(job, reason)
+      const flow = this.#rooms.flows.find(id)
+      return flow !== undefined && this.#rooms.flowRoom.cancel(flow, reason)
+    })
   }
 
-  /** Cancels every unsettled job (of a task). @returns how many of them, steps after a cancelled one included */
+  /**
+   * Cancels every unsettled job (of a task).
+   * @returns how many of them, steps after a cancelled one included
+   * @throws UnknownTaskError for a name that no task has
+   */
   cancelAll(filter: { task?: string | Task } = {}): number {
-    return this.#rooms.operations.cancelAll(ownOptions('cancelAll', filter, taskNames)['task'])
+    return fromLineOf(cancelAll, () =>
+      this.#rooms.operations.cancelAll(ownOptions('cancelAll', filter, taskNames)['task']),
+    )
   }
 
   /**
@@ -231,12 +241,14 @@ export class Scheduler {
    * @throws QueueFullError, ClosedError
    */
   retry(id: string): boolean {
-    const job = this.#rooms.operations.find(id)
-    if (job === undefined || !isSettled(job.state)) return false
-    if (this.#rooms.closing !== undefined) throw new ClosedError()
-    const isRetried = this.#rooms.operations.retry(job)
-    this.#rooms.rest.jobCame()
-    return isRetried
+    return fromLineOf(retry, () => {
+      const job = this.#rooms.operations.find(id)
+      if (job === undefined || !isSettled(job.state)) return false
+      if (this.#rooms.closing !== undefined) throw new ClosedError()
+      const isRetried = this.#rooms.operations.retry(job)
+      this.#rooms.rest.jobCame()
+      return isRetried
+    })
   }
 
   /**
@@ -245,10 +257,12 @@ export class Scheduler {
    * @throws QueueFullError when there is no room for all, ClosedError
    */
   retryAll(filter: { task?: string | Task } = {}): number {
-    if (this.#rooms.closing !== undefined) throw new ClosedError()
-    const count = this.#rooms.operations.retryAll(ownOptions('retryAll', filter, taskNames)['task'])
-    this.#rooms.rest.jobCame()
-    return count
+    return fromLineOf(retryAll, () => {
+      if (this.#rooms.closing !== undefined) throw new ClosedError()
+      const count = this.#rooms.operations.retryAll(ownOptions('retryAll', filter, taskNames)['task'])
+      this.#rooms.rest.jobCame()
+      return count
+    })
   }
 
   /** Lets a scheduled or retrying job run as soon as a place is free. @returns false when it waits for no time */
@@ -259,14 +273,16 @@ export class Scheduler {
 
   /** @returns false when the job is settled or unknown @throws OptionError for a bad priority */
   setPriority(id: string, priority: Priority): boolean {
-    const job = this.#rooms.operations.find(id)
-    return job !== undefined && this.#rooms.operations.setPriority(job, priority)
+    return fromLineOf(setPriority, () => {
+      const job = this.#rooms.operations.find(id)
+      return job !== undefined && this.#rooms.operations.setPriority(job, priority)
+    })
   }
 
-  /** No new starts (of the task, or at all); running jobs go on. */
+  /** No new starts (of the task, or at all); running jobs go on. @throws UnknownTaskError for a name that no task has */
   pause(task?: string | Task): void {
     if (this.#rooms.closing !== undefined) return
-    const record = task === undefined ? undefined : this.#rooms.book.find(task)
+    const record = task === undefined ? undefined : fromLineOf(pause, () => this.#rooms.book.find(task))
     const wasRunning =
       record === undefined ? !this.#rooms.dispatcher.isPaused : this.#rooms.limits.pauseTask(record.name)
     if (!wasRunning) return
@@ -276,10 +292,10 @@ export class Scheduler {
     this.#tellPaused('paused', record?.name)
   }
 
-  /** Starts go on after a `pause()` of the same. */
+  /** Starts go on after a `pause()` of the same. @throws UnknownTaskError for a name that no task has */
   resume(task?: string | Task): void {
     if (this.#rooms.closing !== undefined) return
-    const record = task === undefined ? undefined : this.#rooms.book.find(task)
+    const record = task === undefined ? undefined : fromLineOf(resume, () => this.#rooms.book.find(task))
     const wasPaused =
       record === undefined ? this.#rooms.dispatcher.isPaused : this.#rooms.limits.resumeTask(record.name)
     if (!wasPaused) return
@@ -300,22 +316,7 @@ export class Scheduler {
    * @throws QueueFullError, ClosedError, with `retry`; then the key stays halted
    */
   releaseKey(key: string, options: { retry?: boolean } = {}): boolean {
-    const own = ownOptions('releaseKey', options, new Set(['retry']))
-    const retries = flag('retry', orDefault(own['retry'], false))
-    if (retries && this.#rooms.closing !== undefined) throw new ClosedError()
-    const id = this.#rooms.queue.lines.halted.get(key)
-    if (id === undefined) return false
-    const head = retries ? this.#rooms.operations.find(id) : undefined
-    const revived = head?.state === 'failed' && this.#rooms.operations.revive(head) ? head : undefined
-    // While its last execution is still ending it stands at the head of the line and goes on from there.
-    const isEnding = revived?.details?.isLingering === true
-    if (isEnding) revived.more().afterLingering = 'go-on'
-    this.#rooms.queue.releaseKey(key, this.#rooms.world.clock.now(), isEnding ? undefined : revived)
-    this.#rooms.rest.jobCame()
-    if (this.#rooms.emitter.wants['key:released']) {
-      this.#rooms.emitter.emit('key:released', { key, at: this.#rooms.world.clock.wall() })
-    }
-    return true
+    return fromLineOf(releaseKey, () => this.#releaseKey(key, options))
   }
 
   /**
@@ -323,11 +324,7 @@ export class Scheduler {
    * @throws OptionError for an unknown limit or a bad delay
    */
   pauseLimit(name: string, delay: Duration): void {
-    const delayMs = durationMs('delay', delay, { zero: true })
-    if (!this.#rooms.limits.pauseShared(key('name', name), delayMs)) {
-      const known = this.#rooms.limits.sharedNames.join(', ') || 'none'
-      throw new OptionError(`No limit is named '${name}'. Known are: ${known}.`, 'ERR_SIDEWORK_UNKNOWN_LIMIT')
-    }
+    fromLineOf(pauseLimit, () => this.#pauseLimit(name, delay))
   }
 
   /** Figures of this moment. Costs O(number of tasks). */
@@ -345,6 +342,7 @@ export class Scheduler {
   /**
    * Calls `listener` at every such event, in order, after the call or message that caused it. What it throws, or rejects with
    * if it is asynchronous, is logged.
+   * @throws OptionError for an event there is none of, and for what is no function
    */
   on<E extends EventName>(event: E, listener: (event: SchedulerEvents[E]) => void): this {
     this.#rooms.emitter.add(event, listener, false)
@@ -393,25 +391,11 @@ export class Scheduler {
    * Takes back the jobs that a CloseReport listed as lost, keeping id, attempt, due time, expiry and order. Left out,
    * with one warning each, are deferred closures, as a function does not travel, and held jobs, as no response released
    * them; give one with its state changed to 'ready' to run it all the same.
-   * @throws OptionError for a snapshot that is none, or an id in use; UnknownTaskError; QueueFullError. All or nothing.
+   * @throws OptionError for a snapshot that is none, or an id in use; UnknownTaskError; PayloadError; QueueFullError;
+   *   ClosedError. All or nothing.
    */
   restore(jobs: readonly JobSnapshot[]): Job[] {
-    if (this.#rooms.closing !== undefined) throw new ClosedError()
-    if (!Array.isArray(jobs))
-      throw new OptionError(`restore got ${show(jobs)}. Give the \`lost\` list of a CloseReport.`)
-    const closures = jobs.filter(isInline)
-    const held = jobs.filter(isHeld)
-    const accepted = takeBack(
-      this.#rooms,
-      jobs.filter((snapshot) => !isInline(snapshot) && !isHeld(snapshot)),
-    )
-    this.#rooms.log.leftOut(closures, 'deferred closures cannot be restored: they were left out')
-    this.#rooms.log.leftOut(
-      held,
-      'held jobs are not restored, as no response released them: they were left out',
-    )
-    this.#rooms.rest.jobCame()
-    return accepted.map((job) => this.#rooms.handle(job))
+    return fromLineOf(restore, () => this.#restore(jobs))
   }
 
   /** @internal What an add-on that acts by itself works with; `stop` is called by `close()`. @throws ClosedError */
@@ -458,6 +442,52 @@ export class Scheduler {
     return this.#rooms.inspect()
   }
 
+  #releaseKey(key: string, options: object): boolean {
+    const own = ownOptions('releaseKey', options, new Set(['retry']))
+    const retries = flag('retry', orDefault(own['retry'], false))
+    if (retries && this.#rooms.closing !== undefined) throw new ClosedError()
+    const id = this.#rooms.queue.lines.halted.get(key)
+    if (id === undefined) return false
+    const head = retries ? this.#rooms.operations.find(id) : undefined
+    const revived = head?.state === 'failed' && this.#rooms.operations.revive(head) ? head : undefined
+    // While its last execution is still ending it stands at the head of the line and goes on from there.
+    const isEnding = revived?.details?.isLingering === true
+    if (isEnding) revived.more().afterLingering = 'go-on'
+    this.#rooms.queue.releaseKey(key, this.#rooms.world.clock.now(), isEnding ? undefined : revived)
+    this.#rooms.rest.jobCame()
+    if (this.#rooms.emitter.wants['key:released']) {
+      this.#rooms.emitter.emit('key:released', { key, at: this.#rooms.world.clock.wall() })
+    }
+    return true
+  }
+
+  #pauseLimit(name: string, delay: Duration): void {
+    const delayMs = durationMs('delay', delay, { zero: true })
+    if (!this.#rooms.limits.pauseShared(key('name', name), delayMs)) {
+      const known = this.#rooms.limits.sharedNames.join(', ') || 'none'
+      throw new OptionError(`No limit is named '${name}'. Known are: ${known}.`, 'ERR_SIDEWORK_UNKNOWN_LIMIT')
+    }
+  }
+
+  #restore(jobs: readonly JobSnapshot[]): Job[] {
+    if (this.#rooms.closing !== undefined) throw new ClosedError()
+    if (!Array.isArray(jobs))
+      throw new OptionError(`restore got ${show(jobs)}. Give the \`lost\` list of a CloseReport.`)
+    const closures = jobs.filter(isInline)
+    const held = jobs.filter(isHeld)
+    const accepted = takeBack(
+      this.#rooms,
+      jobs.filter((snapshot) => !isInline(snapshot) && !isHeld(snapshot)),
+    )
+    this.#rooms.log.leftOut(closures, 'deferred closures cannot be restored: they were left out')
+    this.#rooms.log.leftOut(
+      held,
+      'held jobs are not restored, as no response released them: they were left out',
+    )
+    this.#rooms.rest.jobCame()
+    return accepted.map((job) => this.#rooms.handle(job))
+  }
+
   #flow(kind: FlowKind, args: readonly unknown[]): Flow {
     try {
       return this.#deferring.flow(kind, args)
@@ -475,7 +505,9 @@ export class Scheduler {
 
 // As they stand on the stack, whatever somebody puts in their places later.
 // eslint-disable-next-line @typescript-eslint/unbound-method -- never called
-const { defer, deferMany, flow, chain, batch } = Scheduler.prototype
+const { defer, deferMany, flow, chain, batch, jobs, cancel, cancelAll, retry, retryAll } = Scheduler.prototype
+// eslint-disable-next-line @typescript-eslint/unbound-method -- as above
+const { setPriority, pause, resume, releaseKey, pauseLimit, restore } = Scheduler.prototype
 const flowMethods = { flow, chain, batch }
 
 /** A deferred closure, among lost jobs. */

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 import { createCron } from '../src/cron/index.js'
 import { eventNames } from '../src/events/event-types.js'
 import { createScheduler, defineTask } from '../src/index.js'
-import { readSettings } from '../src/scheduler-options.js'
+import { readSettings } from '../src/read-settings.js'
 import { readTaskPolicy } from '../src/task/task-policy.js'
 import { knownOptions } from './fixtures/known-options.js'
 import { packageRoot } from './fixtures/loader/project.js'
@@ -32,11 +32,11 @@ function members(heading: string, text = reference): string[] {
 }
 
 /** The members that an interface declares, each once. */
-function declaredIn(file: string, name: string, pattern: RegExp): string[] {
+function declaredIn(file: string, name: string, pattern: RegExp, least = 6): string[] {
   const [, body = ''] =
     new RegExp(`export interface ${name}\\b[^\\n]* \\{\\n([^]*?)\\n\\}`).exec(source(file)) ?? []
   const found = [...body.matchAll(pattern)].map(([, member]) => member ?? '')
-  expect(found.length, name).toBeGreaterThan(5)
+  expect(found.length, name).toBeGreaterThanOrEqual(least)
   return [...new Set(found)]
 }
 
@@ -108,6 +108,31 @@ it('the table of schedule options lists what a schedule has', () => {
   const unknown = { unknown: 1 } as object
   const known = knownOptions(() => cron.schedule('docs', '* * * * *', () => undefined, unknown))
   expect(members('schedule option', source('cron/README.md')).sort()).toEqual(known.sort())
+})
+
+it('the table of a schedule lists its fields', () => {
+  const [, body = ''] =
+    /export type ScheduleSnapshot = [^]*?\{\n([^]*?)\n\}/.exec(source('cron/schedule-snapshot.ts')) ?? []
+  const own = [...body.matchAll(/^ {2}readonly (\w+\??):/gm)].map(([, field]) => field ?? '')
+  expect(own.length).toBeGreaterThan(5)
+  const howItWasSaid = ['expression', 'timezone', 'intervalMs']
+  expect(members('field of a schedule', source('cron/README.md')).sort()).toEqual(
+    [...howItWasSaid, ...own].sort(),
+  )
+  const cron = createCron(createScheduler({ logger: false }))
+  cron.schedule('expression', '* * * * *', () => undefined)
+  cron.every('interval', '1m', () => undefined)
+  const shown = new Set(cron.list().flatMap((schedule) => Object.keys(schedule)))
+  expect(howItWasSaid.filter((field) => !shown.has(field))).toEqual([])
+  for (const { name } of cron.list()) cron.remove(name)
+})
+
+it('the table of a flow lists its members', () => {
+  const flow = declaredIn('flows/flow-handle.ts', 'Flow', /^ {2}(?:readonly )?(\w+)[(:]/gm)
+  const batch = declaredIn('flows/flow-handle.ts', 'Batch', /^ {2}(?:readonly )?(\w+)[(:]/gm, 3)
+  expect(members('member of a flow', source('flows.md')).sort()).toEqual(
+    [...new Set([...flow, ...batch])].sort(),
+  )
 })
 
 describe('the table of defer options', () => {

@@ -4,7 +4,7 @@
  */
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createScheduler, defineTask, type DeferOptions, type Scheduler } from '../src/index.js'
-import { readSettings } from '../src/scheduler-options.js'
+import { readSettings } from '../src/read-settings.js'
 import { readTaskPolicy } from '../src/task/task-policy.js'
 import { knownOptions } from './fixtures/known-options.js'
 import { failsForGood, neverEnds } from './simulation/script.js'

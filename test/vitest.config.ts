@@ -3,8 +3,13 @@ import { defineConfig } from 'vitest/config'
 
 /** Whole programs that a test waits for, whatever time they take: the packed package, the example app, other test runners. */
 const programs = ['test/programs/**/*.test.ts']
-/** Real threads and clocks: one file at a time, so that none waits for a core that another needs. */
-const alone = ['test/faults/**/*.test.ts', 'test/scenarios/**/*.test.ts']
+/** Real threads and clocks, which mostly wait. */
+const real = ['test/faults/**/*.test.ts', 'test/scenarios/**/*.test.ts']
+/** Those that look at the clock or want both cores: one file at a time. */
+const alone = [
+  'test/faults/{execution,life-cycle,long-runs,process,stress,time}.test.ts',
+  'test/scenarios/{signal,threads}.test.ts',
+]
 /** What takes 5 s takes 30 where a dozen other programs want the cores. */
 const slowMs = 120_000
 
@@ -21,7 +26,7 @@ export default defineConfig({
         test: {
           name: 'together',
           include: ['test/**/*.test.ts', 'example-app/**/*.test.ts'],
-          exclude: ['**/node_modules/**', ...programs, ...alone],
+          exclude: ['**/node_modules/**', ...programs, ...real],
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
         },
@@ -39,10 +44,21 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: 'real',
+          include: real,
+          exclude: ['**/node_modules/**', ...alone],
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+          testTimeout: slowMs,
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: 'alone',
           include: alone,
           maxWorkers: 1,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
           testTimeout: slowMs,
         },
       },

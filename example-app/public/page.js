@@ -4,7 +4,7 @@ import { drawSchedules, titleOf } from './schedules.js'
 
 const $ = (selector) => document.querySelector(selector)
 
-/** Sends a request and answers with what came back and how long it took; never throws. */
+/** Sends a request and answers with what came back and how long it took; never throws. Without an answer `status` is 0. */
 async function request(url, options) {
   const startedAt = performance.now()
   try {
@@ -14,11 +14,13 @@ async function request(url, options) {
     })
     const body = await response.json()
     showOffline(false)
-    return { ok: response.ok, body, ms: Math.max(1, Math.round(performance.now() - startedAt)) }
+    const { ok, status } = response
+    return { ok, status, body, ms: Math.max(1, Math.round(performance.now() - startedAt)) }
   } catch {
     showOffline(true)
     return {
       ok: false,
+      status: 0,
       body: { errors: [{ field: 'request', message: 'The server cannot be reached. Is it running?' }] },
     }
   }
@@ -174,7 +176,10 @@ for (const type of ['dragenter', 'dragover', 'dragleave', 'drop']) {
 
 const widths = { small: 160, medium: 480, large: 1024 }
 
-/** A tile for one photo; answers the function that fetches what there is by now. */
+/** Of each photo the function that fetches what there is of it. */
+const fetchPhotos = new Set()
+
+/** A tile for one photo, which goes with it; answers the function that fetches what there is by now. */
 function photoTile({ photo, detail }) {
   const tile = element('li')
   $('#photos').prepend(tile)
@@ -189,10 +194,15 @@ function photoTile({ photo, detail }) {
     )
   }
   draw({ state: 'ready', sizes: {} })
-  return async () => {
-    const { ok, body } = await request(`/photos/${encodeURIComponent(photo)}`)
-    if (ok) draw(body)
+  const fetchPhoto = async () => {
+    const { ok, status, body } = await request(`/photos/${encodeURIComponent(photo)}`)
+    if (ok) return draw(body)
+    if (status !== 404) return // the server is away, and may know it again
+    tile.remove()
+    fetchPhotos.delete(fetchPhoto)
   }
+  fetchPhotos.add(fetchPhoto)
+  return fetchPhoto
 }
 
 function sizeItem(url, description, width) {
@@ -221,8 +231,11 @@ async function showAccount() {
 
 $('#account-form').addEventListener('submit', async (event) => {
   event.preventDefault()
+  const button = event.currentTarget.querySelector('button')
   const detail = $('#account-who').textContent
+  button.disabled = true
   const { ok, body, ms } = await request('/account', { method: 'DELETE' })
+  button.disabled = false
   if (!ok) return say($('#account-answer'), 'bad', messages(body))
   const job = { id: body.job, kind: 'account', title: 'Delete the account', detail, answeredMs: ms }
   addJob(job, onChangeOf(job))
@@ -275,15 +288,25 @@ function onChangeOf(job) {
   }
   if (job.kind === 'report') return undefined
   return ({ state }) => {
-    if (isSettled(state)) refresh()
+    if (!isSettled(state)) return
+    refresh()
+    if (job.kind === 'account') for (const fetchPhoto of fetchPhotos) fetchPhoto()
   }
 }
 
+let willRefresh = false
+
+/** Asks once, however many jobs have changed: after a reload all that had ended tell so at the same moment. */
 function refresh() {
-  showAccount()
-  showInbox()
-  showSchedules()
-  askMailServer()
+  if (willRefresh) return
+  willRefresh = true
+  queueMicrotask(() => {
+    willRefresh = false
+    showAccount()
+    showInbox()
+    showSchedules()
+    askMailServer()
+  })
 }
 
 document.addEventListener('visibilitychange', () => {

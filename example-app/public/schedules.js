@@ -6,7 +6,14 @@ const titles = {
   'expired-log-ins': 'Removal of expired log-ins',
   'old-reports': 'Removal of PDFs older than a day',
 }
-const format = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' })
+/** With the zone of whoever looks, which need not be the schedule's. */
+const format = new Intl.DateTimeFormat(undefined, {
+  month: 'short',
+  day: 'numeric',
+  hour: 'numeric',
+  minute: '2-digit',
+  timeZoneName: 'short',
+})
 
 export const titleOf = (name) => titles[name] ?? name
 

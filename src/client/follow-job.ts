@@ -3,7 +3,8 @@
  * `followJob(url)`: from the URL of a job or flow to how it ended, over whatever network and server do meanwhile.
  *
  *   stream ──the server refused, or streams are taken──▶ poll every second ──▶ settled, or gone
- *     └──connection lost: the browser connects again, the stream begins with the current state
+ *     ├──connection lost: the browser connects again, the stream begins with the current state
+ *     └──silent for 45 s: a new stream
  */
 import type { FlowStatus } from '../express/flow-status.js'
 import type { JobStatus } from '../express/job-status.js'
@@ -33,6 +34,8 @@ export interface FollowOptions {
 
 /** A browser opens six connections to one host over HTTP/1.1; two are left for other requests. */
 const maxStreams = 4
+/** Three heartbeats. */
+const longestSilenceMs = 45_000
 const pollEveryMs = 1000
 const longestPauseMs = 30_000
 let streams = 0
@@ -83,15 +86,27 @@ class Follower {
     if (typeof EventSource === 'undefined' || streams >= maxStreams) return void this.#poll()
     const source = (this.#source = new EventSource(this.#eventsUrl()))
     streams++
-    // The events of a stream are MessageEvents.
-    const take = (event: Event): void => this.#take(String((event as MessageEvent).data))
-    for (const name of ['state', 'progress']) source.addEventListener(name, take)
+    this.#heard()
+    // The events of a stream are MessageEvents; a beat has no status.
+    const take = (event: Event): void => {
+      this.#heard()
+      this.#take(String((event as MessageEvent).data))
+    }
+    for (const name of ['state', 'progress', 'beat']) source.addEventListener(name, take)
     source.onerror = () => {
       // While it is connecting the browser tries again by itself; closed means that the server refused.
       if (source.readyState !== source.CLOSED) return
       this.#closeSource()
       void this.#poll()
     }
+  }
+
+  #heard(): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => {
+      this.#closeSource()
+      this.stream()
+    }, longestSilenceMs)
   }
 
   #eventsUrl(): string {
@@ -109,8 +124,7 @@ class Follower {
       const { ok, status } = response
       if (status === 404 || status === 410) return this.#gone()
       if (ok) {
-        this.#take(await response.text())
-        this.#pauseMs = pollEveryMs
+        if (this.#take(await response.text())) this.#pauseMs = pollEveryMs
       } else if (status < 500 && status !== 408 && status !== 429)
         return this.#fail(new Error(`${this.#url} answered ${status}.`))
     } catch {
@@ -119,16 +133,24 @@ class Follower {
     if (!this.#isOver) this.#timer = setTimeout(() => void this.#poll(), this.#pauseMs)
   }
 
-  /** Repetitions, as after a reconnect, are not told. */
-  #take(json: string): void {
-    if (this.#isOver || json === this.#lastJson) return
-    const status = (this.#last = JSON.parse(json) as Status) // what the endpoints send
+  /** Repetitions, as after a reconnect, are not told. @returns false for what is no status */
+  #take(json: string): boolean {
+    if (this.#isOver || json === this.#lastJson) return true
+    let status: Status | null
+    try {
+      status = JSON.parse(json) as Status | null // what the endpoints send, or somebody between
+    } catch {
+      return false // a page, say
+    }
+    if (!status?.state) return false
+    this.#last = status
     this.#lastJson = json
     const progress = JSON.stringify(status.progress) as string | undefined // of undefined
     const hasProgressed = progress !== undefined && progress !== this.#lastProgress
     this.#lastProgress = progress ?? ''
     this.#tell(status, hasProgressed)
     if (['completed', 'failed', 'cancelled', 'expired'].includes(status.state)) this.#end(status)
+    return true
   }
 
   #gone(): void {
@@ -162,11 +184,11 @@ class Follower {
   #stop(): void {
     this.#isOver = true
     this.#closeSource()
-    clearTimeout(this.#timer)
     this.#options.signal?.removeEventListener('abort', this.#aborted)
   }
 
   #closeSource(): void {
+    clearTimeout(this.#timer)
     if (this.#source === undefined) return
     this.#source.close()
     this.#source = undefined

@@ -9,6 +9,8 @@ import type { Plan } from './plan.js'
 import type { DueRun, Schedule } from './schedule.js'
 import { reading } from './timetable.js'
 
+const missed = 'a schedule missed runs: the process stood still, or the clock was set'
+
 type SkipReason = SchedulerEvents['schedule:skipped']['reason']
 type FireReason = SchedulerEvents['schedule:fired']['reason']
 
@@ -86,6 +88,8 @@ export class Firing implements OpenRunListener {
   }
 
   #fire(schedule: Schedule, run: DueRun): void {
+    // A handler that was cancelled for this run hears of it at once, and may have paused or removed the schedule.
+    if (schedule.state === 'paused' || schedule.state === 'removed') return
     try {
       this.#defer(schedule, this.#context(schedule, run), run.reason)
     } catch (error) {
@@ -127,15 +131,12 @@ export class Firing implements OpenRunListener {
   }
 
   #missed(schedule: Schedule, { missed: count, last }: Plan): void {
-    const { events, clock, logger } = this.#port
+    const { events, clock } = this.#port
     const { name } = schedule
     const firedFor = this.#wallOf(schedule, last)
     if (events.wants['schedule:missed'])
       events.emit('schedule:missed', { name, firedFor, count, at: clock.wall() })
-    logger?.warn(
-      { schedule: name, count },
-      'a schedule missed runs: the process stood still, or the clock was set',
-    )
+    this.#log('warn', { schedule: name, count }, missed)
   }
 
   #skipAll(schedule: Schedule, runs: readonly DueRun[], reason: SkipReason): void {
@@ -143,21 +144,26 @@ export class Firing implements OpenRunListener {
   }
 
   #skipped(schedule: Schedule, { instant }: DueRun, reason: SkipReason): void {
-    const { events, clock, logger } = this.#port
+    const { events, clock } = this.#port
     const { name } = schedule
     const firedFor = this.#wallOf(schedule, instant)
     if (events.wants['schedule:skipped'])
       events.emit('schedule:skipped', { name, firedFor, reason, at: clock.wall() })
-    if (reason !== 'not-leader') logger?.info({ schedule: name, reason }, 'a run of a schedule was skipped')
+    if (reason !== 'not-leader')
+      this.#log('info', { schedule: name, reason }, 'a run of a schedule was skipped')
   }
 
   #refused(schedule: Schedule, run: DueRun, error: unknown): void {
     const isFull = (error as { code?: unknown } | null)?.code === 'ERR_SIDEWORK_QUEUE_FULL'
-    if (!isFull) {
-      const { logger } = this.#port
-      logger?.error({ err: error, schedule: schedule.name }, 'a run of a schedule was refused')
-    }
+    if (!isFull)
+      this.#log('error', { err: error, schedule: schedule.name }, 'a run of a schedule was refused')
     this.#skipped(schedule, run, isFull ? 'queue-full' : 'refused')
+  }
+
+  /** A schedule may come every few milliseconds. */
+  #log(level: 'info' | 'warn' | 'error', fields: object, message: string): void {
+    const { logger } = this.#port
+    if (logger !== undefined && this.#port.mayLog(message)) logger[level](fields, message)
   }
 }
 

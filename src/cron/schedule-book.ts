@@ -14,7 +14,7 @@ import type { TimeHeap } from '../queue/time-heap.js'
 import { Firing } from './firing.js'
 import { askLeader, type LeaderHook, type Leadership } from './leader.js'
 import { takeOver } from './open-run.js'
-import { plan } from './plan.js'
+import { plan, type CatchUpPolicy } from './plan.js'
 import { Schedule, type ScheduleFacts } from './schedule.js'
 import { reading, type Scale, type Timetable } from './timetable.js'
 
@@ -24,6 +24,8 @@ const setBackMs = 60_000
 /** Schedules that are due together are fired in slices of about this long, so that no turn is held. */
 const sliceMs = 2
 const firesPerReading = 16
+
+const leaderFailed = 'the leader hook of cron failed; runs are skipped'
 
 const scales: readonly Scale[] = ['wall', 'steady']
 
@@ -56,7 +58,7 @@ export class ScheduleBook {
     const { timetable, name } = facts
     const schedule = new Schedule(facts, ++this.#made)
     const before = this.#byName.get(name)
-    const isSame = before?.state === 'active' && before.timetable === timetable
+    const isSame = before?.isAwaited === true && before.timetable === timetable
     const next = isSame ? before.nextAt : this.#nextOf(timetable)
     if (next === undefined) return false
     if (before !== undefined) {
@@ -113,6 +115,7 @@ export class ScheduleBook {
   stop(): void {
     for (const schedule of this.#byName.values()) {
       schedule.state = 'removed'
+      schedule.isAwaited = false
       schedule.backlog = undefined
     }
     this.#byName.clear()
@@ -138,7 +141,9 @@ export class ScheduleBook {
       this.#leader,
       {
         alarm: (delayMs, run) => this.#port.alarm(clock.now() + delayMs, run),
-        failed: (error) => logger?.error({ err: error }, 'the leader hook of cron failed; runs are skipped'),
+        failed: (error) => {
+          if (this.#port.mayLog(leaderFailed)) logger?.error({ err: error }, leaderFailed)
+        },
       },
       (leadership) => this.#sweep(leadership, clock.precise() - askedAt),
     )
@@ -157,10 +162,10 @@ export class ScheduleBook {
     const start = clock.precise()
     let count = 0
     for (const scale of scales) {
-      const heap = this.#heaps[scale]
       const now = reading(clock, scale)
-      while (heap.firstAt <= now) {
-        const schedule = heap.shift()
+      // What a run calls may stop all of them.
+      while (this.#heaps[scale].firstAt <= now) {
+        const schedule = this.#takeFirst(scale)
         if (schedule !== undefined) this.#due(schedule, now, leadership, waitedMs)
         if (++count % firesPerReading === 0 && clock.precise() - start > sliceMs) {
           this.#isUnderWay = true
@@ -174,9 +179,13 @@ export class ScheduleBook {
   }
 
   #due(schedule: Schedule, now: number, leadership: Leadership, waitedMs: number): void {
-    const { timetable, policy } = schedule
+    const { timetable } = schedule
+    // After its end there is nothing to be made up for.
+    const policy: CatchUpPolicy =
+      now > timetable.end ? { ...schedule.policy, catchUp: 'none' } : schedule.policy
     const decided = plan(timetable, schedule.nextAt, now - schedule.jitterMs, policy, waitedMs)
     this.#firing.carryOut(schedule, decided, leadership)
+    if (schedule.state !== 'active' || schedule.isAwaited) return // what it called has paused, removed or resumed it
     if (decided.next === undefined || schedule.isExhausted) this.#end(schedule)
     else this.#await(schedule, decided.next)
   }
@@ -185,6 +194,7 @@ export class ScheduleBook {
     const { timetable } = schedule
     schedule.nextAt = next
     schedule.jitterMs = this.#jitter(schedule, next)
+    schedule.isAwaited = true
     this.#heaps[timetable.scale].add(schedule, next + schedule.jitterMs)
   }
 
@@ -201,7 +211,7 @@ export class ScheduleBook {
   /** Its last run, which had to wait, has begun while it waits for an instant that it does not need. */
   #exhausted(schedule: Schedule): void {
     if (schedule.state !== 'active') return
-    this.#heaps[schedule.timetable.scale].remove(schedule)
+    this.#leave(schedule)
     this.#end(schedule)
     this.#rearm()
   }
@@ -213,10 +223,24 @@ export class ScheduleBook {
   }
 
   #rest(schedule: Schedule, state: 'paused' | 'removed'): void {
-    if (schedule.state === 'active') this.#heaps[schedule.timetable.scale].remove(schedule)
+    this.#leave(schedule)
     schedule.state = state
     schedule.backlog = undefined
     this.#rearm()
+  }
+
+  /** The schedule that is due first. */
+  #takeFirst(scale: Scale): Schedule | undefined {
+    const schedule = this.#heaps[scale].shift()
+    if (schedule !== undefined) schedule.isAwaited = false
+    return schedule
+  }
+
+  /** It waits for no instant any more. */
+  #leave(schedule: Schedule): void {
+    if (!schedule.isAwaited) return
+    schedule.isAwaited = false
+    this.#heaps[schedule.timetable.scale].remove(schedule)
   }
 
   /** The first instant that has not been, also where the wall clock was set back a little: what it showed has been. */
@@ -244,6 +268,7 @@ export class ScheduleBook {
     const waiting = this.#heaps.wall.values()
     this.#heaps.wall = this.#port.timeHeap()
     for (const schedule of waiting) {
+      schedule.isAwaited = false
       const next = schedule.timetable.next(after)
       if (next === undefined) this.#end(schedule)
       else this.#await(schedule, next)

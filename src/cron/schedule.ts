@@ -46,6 +46,8 @@ export class Schedule implements HeapItem, PreparedJob {
   nextAt = 0
   /** How much later than `nextAt` it runs. */
   jitterMs = 0
+  /** Whether it stands among those that wait for their instant. While it fires it does not, and may be paused or removed. */
+  isAwaited = false
   runCount = 0
   /** Ms since the epoch. */
   lastFiredFor: number | undefined = undefined

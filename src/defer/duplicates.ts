@@ -60,7 +60,10 @@ export class Duplicates {
     const { admission, queue } = this.#rooms
     admission.swap(job.payload, newcomer.payload)
     job.payload = newcomer.payload
+    // What a closure is given it has closed over; and a payload is worked on in the context that it came from.
+    if (newcomer.mainWork !== undefined) job.mainWork = newcomer.mainWork
     queue.setLimitKeys(job, newcomer.details?.limitKeys)
+    queue.setOrderingKey(job, newcomer.details?.orderingKey, now)
     const { runAt = isDueAtOnce(newcomer) ? now : undefined } = newcomer.details ?? {}
     if (runAt === undefined) return
     queue.postpone(job, runAt, now)
@@ -77,7 +80,7 @@ export function twinOf(newcomer: Job, { job, follower }: Standing): Job | undefi
   return hasStarted ? follower : job
 }
 
-/** It was given a delay of 0, which leaves no instant to wait for. */
+/** It was given a delay of 0 or an instant that is over, which leaves none to wait for. */
 function isDueAtOnce({ details }: Job): boolean {
   return details?.wanted?.delayMs === 0
 }

@@ -30,14 +30,14 @@ export function readDeferOptions(job: Job, options: unknown, clock: Clock): JobW
   if (own['priority'] !== undefined) job.priority = priorityLevel(own['priority'])
   const runAt = readRunAt(own, clock)
   if (runAt !== undefined) job.more().runAt = runAt
+  const isOver = own['runAt'] !== undefined && runAt === undefined
   if (own['orderingKey'] !== undefined) job.more().orderingKey = key('orderingKey', own['orderingKey'])
   const policy = readPolicy(own)
   if (policy !== undefined) job.more().policy = policy
   const dedupe = readDedupe(own['dedupe'])
   if (dedupe !== undefined) job.more().dedupe = dedupe
   return {
-    delayMs:
-      own['delay'] === undefined ? undefined : Math.ceil(durationMs('delay', own['delay'], { zero: true })),
+    delayMs: isOver ? 0 : readDelay(own['delay']),
     signal: readSignal(own['signal']),
     id: own['id'] === undefined ? undefined : key('id', own['id']),
     expiresInMs:
@@ -47,7 +47,6 @@ export function readDeferOptions(job: Job, options: unknown, clock: Clock): JobW
   }
 }
 
-/** The due instant on the core's clock, if the job is to wait. */
 /** With the mistake told that is likely behind an option there is not. */
 function ownDeferOptions(job: Job, options: unknown): Record<string, unknown> {
   try {
@@ -65,14 +64,17 @@ function ownDeferOptions(job: Job, options: unknown): Record<string, unknown> {
   }
 }
 
+function readDelay(delay: unknown): number | undefined {
+  return delay === undefined ? undefined : Math.ceil(durationMs('delay', delay, { zero: true }))
+}
+
+/** The due instant on the core's clock, if the job is to wait. */
 function readRunAt(own: Record<string, unknown>, clock: Clock): number | undefined {
   const { delay, runAt } = own
   if (delay !== undefined && runAt !== undefined)
     throw new OptionError('defer got both delay and runAt. Give one.')
-  if (delay !== undefined) {
-    const delayMs = Math.ceil(durationMs('delay', delay, { zero: true }))
-    return delayMs === 0 ? undefined : clock.now() + delayMs
-  }
+  const delayMs = readDelay(delay)
+  if (delayMs !== undefined) return delayMs === 0 ? undefined : clock.now() + delayMs
   if (runAt === undefined) return undefined
   const at = runAt instanceof Date ? runAt.getTime() : runAt
   const inMs = typeof at === 'number' ? Math.ceil(at - clock.wall()) : NaN

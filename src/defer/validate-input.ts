@@ -35,6 +35,14 @@ export function validateInput(task: TaskRecord, payload: unknown): unknown {
   throw refusal(task, answer.issues)
 }
 
+/** A payload from outside may have any number of issues, with any text in them. */
+const mostTold = 10
+const longestTold = 300
+
+function cut(text: string): string {
+  return text.length > longestTold ? `${text.slice(0, longestTold)}…` : text
+}
+
 function isThenable(value: unknown): value is { then(met: undefined, failed: () => void): unknown } {
   return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }
@@ -51,9 +59,10 @@ function refusal(task: TaskRecord, issues: NonNullable<Answer['issues']>): Paylo
     path: path.map((part) => String((part as { key?: unknown } | null)?.key ?? part)).join('.'),
   }))
   const first = read[0]?.path ?? ''
-  const told = read.map(({ message, path }) => `${path || 'payload'}: ${message}`).join('; ')
+  const told = read.slice(0, mostTold).map(({ message, path }) => cut(`${path || 'payload'}: ${message}`))
+  const more = read.length > mostTold ? `; and ${read.length - mostTold} more` : ''
   return new PayloadError(
-    `The payload for task '${task.name}' is not valid: ${told}.`,
+    `The payload for task '${task.name}' is not valid: ${told.join('; ')}${more}.`,
     first === '' ? 'payload' : `payload.${first}`,
     read,
   )

@@ -108,10 +108,8 @@ export class Announcements implements Announcer {
     const { state, durationMs } = end
     if (this.#emitter.wants['flow:settled'])
       this.#emitter.emit('flow:settled', { id, kind, ...counts, state, durationMs, at: this.#clock.wall() })
-    if (state !== 'completed')
-      this.#log.logger?.warn({ flow: id, kind, ...counts, ...end, reason: error?.message }, `flow ${state}`)
-    else if (this.#writesDebug(this.#clock.now()))
-      this.#log.logger?.debug({ flow: id, kind, ...counts, durationMs }, 'flow completed')
+    if (state !== 'completed' || this.#writesDebug(this.#clock.now()))
+      this.#log.flowSettled({ flow: id, kind, ...counts, ...end, reason: error?.message })
   }
 
   /** Follows the logger's level, but asks for it once per ms: asking costs as much as the rest of a short job's telling. */

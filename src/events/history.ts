@@ -3,6 +3,7 @@
  * so that a flood of successes does not wash the failures away. Bounded by count, bytes and age.
  */
 import { LRUCache } from 'lru-cache'
+import { errorBytes, heldBytes } from '../job/held-bytes.js'
 import type { Job } from '../job/job.js'
 import { encodedSizeBytes, type EncodedPayload } from '../job/payload.js'
 import type { Clock } from '../world.js'
@@ -12,12 +13,12 @@ export interface HistorySettings {
   readonly completed: number
   /** Failed, cancelled and expired jobs kept. */
   readonly failed: number
-  /** Bytes of payloads and results, for each of the two groups half. */
+  /** Bytes of payloads, results and errors, for each of the two groups half. */
   readonly bytes: number
   readonly forMs: number
 }
 
-/** What a kept job takes beside payload and result, roughly. */
+/** What a kept job takes beside payload, result and errors, roughly. */
 const recordBytes = 300
 
 export class History {
@@ -140,9 +141,11 @@ class Shelf {
 }
 
 /** At least what `sizeOf` answers, without looking at the text. */
-function mostBytesOf(job: Job): number {
-  const result = job.details?.result
-  return recordBytes + mostEncodedBytes(job.payload) + (result === undefined ? 0 : mostEncodedBytes(result))
+function mostBytesOf({ payload, details }: Job): number {
+  const bytes = recordBytes + mostEncodedBytes(payload)
+  if (details === undefined) return bytes
+  const { result } = details
+  return bytes + (result === undefined ? 0 : mostEncodedBytes(result)) + errorBytes(details)
 }
 
 function mostEncodedBytes(encoded: EncodedPayload): number {
@@ -150,5 +153,5 @@ function mostEncodedBytes(encoded: EncodedPayload): number {
 }
 
 function sizeOf(job: Job): number {
-  return recordBytes + encodedSizeBytes(job.payload) + encodedSizeBytes(job.details?.result)
+  return recordBytes + heldBytes(job)
 }

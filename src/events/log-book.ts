@@ -1,10 +1,11 @@
 /**
  * What the scheduler writes to the log. Payloads and results never; of a sensitive task nothing that could hold them.
- * Lines at `warn` and `error` are bounded per kind and task (line-rate.ts), lines at `debug` not; those of handlers, and what
- * threads print, where they are made (bounded-log.ts, console-tap.ts).
+ * Lines at `warn` and `error`, and those of schedules, are bounded per kind and task (line-rate.ts), lines at `debug` not;
+ * those of handlers, and what threads print, where they are made (bounded-log.ts, console-tap.ts).
  */
 import type { Logger } from 'pino'
 import type { Job } from '../job/job.js'
+import type { SettledState } from '../job/lifecycle.js'
 import { serializeError, type SerializedError } from '../job/serialized-error.js'
 import type { JobSnapshot, Lane } from '../job/snapshot.js'
 import type { TaskRecord } from '../job/task-record.js'
@@ -79,7 +80,7 @@ export class LogBook {
 
   /** A line about a job. */
   aboutJob(level: 'debug' | 'info' | 'warn' | 'error', job: Job, message: string, extra?: object): void {
-    if (level !== 'debug' && !this.#allows(message, job.task.name)) return
+    if (level !== 'debug' && !this.allows(message, job.task.name)) return
     this.logger?.[level]({ ...this.fields(job), ...extra }, message)
   }
 
@@ -91,7 +92,7 @@ export class LogBook {
     error: SerializedError,
     extra?: object,
   ): void {
-    if (!this.#allows(message, job.task.name)) return
+    if (!this.allows(message, job.task.name)) return
     this.logger?.[level]({ ...this.fields(job), err: brief(job, error), ...extra }, message)
   }
 
@@ -103,7 +104,7 @@ export class LogBook {
 
   listenerThrew(event: string, error: unknown): void {
     const message = 'a listener of the scheduler threw'
-    if (this.#allows(message, event)) this.logger?.error({ err: error, event }, message)
+    if (this.allows(message, event)) this.logger?.error({ err: error, event }, message)
   }
 
   backoffFault(job: Job, fault: SerializedError): void {
@@ -126,6 +127,19 @@ export class LogBook {
     this.aboutJob('error', job, message, { key: shown(job, key) })
   }
 
+  /** A line about how a flow ended. */
+  flowSettled({
+    state,
+    ...fields
+  }: {
+    readonly state: SettledState
+    readonly [field: string]: unknown
+  }): void {
+    const message = `flow ${state}`
+    if (state === 'completed') this.logger?.debug(fields, message)
+    else if (this.allows(message)) this.logger?.warn({ ...fields, state }, message)
+  }
+
   /** @param task undefined for all */
   paused(isPaused: boolean, task: string | undefined): void {
     const what = task === undefined ? {} : { task }
@@ -135,7 +149,7 @@ export class LogBook {
   /** @param task the name of what was to be deferred */
   queueFull(task: string): void {
     const message = 'a defer was refused: the queue is full'
-    if (this.#allows(message)) this.logger?.warn({ task }, message)
+    if (this.allows(message)) this.logger?.warn({ task }, message)
   }
 
   threadStarted(lane: Lane, thread: number): void {
@@ -151,7 +165,7 @@ export class LogBook {
   ): void {
     if (lane === 'main') return
     const isQuiet = quietReasons.has(reason)
-    if (!isQuiet && !this.#allows('thread exited', lane)) return
+    if (!isQuiet && !this.allows('thread exited', lane)) return
     const because = stoppedFor && { job: this.#idOf(stoppedFor), task: stoppedFor.task.name }
     const fields = { lane, thread: number, reason, exitCode, ...because }
     this.logger?.[isQuiet ? 'debug' : 'warn'](fields, 'thread exited')
@@ -173,10 +187,9 @@ export class LogBook {
     what: { task: string; count: number; resources: readonly string[] },
   ): void {
     const { task, count, resources } = what
-    this.logger?.warn(
-      { lane, thread: number, task, count, resources },
-      'a task leaves timers, sockets or the like open: its thread is replaced',
-    )
+    const message = 'a task leaves timers, sockets or the like open: its thread is replaced'
+    if (this.allows(message, task))
+      this.logger?.warn({ lane, thread: number, task, count, resources }, message)
   }
 
   /** Told once for each task, whichever of its threads noticed. */
@@ -209,7 +222,8 @@ export class LogBook {
 
   /** A handler of lane main held the main thread for so many ms. */
   heldMainThread(task: string, ms: number): void {
-    this.logger?.warn({ task, blockedMs: Math.round(ms) }, 'a task of lane main blocked the main thread')
+    const message = 'a task of lane main blocked the main thread'
+    if (this.allows(message, task)) this.logger?.warn({ task, blockedMs: Math.round(ms) }, message)
   }
 
   unwatched(error: unknown): void {
@@ -249,7 +263,8 @@ export class LogBook {
     )
   }
 
-  #allows(message: string, about?: string): boolean {
+  /** Whether one more line with this message may be written now; it is counted. @param about a task, or another of few names */
+  allows(message: string, about?: string): boolean {
     if (this.logger === undefined) return false
     return this.#rate.allows(about === undefined ? message : `${message}\n${about}`)
   }

@@ -22,6 +22,9 @@ export interface Frame {
 /** Most bytes that one connection may have buffered. */
 const bufferLimitBytes = 64 * 1024
 
+/** An event, as comments do not reach the scripts that are to know that the connection lives. */
+const heartbeat = 'event: beat\ndata: {}\n\n'
+
 /** Most bytes of one frame's data. */
 export const dataLimitBytes = 32 * 1024
 
@@ -81,7 +84,7 @@ export class EventStream {
     this.#sendWaiting()
     const isBehind = this.#waiting !== undefined || this.#isOver
     if (isBehind && this.#isBehind) this.#res.destroy()
-    else if (!isBehind && this.#fits(':\n\n')) this.#write(':\n\n')
+    else if (!isBehind && this.#fits(heartbeat)) this.#write(heartbeat)
     this.#isBehind = isBehind
   }
 

@@ -20,7 +20,7 @@ export type DeferMoment = 'now' | 'success' | 'finish' | 'close'
 
 const moments: readonly unknown[] = ['now', 'success', 'finish', 'close'] satisfies DeferMoment[]
 
-/** @throws OptionError unless `on` is one of the four moments, or undefined for 'now' */
+/** @throws OptionError unless `on` is one of the four moments, or undefined for the usual one */
 export function readMoment(on: unknown, usual: DeferMoment): DeferMoment {
   if (on === undefined) return usual
   if (moments.includes(on)) return on as DeferMoment // it is in the list

@@ -24,8 +24,8 @@ export type AuthorizedRequest = IncomingMessage & Express.Request
 export interface JobsRouterOptions {
   /**
    * Whether this request may read or cancel this job: only `true` lets it pass. Without it everybody who knows an id
-   * may read, and nobody may cancel. For a flow it is asked about the job of its first step. Whoever may not gets the same 404 as for an unknown id. What it throws goes to
-   * `next(error)`.
+   * may read, and nobody may cancel. For a flow it is asked about the job of its first step. Whoever may not gets the same
+   * 404 as for an unknown id. What it throws goes to `next(error)`.
    */
   authorize?(
     this: void,
@@ -98,9 +98,8 @@ class JobsRouter {
   /** The id, if there is such a job and the request may have it. */
   async #authorizedId(visit: Visit, action: 'read' | 'cancel'): Promise<string | undefined> {
     const { id } = visit
-    if (id === undefined) return undefined
+    if (id === undefined || this.#authorize === undefined) return id
     const job = this.#scheduler.job(id) ?? this.#scheduler.firstOfFlow(id)
-    if (this.#authorize === undefined) return id
     if (job === undefined) return undefined
     // Inside a framework the request is its own; under plain node:http `Express.Request` declares what middleware added.
     const isAllowed: unknown = await this.#authorize(visit.req as AuthorizedRequest, job, action)

@@ -7,6 +7,7 @@
  * What is due is done at once if it is little, else a slice per turn of the loop; never by recursion.
  */
 import type { FlowStep, StepEnd } from '../job/flow-step.js'
+import { heldBytes } from '../job/held-bytes.js'
 import type { Disarmable, Job } from '../job/job.js'
 import { isSettled } from '../job/lifecycle.js'
 import { encodedSizeBytes } from '../job/payload.js'
@@ -87,6 +88,7 @@ export class Course {
     const { flow } = step
     if (!(flow instanceof Flow)) return
     this.#noteEnd(flow, step, job)
+    flow.heldBytes += heldBytes(job)
     const isBad = job.state !== 'completed'
     flow.unsettled--
     if (step !== flow.callback) {

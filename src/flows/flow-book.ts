@@ -6,6 +6,7 @@ import type { Acceptance } from '../defer/acceptance.js'
 import type { Drafts } from '../defer/draft.js'
 import { OptionError, SideworkError } from '../errors.js'
 import { FlowStep, follow } from '../job/flow-step.js'
+import { heldBytes } from '../job/held-bytes.js'
 import type { Job } from '../job/job.js'
 import type { Journal } from '../job/journal.js'
 import type { SerializedError } from '../job/serialized-error.js'
@@ -132,6 +133,7 @@ export class FlowBook {
     const flow = steps[0]?.flow
     if (!(flow instanceof Flow)) return
     if (flow.isSettled) this.#reopen(flow)
+    for (const job of jobs) flow.heldBytes -= heldBytes(job) // counted again when it settles
     this.#course.after(() => {
       for (const step of reopen(flow, steps)) {
         if (step.job !== undefined) this.#rooms.journal.block(step.job)

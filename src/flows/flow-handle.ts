@@ -12,7 +12,7 @@ import { inOrderGiven, type FlowSnapshot } from './flow-snapshot.js'
 
 /** A flow or chain. Not thenable: awaiting it does not wait for its steps. */
 export interface Flow<out R = Readonly<Record<string, unknown>>> {
-  /** 26 URL-safe characters with 132 random bits. */
+  /** 26 URL-safe characters that nobody can guess (128 random bits). */
   readonly id: string
   /** 'running' until every step has settled; then 'completed' when all completed, else how the first that did not ended. */
   readonly state: FlowState

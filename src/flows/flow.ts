@@ -71,6 +71,8 @@ export class Flow implements StepFlow {
   waiters: Waiter[] = []
   /** Bytes of the results its steps have left. */
   resultBytes = 0
+  /** Bytes that the jobs of its settled steps hold on to. */
+  heldBytes = 0
   /** When its progress was last told, and the alarm that will tell it next. */
   toldAt = -Infinity
   telling: Disarmable | undefined = undefined

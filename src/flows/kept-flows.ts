@@ -12,7 +12,7 @@ export interface KeepSettings {
   readonly forMs: number
 }
 
-/** What one step takes, its job included, roughly. */
+/** What one step takes, its job's record included, roughly. */
 const stepBytes = 600
 
 export class KeptFlows {
@@ -31,7 +31,8 @@ export class KeptFlows {
   }
 
   keep(flow: Flow): void {
-    const size = stepBytes * (1 + flow.steps.length) + flow.resultBytes
+    // Its jobs are kept with it, also when the history has dropped them.
+    const size = stepBytes * (1 + flow.steps.length) + flow.heldBytes
     if (this.#max === 0 || size > this.#maxSize) return forget(flow)
     this.#cache ??= this.#makeCache()
     this.#cache.set(flow.id, flow, { size })

@@ -140,7 +140,7 @@ export interface MainWork {
 
 /** What the defer asked for and the record does not hold. */
 export interface JobWishes {
-  /** Ms from acceptance or release, if a delay was given. */
+  /** Ms from acceptance or release, if a delay was given; 0 for a `runAt` that was over. */
   readonly delayMs: number | undefined
   readonly signal: AbortSignal | undefined
   /** An id of the user's own. */

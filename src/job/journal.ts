@@ -6,7 +6,7 @@ import type { Job } from './job.js'
 import type { JobState, SettledState } from './lifecycle.js'
 import { isSettled, transitions } from './lifecycle.js'
 import type { EncodedPayload } from './payload.js'
-import type { SerializedError } from './serialized-error.js'
+import { isSameError, type SerializedError } from './serialized-error.js'
 import { zeroCounts } from './task-record.js'
 import type { UnhappyEnd } from './task-tally.js'
 import type { Clock } from '../world.js'
@@ -190,9 +190,12 @@ export class Journal {
   /** Keeps the failure of the attempt that just ended. */
   recordFailure(job: Job, error: SerializedError): void {
     const details = job.more()
-    details.error = error
+    // Most attempts fail as the one before did: that is kept once.
+    const before = details.errors.at(-1)?.error
+    const kept = before !== undefined && isSameError(before, error) ? before : error
+    details.error = kept
     const at = this.#clock.wall()
-    const failure = Object.freeze({ attempt: job.attempt, at, error })
+    const failure = Object.freeze({ attempt: job.attempt, at, error: kept })
     details.errors = Object.freeze([...details.errors, failure].slice(-keptErrors))
   }
 }

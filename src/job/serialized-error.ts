@@ -27,6 +27,14 @@ export function serializeError(thrown: unknown): SerializedError {
   return serialize(thrown, [])
 }
 
+/** Whether both say the same. */
+export function isSameError(one: SerializedError, other: SerializedError): boolean {
+  if (one.stack !== other.stack || one.message !== other.message) return false
+  if (one.name !== other.name || one.code !== other.code) return false
+  if (one.cause === undefined || other.cause === undefined) return one.cause === other.cause
+  return isSameError(one.cause, other.cause)
+}
+
 function serialize(thrown: unknown, outer: readonly unknown[]): SerializedError {
   if (typeof thrown !== 'object' || thrown === null) {
     return Object.freeze({ name: 'NonError', message: cut(primitiveText(thrown), maxMessageBytes) })

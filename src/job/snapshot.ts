@@ -37,7 +37,7 @@ export interface AttemptError {
   readonly error: SerializedError
 }
 
-/** A job at one moment: frozen plain data, JSON throughout (instants are ms since the epoch). */
+/** A job at one moment: frozen plain data, JSON but for `Uint8Array` leaves (instants are ms since the epoch). */
 export interface JobSnapshot {
   readonly id: string
   readonly task: string
@@ -50,6 +50,7 @@ export interface JobSnapshot {
   readonly maxAttempts: number
   readonly orderingKey?: string
   readonly dedupeKey?: string
+  /** Neither it nor `result` is there of a `sensitive` task, but in a CloseReport. */
   readonly payload: unknown
   readonly progress?: Progress
   readonly result?: unknown

@@ -3,7 +3,7 @@ import type { Scheduler } from '../scheduler.js'
 import type { Labels } from './labels.js'
 
 /** A number per combination of label values. */
-export class LabelledCount {
+class LabelledCount {
   readonly #counts = new Map<string, { readonly labels: readonly string[]; count: number }>()
 
   add(count: number, ...labels: readonly string[]): void {

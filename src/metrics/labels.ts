@@ -1,7 +1,7 @@
 /** Bounds how many names become label values: each is a time series, kept for weeks by whoever scrapes. */
 
 /** The label value that all names beyond the bound share. */
-export const otherLabel = 'other'
+const otherLabel = 'other'
 
 export class Labels {
   readonly #most: number

@@ -130,7 +130,7 @@ export const metricTable: readonly Metric[] = [
     name: 'sidework_handlers_abandoned_total',
     type: 'counter',
     labels: [],
-    help: 'Handlers of the main lane that went on after they were given up.',
+    help: 'Handlers that went on after they were given up: of the main lane, or of a thread that does not exit.',
     read: ({ stats }) => [[stats.abandoned]],
   },
   gauge(

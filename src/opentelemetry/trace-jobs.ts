@@ -58,11 +58,12 @@ function deferSubscribers(tracer: Tracer): Subscribers<DeferTrace> {
   const spans = new WeakMap<object, Span>()
   const finish = (message: DeferTrace): void => {
     const span = spans.get(message)
-    const isOver = message.id !== undefined || message.error !== undefined || message.count === 0
+    const isRefused = 'error' in message // whatever was thrown, perhaps undefined
+    const isOver = message.id !== undefined || isRefused || message.count === 0
     if (span === undefined || !isOver) return // the answer of context.defer comes later
     spans.delete(message)
     span.setAttributes(acceptedAttributes(message))
-    if (message.error !== undefined) fail(span, message.error)
+    if (isRefused) fail(span, message.error)
     span.end()
   }
   return {
@@ -137,7 +138,7 @@ function fail(span: Span, error: unknown): void {
     code,
     message,
     stack,
-  } = error as { name?: string; code?: string; message?: string; stack?: string } // an error, or one as data
+  } = (error ?? {}) as { name?: string; code?: string; message?: string; stack?: string } // an error, or one as data
   span.setAttributes(errorAttributes(code ?? name))
   span.setStatus({ code: SpanStatusCode.ERROR, ...(message === undefined ? undefined : { message }) })
   if (message !== undefined) {

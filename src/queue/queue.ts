@@ -102,10 +102,29 @@ export class Queue {
 
   /** A job that has not started got another payload: it passes the limits of that one's keys. */
   setLimitKeys(job: Job, keys: LimitKeys | undefined): void {
-    const isReady = job.state === 'ready' && job.details?.afterLingering !== 'join-again'
-    if (isReady) this.take(job)
+    // One whose old execution is still ending stands nowhere.
+    const isQueued = job.state === 'ready' && job.details?.isLingering !== true
+    if (isQueued) this.take(job)
     job.more().limitKeys = keys
-    if (isReady) this.enterReady(job)
+    if (isQueued) this.enterReady(job)
+  }
+
+  /** Such a job got a payload with an ordering key of its own: it joins that key's line. */
+  setOrderingKey(job: Job, key: string | undefined, now: number): void {
+    const details = job.more()
+    const { orderingKey: old } = details
+    // An execution that is still ending keeps its key.
+    if (key === undefined || key === old || details.isLingering) return
+    const isQueued = job.state === 'ready'
+    // One that is delayed, or waits for another to settle, joins a line later.
+    const joins = isQueued || (old !== undefined && this.lines.has(job, old))
+    if (isQueued) this.take(job)
+    this.leaveLine(job, now)
+    details.orderingKey = key
+    const mayRun = joins && this.#mayRun(job)
+    if (isQueued && mayRun) this.enterReady(job)
+    else if (isQueued) this.#journal.block(job)
+    else if (mayRun) this.makeReady(job, now)
   }
 
   /** Puts a job to wait until its instant, keeping its place in its line. */

@@ -68,6 +68,8 @@ export class Settler {
     if (details === undefined || !details.isLingering) return
     details.isLingering = false
     if (isSettled(job.state)) return this.#queue.leaveLine(job, now)
+    // Debounced meanwhile, it joins its line anew; one that is retried keeps its place.
+    if (job.state === 'scheduled') this.#queue.leaveLine(job, now)
     const next = details.afterLingering
     details.afterLingering = 'stay'
     switch (next) {

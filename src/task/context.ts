@@ -86,7 +86,11 @@ export interface TaskContext {
   readonly signal: AbortSignal
   /** Writes to the scheduler's logger, naming job, task, attempt and request; at most 1,000 lines of each level in a second. */
   readonly log: TaskLog
-  /** Tells how far the job is: a ratio 0–1 or JSON. Coalesced to at most 10 a second per job, the last one kept. */
+  /**
+   * Tells how far the job is: a ratio 0–1, or JSON of at most 8 KiB. Coalesced to at most 10 a second per job, the last one
+   * kept.
+   * @throws OptionError, PayloadError, PayloadTooLargeError
+   */
   progress(value: Progress): void
   /** Says that the attempt is alive, without saying how far it is: `visibilityTimeout` begins again. */
   heartbeat(): void

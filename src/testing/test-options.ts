@@ -1,12 +1,7 @@
 import { OptionError } from '../errors.js'
 import { durationMs, flag, integer, orDefault, ownOptions, show, type Duration } from '../options.js'
-import {
-  readSettings,
-  schedulerOptionNames,
-  type SchedulerOptions,
-  type Settings,
-  type ThreadOptions,
-} from '../scheduler-options.js'
+import { readSettings, schedulerOptionNames, type Settings } from '../read-settings.js'
+import type { SchedulerOptions, ThreadOptions } from '../scheduler-options.js'
 
 /** Options of `createTestScheduler`: those of `createScheduler`, and what makes a test. */
 export interface TestSchedulerOptions extends Omit<SchedulerOptions, 'threads'> {

@@ -2,7 +2,7 @@
  * One attempt as its handler sees it: the context, made cheaply (a no-op handler touches none of it), and how the
  * handler's end becomes data.
  */
-import { OptionError, SideworkError } from '../errors.js'
+import { fromLineOf, OptionError, SideworkError } from '../errors.js'
 import type { Handed } from '../job/flow-step.js'
 import { encodePayload, type EncodedPayload } from '../job/payload.js'
 import { progressLimits } from '../job/payload-limits.js'
@@ -132,21 +132,16 @@ export class Attempt implements TaskContext {
   }
 
   get defer(): TaskContext['defer'] {
-    const defer = (task: unknown, payload?: unknown, options?: DeferOptions): Promise<DeferredChild> => {
-      // A function has a name too, which could be that of a task.
-      const name: unknown = typeof task === 'object' ? (task as { name?: unknown } | null)?.name : task
-      if (typeof name !== 'string') {
-        throw new OptionError(`context.defer got ${show(task)}. Give a task or its name.`)
-      }
-      return this.#host.defer(this.token, name, payload, options)
-    }
+    const defer = (task: unknown, payload?: unknown, options?: DeferOptions): Promise<DeferredChild> =>
+      fromLineOf(defer, () => this.#host.defer(this.token, nameOf(task), payload, options))
     const later = (plan: FlowPlan): Promise<never> => this.#host.deferFlow(this.token, plan) as Promise<never>
-    return Object.assign(defer, {
-      flow: (steps: unknown, options?: unknown) => later(planFlow(steps, options)),
-      chain: (steps: unknown, options?: unknown) => later(planChain(steps, options)),
-      batch: (task: unknown, payloads: unknown, options?: unknown) =>
-        later(planBatch(task, payloads, options)),
-    })
+    const flow = (steps: unknown, options?: unknown): Promise<never> =>
+      fromLineOf(flow, () => later(planFlow(steps, options)))
+    const chain = (steps: unknown, options?: unknown): Promise<never> =>
+      fromLineOf(chain, () => later(planChain(steps, options)))
+    const batch = (task: unknown, payloads: unknown, options?: unknown): Promise<never> =>
+      fromLineOf(batch, () => later(planBatch(task, payloads, options)))
+    return Object.assign(defer, { flow, chain, batch })
   }
 
   get results(): StepResults {
@@ -205,6 +200,13 @@ export class Attempt implements TaskContext {
     this.#progressAt = this.#host.now()
     this.#host.progress(this.token, value)
   }
+}
+
+/** Of a task or its name. A function has a name too, which could be that of a task. */
+function nameOf(task: unknown): string {
+  const name: unknown = typeof task === 'object' ? (task as { name?: unknown } | null)?.name : task
+  if (typeof name === 'string') return name
+  throw new OptionError(`context.defer got ${show(task)}. Give a task or its name.`)
 }
 
 /**

@@ -1,9 +1,9 @@
 /** What attempts say, put into messages; and the answers to their defers. One per thread, one for the main lane. */
-import { OptionError, SideworkError } from '../errors.js'
+import { fromCallerOf, OptionError, SideworkError } from '../errors.js'
 import type { JobIds } from '../job/job-ids.js'
 import { encodePayload, type EncodedPayload } from '../job/payload.js'
 import type { PayloadLimits } from '../job/payload-limits.js'
-import { serializeError } from '../job/serialized-error.js'
+import { serializeError, type SerializedError } from '../job/serialized-error.js'
 import type { DeferredChild, DeferredFlow } from '../task/context.js'
 import type { DeferOptions } from '../task/defer-options.js'
 import type { FlowPlan, PlannedStep } from '../task/flow-plan.js'
@@ -11,11 +11,6 @@ import { show } from '../options.js'
 import { countOf, deferChannel, traceDeferLater } from '../task/trace-channels.js'
 import type { AttemptHost } from './attempt.js'
 import type { DeferFlowMessage, DeferMessage, DeferredMessage, FromThread, LogMessage } from './protocol.js'
-
-interface Call {
-  answered(message: DeferredMessage): void
-  reject(error: unknown): void
-}
 
 /** Most characters of one log line's message, and of the JSON of its fields. */
 const maxLogText = 16 * 1024
@@ -25,7 +20,8 @@ export class ThreadHost implements AttemptHost {
   readonly #ports: Pick<AttemptHost, 'yieldNow' | 'after' | 'now'>
   readonly #ids: JobIds
   readonly #payloadLimits: PayloadLimits
-  readonly #calls = new Map<number, Call>()
+  /** Defers whose answers have not come. */
+  readonly #calls = new Map<number, (answer: DeferredMessage) => void>()
   #lastCall = 0
 
   constructor(
@@ -86,23 +82,18 @@ export class ThreadHost implements AttemptHost {
     const plain = plainOptions(options)
     const encoded = encodePayload(payload, this.#payloadLimits, task)
     const send = (carrier?: Readonly<Record<string, string>>): Promise<DeferredChild> =>
-      this.#sendDefer({
-        kind: 'defer',
-        token,
-        task,
-        ...(encoded === undefined ? undefined : { payload: encoded }),
-        options: plain,
-        ...(carrier === undefined ? undefined : { carrier }),
-      })
+      this.#ask(
+        {
+          kind: 'defer',
+          token,
+          task,
+          ...(encoded === undefined ? undefined : { payload: encoded }),
+          options: plain,
+          ...(carrier === undefined ? undefined : { carrier }),
+        },
+        ({ id = '', deduplicated = false }) => ({ id, deduplicated }),
+      )
     return deferChannel.hasSubscribers ? traceDeferLater(task, undefined, send) : send()
-  }
-
-  #sendDefer(message: Omit<DeferMessage, 'call'>): Promise<DeferredChild> {
-    return new Promise((resolve, reject) => {
-      const answered = ({ id = '', deduplicated = false }: DeferredMessage): void =>
-        resolve({ id, deduplicated })
-      this.#ask(message, { answered, reject })
-    })
   }
 
   deferFlow(token: number, plan: FlowPlan): Promise<DeferredFlow> {
@@ -112,23 +103,36 @@ export class ThreadHost implements AttemptHost {
       callback: plan.callback && sendable(plan.callback, this.#payloadLimits),
     }
     const send = (carrier?: Readonly<Record<string, string>>): Promise<DeferredFlow> =>
-      new Promise((resolve, reject) => {
-        const answered = ({ id = '', jobs = {} }: DeferredMessage): void => resolve({ id, jobs })
-        const added = carrier === undefined ? undefined : { carrier }
-        this.#ask({ kind: 'defer-flow', token, plan: sent, ...added }, { answered, reject })
-      })
+      this.#ask(
+        { kind: 'defer-flow', token, plan: sent, ...(carrier === undefined ? undefined : { carrier }) },
+        ({ id = '', jobs = {} }) => ({ id, jobs }),
+      )
     if (!deferChannel.hasSubscribers) return send()
     return traceDeferLater(`(${plan.kind})`, undefined, send, countOf(plan))
   }
 
-  /** @throws OptionError when an option cannot be told to another thread */
-  #ask(message: Omit<DeferMessage, 'call'> | Omit<DeferFlowMessage, 'call'>, expects: Call): void {
+  /** @throws (rejects) SideworkError with the scheduler's code when it refuses */
+  async #ask<A>(
+    message: Omit<DeferMessage, 'call'> | Omit<DeferFlowMessage, 'call'>,
+    read: (answer: DeferredMessage) => A,
+  ): Promise<A> {
     const call = ++this.#lastCall
-    this.#calls.set(call, expects)
+    const answer = await new Promise<DeferredMessage>((resolve) => {
+      this.#calls.set(call, resolve)
+      this.#tell({ ...message, call })
+    })
+    // After an await the stack goes on with whoever awaits the defer.
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- never called
+    if (answer.error !== undefined) throw fromCallerOf(this.#ask, refusalOf(answer.error))
+    return read(answer)
+  }
+
+  /** @throws OptionError when an option cannot be told to another thread */
+  #tell(message: DeferMessage | DeferFlowMessage): void {
     try {
-      this.#send({ ...message, call })
+      this.#send(message)
     } catch (error) {
-      this.#calls.delete(call)
+      this.#calls.delete(message.call)
       const { name, message: why } = serializeError(error)
       if (name !== 'DataCloneError') throw error
       throw new OptionError(
@@ -139,15 +143,14 @@ export class ThreadHost implements AttemptHost {
 
   /** The scheduler's answer to a defer. */
   answer(message: DeferredMessage): void {
-    const call = this.#calls.get(message.call)
+    const answered = this.#calls.get(message.call)
     this.#calls.delete(message.call)
-    if (message.error === undefined) {
-      call?.answered(message)
-    } else {
-      const code = (message.error.code ?? 'ERR_SIDEWORK_OPTION') as SideworkError['code'] // the scheduler's own codes
-      call?.reject(new SideworkError(code, message.error.message))
-    }
+    answered?.(message)
   }
+}
+
+function refusalOf({ code = 'ERR_SIDEWORK_OPTION', message }: SerializedError): SideworkError {
+  return new SideworkError(code as SideworkError['code'], message) // the scheduler's own codes
 }
 
 /** What can reach across threads. @throws OptionError for what cannot */

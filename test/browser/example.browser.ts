@@ -31,9 +31,12 @@ it('the page follows a mail, a photo and a report live to their ends', async () 
   expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(360)
   if (folder !== undefined) await page.screenshot({ path: `${folder}/narrow.png`, fullPage: true })
 
+  const asked: string[] = []
+  page.on('request', (request) => asked.push(new URL(request.url()).pathname))
   await page.reload() // what this visit did is still there, with its links
   await card(page, 'all users').locator('a').waitFor()
   expect(await page.locator('#jobs .job').count()).toBe(3)
+  expect(asked.filter((path) => path === '/inbox')).toHaveLength(1) // however many jobs had ended
   expect(complaints).toEqual([])
 })
 
@@ -43,6 +46,9 @@ it('recurring jobs are shown with their next runs, and one runs when asked to', 
   const report = page.locator('.schedule', { hasText: 'Nightly report' })
   await report.locator('.next-runs li').nth(2).waitFor()
   expect(await page.locator('.schedule').count()).toBe(3)
+  // The schedule is Berlin's, the times are those of who looks: so they say of which zone.
+  const zone = new Intl.DateTimeFormat('en-US', { timeZoneName: 'short' }).format().split(' ').at(-1) ?? ''
+  expect(await report.locator('.next-runs li').first().textContent()).toContain(zone)
   await report.locator('button', { hasText: 'Run now' }).click()
   await page.locator('#recurring-answer', { hasText: /^Report of \d{4}-\d{2}-\d{2}/ }).waitFor()
   if (folder !== undefined) await page.locator('.recurring').screenshot({ path: `${folder}/recurring.png` })
@@ -100,6 +106,10 @@ it('an account is deleted while its batch is watched', async () => {
   expect(bars.some((bar) => /of 25 done/.test(bar))).toBe(true)
   await page.locator('#account').waitFor({ state: 'hidden' })
   await page.locator('#inbox-empty').waitFor()
+  await page.waitForFunction(() => document.querySelectorAll('#photos li').length === 0)
+  await page.reload() // nor do they come back
+  await card(page, 'asha@example.com, 12 photos').waitFor()
+  await page.waitForFunction(() => document.querySelectorAll('#photos li').length === 0)
   if (folder !== undefined) await page.screenshot({ path: `${folder}/account.png`, fullPage: true })
   expect(complaints).toEqual([])
 })

@@ -21,7 +21,7 @@ class TestSource extends EventTarget {
     this.url = url
     TestSource.all.push(this)
   }
-  tell(name: 'state' | 'progress' | 'closed', status: object) {
+  tell(name: 'state' | 'progress' | 'closed' | 'beat', status: object) {
     if (this.readyState !== 2) this.dispatchEvent(new MessageEvent(name, { data: JSON.stringify(status) }))
   }
   /** The connection is lost, and the browser connects again. */
@@ -107,6 +107,37 @@ describe('by event stream', () => {
     onlySource().refuse()
     expect(await end).toEqual({ id: 'j', state: 'gone', progress: 0.5 })
     expect(states).toEqual(['running', 'gone'])
+  })
+
+  it('opens a stream anew that has been silent for three heartbeats, and goes on where it was', async () => {
+    vi.useFakeTimers()
+    const states: unknown[] = []
+    const end = followJob('/jobs/j', { onStatus: ({ state }) => states.push(state) })
+    const first = onlySource()
+    first.tell('state', status('running'))
+    for (let beats = 0; beats < 10; beats++) {
+      await vi.advanceTimersByTimeAsync(15_000)
+      first.tell('beat', {})
+    }
+    await vi.advanceTimersByTimeAsync(44_999)
+    expect([TestSource.all.length, first.readyState]).toEqual([1, 1])
+    await vi.advanceTimersByTimeAsync(1) // the connection is half open: nothing comes, and nobody says so
+    expect([TestSource.all.length, first.readyState]).toEqual([2, 2])
+    onlySource().tell('state', status('running'))
+    onlySource().tell('state', status('completed'))
+    expect((await end).state).toBe('completed')
+    expect(states).toEqual(['running', 'completed'])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('takes no notice of what is no status', async () => {
+    const told: unknown[] = []
+    const end = followJob('/jobs/j', { onStatus: ({ state }) => told.push(state) })
+    for (const data of ['', '<html>', 'null', '{}'])
+      onlySource().dispatchEvent(new MessageEvent('state', { data }))
+    onlySource().tell('state', status('completed'))
+    expect((await end).state).toBe('completed')
+    expect(told).toEqual(['completed'])
   })
 
   it('asks every second where the stream is refused', async () => {
@@ -210,7 +241,7 @@ describe('by polling, where there is no EventSource', () => {
     const fetched = fetchAnswers(
       ...bad,
       undefined,
-      undefined,
+      answer({}), // of somebody else: no status
       answer(status('running')),
       answer(status('failed')),
     )

@@ -150,6 +150,30 @@ describe('a schedule', () => {
     }
   })
 
+  it.each(['latest', 'all'] as const)('makes up for nothing after endAt, with catchUp %s', (catchUp) => {
+    const { sim, cron, fired, missed } = makeCron()
+    const endAt = Date.parse('2026-01-01T02:30Z')
+    cron.schedule('s', '0 * * * *', sim.task('t'), undefined, { ...utc, endAt, catchUp })
+    cron.every('e', '1h', sim.task('t'), undefined, { endAt, catchUp })
+    sim.world.block(3 * 60 * minute)
+    sim.advance(60 * minute)
+    expect(fired).toEqual([])
+    expect(missed.map(({ name, count }) => [name, count])).toEqual([['s', 2], ['e', 2]]) // prettier-ignore
+    expect(cron.list()).toEqual([])
+  })
+
+  it('is on time at endAt, though the timer comes a little later', () => {
+    const { sim, cron, times } = makeCron()
+    cron.schedule('s', '0 * * * *', sim.task('t'), undefined, {
+      ...utc,
+      endAt: Date.parse('2026-01-01T01:00Z'),
+    })
+    sim.advance(60 * minute - 1)
+    sim.world.block(300)
+    sim.advance(minute)
+    expect(times()).toEqual(['01:00:00'])
+  })
+
   it('with jitter comes later by a seeded random time, never after the next instant', () => {
     const delays = (seed: number): number[] => {
       const { sim, cron, fired } = makeCron({ seed })

@@ -142,3 +142,89 @@ describe('a run that is refused', () => {
     expect(seconds(made.fired)).toEqual([4])
   })
 })
+
+describe('a run that hears, as it is replaced, that it is cancelled', () => {
+  /** Schedule 'a', whose run does `heard` when it is replaced after two seconds; 'b' is due at the same instants. */
+  async function replaced(
+    heard: (made: CronSim) => void,
+  ): Promise<CronSim & { again(ms: number): Promise<void> }> {
+    const made = makeCron({ main: 'real' })
+    const { sim, cron } = made
+    let hasHeard = false
+    const waits = ({ signal }: { signal: AbortSignal }): Promise<void> =>
+      new Promise((resolve) =>
+        signal.addEventListener('abort', () => {
+          if (!hasHeard) heard(made)
+          hasHeard = true
+          resolve()
+        }),
+      )
+    cron.every('a', 1_000, waits, { overlap: 'replace' })
+    cron.every('b', 1_000, () => undefined)
+    cron.every('c', 1_500, () => undefined)
+    const again = async (ms: number): Promise<void> => {
+      for (let left = ms; left > 0; left -= 100) await sim.flow(100)
+    }
+    await again(2_000)
+    return { ...made, again }
+  }
+  const names = ({ fired }: CronSim): string[] => fired.map(({ name }) => name)
+
+  it('may remove its schedule, and no other', async () => {
+    const made = await replaced(({ cron }) => expect(cron.remove('a')).toBe(true))
+    expect(names(made).sort()).toEqual(['a', 'b', 'b', 'c'])
+    expect(made.cron.list().map(({ name }) => name)).toEqual(['b', 'c'])
+    await made.again(1_000)
+    expect(names(made).sort()).toEqual(['a', 'b', 'b', 'b', 'c', 'c'])
+  })
+
+  it('may pause its schedule', async () => {
+    const made = await replaced(({ cron }) => expect(cron.pause('a')).toBe(true))
+    expect(names(made).filter((name) => name === 'a')).toHaveLength(1)
+    expect(made.cron.list()).toMatchObject([{ name: 'a', state: 'paused' }, { name: 'b' }, { name: 'c' }])
+    expect(made.cron.resume('a')).toBe(true)
+    await made.again(1_000)
+    expect(names(made).filter((name) => name === 'a')).toHaveLength(2)
+  })
+
+  it('may pause it and let it go on, and each instant is fired once', async () => {
+    const made = await replaced(({ cron }) =>
+      expect([cron.pause('a'), cron.resume('a')]).toEqual([true, true]),
+    )
+    await made.again(900)
+    const instants = made.fired.filter(({ name }) => name === 'a').map(({ firedFor }) => firedFor)
+    expect(new Set(instants).size).toBe(instants.length)
+    expect(made.cron.get('a')).toMatchObject({ state: 'active', runs: 2 })
+  })
+
+  it('may put another schedule in its place', async () => {
+    const made = await replaced(({ cron }) => cron.every('a', 1_000, () => undefined))
+    expect(names(made).filter((name) => name === 'a')).toHaveLength(1)
+    await made.again(1_000)
+    expect(names(made).filter((name) => name === 'a')).toHaveLength(2)
+    expect(made.cron.list()).toHaveLength(3)
+  })
+
+  it('may close the scheduler: nothing runs any more, and nothing keeps the process', async () => {
+    let closed: Promise<unknown> | undefined
+    const made = await replaced(({ sim }) => (closed ??= sim.scheduler.close({ timeout: 0 })))
+    await made.again(2_000)
+    await closed
+    expect(made.cron.list()).toEqual([])
+    expect(made.skipped).toEqual([])
+    expect(made.sim.world.isKeptAlive).toBe(false)
+  })
+})
+
+it('H3: a schedule whose runs are skipped all the time does not flood the log, and what was left out is counted', () => {
+  const { sim, cron, skipped } = makeCron()
+  cron.every('e', 100, sim.task('t', { takesMs: Infinity }, { timeout: false }))
+  sim.advance(30_000)
+  const lines = sim.logged.filter(({ message }) => message === 'a run of a schedule was skipped')
+  expect(skipped).toHaveLength(299)
+  expect(lines.length).toBeGreaterThanOrEqual(40)
+  expect(lines.length).toBeLessThanOrEqual(60)
+  expect(
+    sim.logged.filter(({ message }) => message === 'lines like this were left out').length,
+  ).toBeGreaterThan(1)
+})

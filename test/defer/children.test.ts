@@ -1,5 +1,5 @@
 /** `context.defer`: children of a running job. */
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { TaskContext } from '../../src/task/context.js'
 import { makeSim } from '../simulation/sim.js'
 
@@ -61,4 +61,32 @@ it('is refused from an attempt that has ended', async () => {
     message: expect.stringContaining('has ended') as string,
   })
   expect(sim.scheduler.stats()).toMatchObject({ accepted: 1 })
+})
+
+describe('the stack of a refused context.defer begins at the line that called it', () => {
+  type Defer = TaskContext['defer']
+  it.each<[string, (defer: Defer) => Promise<unknown>]>([
+    ['for a bad payload', (defer) => defer('child', { at: new Date(0) })],
+    ['for what is no task', (defer) => defer(5 as never)],
+    ['in a flow', (defer) => defer.flow({ a: { task: 'child', after: ['b'] as never } })],
+    ['in a chain', (defer) => defer.chain([5 as never])],
+    ['in a batch', (defer) => defer.batch('child', 5 as never)],
+    ['by the scheduler', (defer) => defer('nobody')],
+    ['by the scheduler, in a flow', (defer) => defer.flow({ a: { task: 'nobody' } })],
+  ])('%s', async (_what, call) => {
+    const sim = makeSim({ main: 'real' })
+    let caught: Error | undefined
+    const run = async (_payload: never, { defer }: TaskContext) => {
+      try {
+        await call(defer)
+      } catch (error) {
+        caught = error as Error
+      }
+    }
+    sim.scheduler.defer(sim.mainTask('parent', run))
+    for (let round = 0; round < 3; round++) await sim.flow(10)
+    const frames = caught?.stack?.split('\n').filter((line) => line.startsWith('    at ')) ?? []
+    expect(frames[0]).toContain('children.test.ts')
+    expect(caught?.stack).toContain(caught?.message)
+  })
 })

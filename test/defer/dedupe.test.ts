@@ -1,8 +1,10 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { describe, expect, it } from 'vitest'
 import { DedupeIndex } from '../../src/defer/dedupe-index.js'
 import { Job, type Disarmable } from '../../src/job/job.js'
 import { TaskRecord } from '../../src/job/task-record.js'
 import type { Agenda } from '../../src/queue/agenda.js'
+import type { DeferOptions } from '../../src/task/defer-options.js'
 import { readTaskPolicy } from '../../src/task/task-policy.js'
 import { failsForGood, failsWith, neverEnds, type Behaviour, type Run } from '../simulation/script.js'
 import { makeSim, type Sim } from '../simulation/sim.js'
@@ -165,6 +167,22 @@ describe("dedupe, mode 'last'", () => {
     sim.advance(1)
     expect(sim.began.map(({ at, payload }) => [at, payload])).toEqual([[500, 5]])
     expect(sim.scheduler.stats()).toMatchObject({ accepted: 1, completed: 1 })
+  })
+
+  it('keeps its time when the newcomer names no delay, and is due at once with a delay of 0', () => {
+    const sim = makeSim()
+    sim.task('t')
+    const job = sim.scheduler.defer('t', 0, { ...last, delay: 100 })
+    sim.advance(50)
+    sim.scheduler.defer('t', 1, last)
+    sim.advance(49)
+    expect(job.state).toBe('scheduled')
+    sim.advance(1)
+    expect(sim.began.map(({ at, payload }) => [at, payload])).toEqual([[100, 1]])
+    sim.scheduler.defer('t', 2, { ...last, delay: 100 })
+    sim.scheduler.defer('t', 3, { ...last, delay: 0 })
+    sim.advance(0)
+    expect(sim.began.map(({ at, payload }) => [at, payload])).toEqual([[100, 1], [100, 3]]) // prettier-ignore
   })
 
   it('begins the delay of a job again that was ready already, but not started', () => {
@@ -368,6 +386,133 @@ describe("dedupe, mode 'last'", () => {
     sim.advance(1)
     expect(sim.payloads).toEqual(['a', 'b'])
     expect(job.state).toBe('completed')
+  })
+
+  it.each([
+    ['after', 1000, ['a', 'x', 'b']],
+    ['before', 100, ['a', 'x', 'b']],
+  ])('leaves its line to others when its delay ends %s its old execution', (_when, delay, order) => {
+    const sim = makeSim({ scheduler: { threads: 2 } })
+    const stubborn = { takesMs: 400, ignoresAbort: true }
+    sim.task('t', ({ payload }) => (payload === 'a' ? stubborn : { takesMs: 10 }))
+    const options = { ...last, orderingKey: 'line' } as const
+    const job = sim.scheduler.defer('t', 'a', options)
+    sim.advance(10)
+    job.cancel()
+    expect(sim.scheduler.retry(job.id)).toBe(true)
+    sim.scheduler.defer('t', 'b', { ...options, delay })
+    sim.scheduler.defer('t', 'x', { orderingKey: 'line' })
+    sim.advance(2000)
+    expect(sim.payloads).toEqual(order)
+    expect(sim.began[1]?.at).toBe(400)
+  })
+
+  it('waits for its old execution too when releaseKey runs it again with another payload', () => {
+    const sim = makeSim({ scheduler: { threads: 2 } })
+    const stubborn = { takesMs: 400, ignoresAbort: true }
+    sim.task('t', ({ payload }) => (payload === 'a' ? stubborn : {}), {
+      attempts: 1,
+      timeout: 10,
+      onExhausted: 'halt',
+    })
+    const options = { ...last, orderingKey: 'line' } as const
+    const job = sim.scheduler.defer('t', 'a', options)
+    sim.advance(20)
+    expect([job.state, sim.scheduler.releaseKey('line', { retry: true })]).toEqual(['failed', true])
+    expect(sim.scheduler.defer('t', 'b', options).id).toBe(job.id)
+    sim.advance(379)
+    expect(sim.payloads).toEqual(['a'])
+    sim.advance(10)
+    expect(sim.payloads).toEqual(['a', 'b'])
+  })
+
+  it('of closures runs the latest, in the context of its own defer', async () => {
+    const sim = makeSim({ main: 'real' })
+    const context = new AsyncLocalStorage<string>()
+    const ran: unknown[] = []
+    for (const name of ['first', 'latest'])
+      context.run(name, () =>
+        sim.scheduler.defer(() => void ran.push([name, context.getStore()]), { ...last, delay: 100 }),
+      )
+    await sim.flow(200)
+    expect(ran).toEqual([['latest', 'latest']])
+  })
+
+  it.each<[string, DeferOptions]>([
+    ['a delay of 0', { delay: 0 }],
+    ['an instant that is over', { runAt: new Date(0) }],
+    ['an instant that is over, in ms', { runAt: 0 }],
+  ])('is due at once when its latest defer gives it %s', (_what, options) => {
+    const sim = makeSim()
+    sim.task('t')
+    sim.scheduler.defer('t', 'old', { ...last, delay: '1h' })
+    sim.scheduler.defer('t', 'latest', { ...last, ...options })
+    sim.advance(10)
+    expect(sim.payloads).toEqual(['latest'])
+  })
+
+  describe('stands in the line of its latest payload, whose key another job may hold', () => {
+    const a = { ...last, orderingKey: 'a' } as const
+    const b = { ...last, orderingKey: 'b' } as const
+
+    it('as it waits for its time', () => {
+      const sim = makeSim({ scheduler: { threads: 2 } })
+      sim.task('t', { takesMs: 100 })
+      sim.scheduler.defer('t', 'holds b', { orderingKey: 'b' })
+      const job = sim.scheduler.defer('t', 1, { ...a, delay: 10 })
+      sim.scheduler.defer('t', 2, { ...b, delay: 10 })
+      sim.advance(50)
+      expect([job.state, job.snapshot().orderingKey]).toEqual(['blocked', 'b'])
+      sim.advance(100)
+      expect(sim.began.map(({ at, payload }) => [at, payload])).toEqual([[0, 'holds b'], [100, 2]]) // prettier-ignore
+    })
+
+    it('as it is ready, and gives its old line on', () => {
+      const sim = busySim()
+      const job = sim.scheduler.defer('t', 1, a)
+      const next = sim.scheduler.defer('t', 'next of a', { orderingKey: 'a' })
+      const other = sim.scheduler.defer('t', 'first of b', { orderingKey: 'b' })
+      expect(states([job, next, other])).toEqual(['ready', 'blocked', 'ready'])
+      sim.scheduler.defer('t', 2, b)
+      expect(states([job, next, other])).toEqual(['blocked', 'ready', 'ready'])
+      sim.scheduler.cancel('blocker')
+      sim.advance(10)
+      expect(sim.payloads.slice(1)).toEqual(['next of a', 'first of b', 2])
+    })
+
+    it('as it is blocked, and is free there', () => {
+      const sim = busySim()
+      sim.scheduler.defer('t', 'first of a', { orderingKey: 'a' })
+      const job = sim.scheduler.defer('t', 1, a)
+      const next = sim.scheduler.defer('t', 'next of a', { orderingKey: 'a' })
+      expect(states([job, next])).toEqual(['blocked', 'blocked'])
+      sim.scheduler.defer('t', 2, b)
+      expect(states([job, next])).toEqual(['ready', 'blocked'])
+      sim.scheduler.cancel('blocker')
+      sim.advance(10)
+      expect(sim.payloads.slice(1)).toEqual(['first of a', 2, 'next of a'])
+    })
+
+    it('as it follows another', () => {
+      const sim = makeSim({ scheduler: { threads: 3 } })
+      sim.task('t', { takesMs: 100 })
+      sim.scheduler.defer('t', 1, a)
+      sim.advance(50)
+      sim.scheduler.defer('t', 'holds b', { orderingKey: 'b' })
+      const follower = sim.scheduler.defer('t', 2, a)
+      sim.scheduler.defer('t', 3, b)
+      sim.advance(75)
+      expect([follower.state, follower.snapshot().orderingKey]).toEqual(['blocked', 'b'])
+      sim.advance(100)
+      expect(sim.began.map(({ at, payload }) => [at, payload]).at(-1)).toEqual([150, 3])
+    })
+
+    it('keeps the one it stands in when its latest defer names none', () => {
+      const sim = busySim()
+      const job = sim.scheduler.defer('t', 1, a)
+      sim.scheduler.defer('t', 2, last)
+      expect(job.snapshot()).toMatchObject({ orderingKey: 'a', payload: 2, state: 'ready' })
+    })
   })
 
   it('a follower that close() loses can be restored and runs', async () => {

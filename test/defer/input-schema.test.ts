@@ -1,6 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { createScheduler, defineTask } from '../../src/index.js'
+import { createScheduler, defineTask, type PayloadError } from '../../src/index.js'
 
 type Answer = ReturnType<StandardSchemaV1<{ at: string }, { at: number }>['~standard']['validate']>
 
@@ -144,4 +144,14 @@ it('a job is not thenable: to await it is not to wait for its end', async () => 
   const job = makeScheduler().defer(() => new Promise(() => undefined))
   expect('then' in job).toBe(false)
   expect(await job).toBe(job)
+})
+
+it('a payload with any number of issues, of any length, is refused with a short message and all issues', () => {
+  const issues = Array.from({ length: 1_000 }, (_, n) => ({ message: 'x'.repeat(10_000), path: ['rows', n] }))
+  const { schema } = schemaOf(() => ({ issues }))
+  const task = defineTask('schema.flood', () => undefined, { input: schema })
+  const error = refusalOf(() => makeScheduler().defer(task, { at: '1' })) as PayloadError
+  expect(error.message.length).toBeLessThan(4_000)
+  expect(error.message).toMatch(/rows\.0: x.*; rows\.9: x.*; and 990 more\.$/)
+  expect([error.issues.length, error.path]).toEqual([1_000, 'payload.rows.0'])
 })

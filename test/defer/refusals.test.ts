@@ -37,6 +37,18 @@ it.each<[string, (s: Scheduler) => unknown]>([
   ['defer of an unknown task', (s) => s.defer('refusals.nobody')],
   ['defer with a bad option', (s) => s.defer(build, 1, { attempts: 0 })],
   ['defer after close', (s) => (void s.close(), s.defer(build, 1))],
+  ['retry after close', (s) => s.retry(closedWithJob(s))],
+  ['retryAll after close', (s) => (void s.close(), s.retryAll())],
+  ['restore', (s) => s.restore([{ task: 'refusals.build', state: 'ready' } as never])],
+  ['restore after close', (s) => (void s.close(), s.restore([]))],
+  ['jobs with a bad filter', (s) => s.jobs({ limit: 0 })],
+  ['cancel with a reason that is none', (s) => s.cancel(s.defer(build, 1).id, 5 as never)],
+  ['cancelAll of an unknown task', (s) => s.cancelAll({ task: 'refusals.nobody' })],
+  ['setPriority', (s) => s.setPriority(s.defer(build, 1).id, 10)],
+  ['pause of an unknown task', (s) => s.pause('refusals.nobody')],
+  ['resume of an unknown task', (s) => s.resume('refusals.nobody')],
+  ['releaseKey with a bad option', (s) => s.releaseKey('k', { retry: 1 as never })],
+  ['pauseLimit', (s) => s.pauseLimit('nobody', '1s')],
   ['createScheduler', () => createScheduler({ keep: { bytes: -1 } })],
   ['defineTask', () => defineTask('refusals.options', never, { attempts: 0 })],
 ])('the stack of a refused %s begins at the line that called it', (_name, call) => {
@@ -46,7 +58,16 @@ it.each<[string, (s: Scheduler) => unknown]>([
   expect(error.stack).toContain(`${error.name}: ${error.message}`)
 })
 
+/** The id of a job that was cancelled before the scheduler closed. */
+function closedWithJob(scheduler: Scheduler): string {
+  const job = scheduler.defer(build, 1)
+  job.cancel()
+  void scheduler.close()
+  return job.id
+}
+
 it.each<[string, (s: Scheduler) => unknown]>([
+  ['retry', (s) => s.retry(s.jobs({ state: 'cancelled' })[0]?.id ?? '')],
   ['defer', (s) => s.defer(build, 2)],
   ['deferMany', (s) => s.deferMany([{ task: build, payload: 2 }])],
   ['flow', (s) => s.flow({ a: { task: build, payload: 2 } })],
@@ -54,6 +75,7 @@ it.each<[string, (s: Scheduler) => unknown]>([
 ])('the stack of a full queue shows the line that called %s', (_name, call) => {
   const scheduler = makeScheduler({ maxQueued: 1 })
   scheduler.pause()
+  scheduler.defer(build, 0).cancel()
   scheduler.defer(build, 1)
   const error = thrownBy(() => call(scheduler))
   expect(error).toMatchObject({ code: 'ERR_SIDEWORK_QUEUE_FULL' })

@@ -1,4 +1,5 @@
-import { existsSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readlinkSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import {
@@ -26,6 +27,26 @@ describe('a report', () => {
     expect([existsSync(file), existsSync(`${file}.part`)]).toEqual([true, false])
   })
 
+  test.runIf(existsSync('/proc/self/fd'))('whose drawing is broken off leaves no file open', async () => {
+    const file = reportFile(reportFolder(temporaryFolder()), id)
+    const users = [{ name: 'Asha', email: 'asha@example.com', isVerified: true }]
+    const stop = async () => {
+      await writeFile(`${file}.other`, '') // asked for later, so that the report's own file is open by then
+      throw new Error('The job was cancelled.')
+    }
+    await expect(drawReport(file, users, stop)).rejects.toThrow('The job was cancelled.')
+    expect(existsSync(file)).toBe(false)
+    expect(openFiles().filter((name) => name.startsWith(`${file}.part`))).toEqual([])
+  })
+
+  test('that cannot be written says why', async () => {
+    const folder = temporaryFolder()
+    const file = join(folder, 'no such folder', 'report.pdf')
+    const users = [{ name: 'Asha', email: 'asha@example.com', isVerified: true }]
+    const meanwhile = () => writeFile(join(folder, 'other'), '') // it has failed by then
+    await expect(drawReport(file, users, meanwhile)).rejects.toThrow('ENOENT')
+  })
+
   test('is removed when it is old, finished or not; a younger one stays', async () => {
     const folder = reportFolder(temporaryFolder())
     const write = (name: string, writtenAt: number) => {
@@ -35,6 +56,7 @@ describe('a report', () => {
     write('old.pdf', 1_000)
     write('broken.pdf.part', 1_999)
     write('young.pdf', 2_000)
+    symlinkSync('nowhere', join(folder, 'renamed.pdf.part')) // listed, and gone when it is looked at
     expect(await removeOldReports(folder, 2_000)).toBe(2)
     expect(['old.pdf', 'broken.pdf.part', 'young.pdf'].map((name) => existsSync(join(folder, name)))).toEqual(
       [false, false, true],
@@ -47,3 +69,14 @@ describe('a report', () => {
     expect(isReportId(id)).toBe(true)
   })
 })
+
+/** What this process has open, by name. */
+function openFiles(): string[] {
+  return readdirSync('/proc/self/fd').flatMap((descriptor) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${descriptor}`)]
+    } catch {
+      return [] // closed since the folder was read, as that which it was read by
+    }
+  })
+}

@@ -449,14 +449,14 @@ describe('Last-Event-ID', () => {
   })
 })
 
-it('a silent stream gets a comment every 15 s', async () => {
+it('a silent stream gets an event every 15 s, by which a script knows that it lives', async () => {
   const { scheduler, url } = await setUp()
   runningJob(scheduler)
   const client = await follow(`${url}/jobs/r/events`)
   await client.next()
   await client.next()
   beat()
-  expect(await client.next()).toMatchObject({ comment: '' })
+  expect(await client.next()).toEqual({ event: 'beat', status: {} })
   client.leave()
 })
 

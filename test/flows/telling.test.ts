@@ -48,6 +48,48 @@ it('the log warns of a flow that did not complete, naming the step', () => {
   expect(warning?.fields).toMatchObject({ flow: flow.id, ref: 'bad', task: 'bad', failed: 1 })
 })
 
+it('H3: a storm of flows that fail is not a storm of lines', () => {
+  const sim = makeSim()
+  sim.task('bad', failsWith('no'), { attempts: 1 })
+  for (let n = 0; n < 300; n++) sim.scheduler.chain([{ task: 'bad' }])
+  sim.advance(11_000)
+  const lines = sim.logged.filter(({ message }) => message === 'flow failed')
+  expect(lines).toHaveLength(20)
+  expect(sim.logged).toContainEqual({
+    level: 'warn',
+    message: 'lines like this were left out',
+    fields: { line: 'flow failed', count: 280 },
+  })
+})
+
+it.each([
+  ['payloads', undefined, 'x'.repeat(4_000)],
+  ['results', 'x'.repeat(4_000), undefined],
+])('flows are kept within keep.bytes, the %s of their jobs included', (_what, result, payload) => {
+  const sim = makeSim({ scheduler: { keep: { bytes: 100_000 } } })
+  sim.task('t', returns(result))
+  const batches = [1, 2, 3].map(() =>
+    sim.scheduler.batch(
+      't',
+      Array.from({ length: 5 }, () => payload),
+    ),
+  )
+  sim.advance(10)
+  const kept = batches.map(({ id }) => sim.scheduler.flowOverview(id)?.state)
+  expect(kept).toEqual([undefined, 'completed', 'completed'])
+})
+
+it('a flow whose step is retried again and again takes no more of keep.bytes each time', () => {
+  const sim = makeSim({ scheduler: { keep: { bytes: 20_000 } } })
+  sim.task('bad', failsWith('no'), { attempts: 1 })
+  const flow = sim.scheduler.chain([{ task: 'bad', payload: 'x'.repeat(4_000) }])
+  for (let n = 0; n < 5; n++) {
+    sim.advance(10)
+    expect(sim.scheduler.flowOverview(flow.id)?.state).toBe('failed')
+    expect(sim.scheduler.retry(flow.jobs['bad']?.id ?? '')).toBe(true)
+  }
+})
+
 it('a flow is kept as long as a settled job is, and an older one makes room', () => {
   const sim = makeSim({ scheduler: { keep: { completed: 1, failed: 1, for: 1000 } } })
   sim.task('t')

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { bucketBoundsMs } from '../../src/job/duration-tally.js'
 import { metricTable } from '../../src/metrics/metric-table.js'
 import { metrics } from '../../src/metrics/index.js'
 import { packageRoot } from '../fixtures/loader/project.js'
@@ -38,6 +39,10 @@ describe('the table of metrics', () => {
     ])
     expect(listed.map(([name, type]) => [name, type])).toEqual(served.map(([, name, type]) => [name, type]))
     expect(listed.map(([, , labels]) => labels)).toEqual(metricTable.map(({ labels }) => labels.join(', ')))
+  })
+
+  it('gives the bounds of the buckets', () => {
+    expect(readme).toContain(`end at ${bucketBoundsMs.map((ms) => ms / 1000).join(', ')} seconds`)
   })
 
   it('gives units by the names: seconds, bytes, or things that are counted', () => {

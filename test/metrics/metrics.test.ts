@@ -274,10 +274,10 @@ describe('the schedules', () => {
 describe('the time series', () => {
   it('G19: are at most 1,000, whatever names come, and lose no count', async () => {
     const { sim, scrape } = measured()
-    for (let n = 0; n < 10_000; n++) {
+    // Before there are many tasks, as a refusal looks for names like it among all of them.
+    for (let n = 0; n < 10_000; n++) expect(() => sim.scheduler.defer(`unknown"} 1\n${n}`)).toThrow()
+    for (let n = 0; n < 10_000; n++)
       sim.scheduler.defer(sim.task(`hostile/${n}`), undefined, { orderingKey: `key ${n}`, id: `id ${n}` })
-      expect(() => sim.scheduler.defer(`unknown"} 1\n${n}`)).toThrow()
-    }
     sim.advance(100_000)
     const text = await scrape()
     const series = seriesOf(text)

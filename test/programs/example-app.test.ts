@@ -1,15 +1,17 @@
+import { execFile } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { seriesNamed } from '../metrics/exposition.js'
 import { followJob, startExample, untilState, type Example, type JobStatus } from './example-process.js'
 
-const samplePhoto = readFileSync(
-  fileURLToPath(new URL('../../example-app/sample-photo.jpg', import.meta.url)),
-)
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const samplePhoto = readFileSync(join(root, 'example-app/sample-photo.jpg'))
+const run = promisify(execFile)
 
 interface Mail {
   readonly to: string
@@ -279,6 +281,20 @@ describe('a visitor of the example', () => {
     expect((await fetch(`${example.url}/photos`, { method: 'POST', body: new FormData() })).status).toBe(400)
     expect((await fetch(`${example.url}/photos/unknown`)).status).toBe(404)
     expect((await fetch(`${example.url}/photos/unknown/..%2F..%2Fexample.db`)).status).toBe(404)
+  })
+
+  test('can be walked through with curl', async () => {
+    const { stdout } = await run('bash', ['example-app/walk.sh', example.url], { cwd: root })
+    expect(stdout.trimEnd().split('\n').at(-1)).toBe('All steps went well.')
+  })
+
+  test('is told when its port is taken', async () => {
+    const other = await temporaryFolder()
+    onTestFinished(() => rm(other, { recursive: true, force: true }))
+    const { port } = new URL(example.url)
+    await expect(startExample(other, { PORT: port })).rejects.toThrow(
+      `The example cannot listen on 127.0.0.1:${port}. Set PORT to another one`,
+    )
   })
 
   test('finds it gone, and nothing lost, after SIGTERM', async () => {

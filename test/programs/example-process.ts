@@ -27,7 +27,7 @@ export async function startExample(dataDir: string, settings: Record<string, str
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  const exited = once(child, 'exit') as Promise<[number | null]>
+  const exited = once(child, 'close') as Promise<[number | null]> // when all it printed has been read
   let printed = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (printed += text))
   const url = await new Promise<string>((resolve, reject) => {

@@ -121,6 +121,28 @@ describe('a job deferred in a request', () => {
       expect(attempt?.links).toEqual([{ traceId, spanId: producer.spanId }])
   })
 
+  it.each([null, undefined, 'text', new TypeError('no key')])(
+    'is a failed span when a function of the task throws %s',
+    (thrown) => {
+      const scheduler = withThreads({ tasks })
+      const orderingKey = (): string => {
+        throw thrown
+      }
+      const task = defineTask(`throws ${String(thrown)}`.replace(/\W/g, '-'), () => 1, {
+        lane: 'main',
+        orderingKey,
+      })
+      let caught: unknown = 'nothing'
+      try {
+        scheduler.defer(task)
+      } catch (error) {
+        caught = error
+      }
+      expect(caught).toBe(thrown)
+      expect(named(finishedSpans(), `defer ${task.name}`).status.code).toBe(SpanStatusCode.ERROR)
+    },
+  )
+
   it('shows nothing of a sensitive task but name and code of its error', async () => {
     const scheduler = withThreads({ tasks })
     await expect(scheduler.defer('fails-sensitive').result()).rejects.toThrow()

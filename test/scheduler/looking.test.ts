@@ -122,6 +122,21 @@ describe('settled jobs are kept', () => {
     expect(sim.scheduler.job(jobs[9]?.id ?? '')).toBeDefined()
   })
 
+  it('by bytes of errors, of which one that comes again and again counts once', () => {
+    const sim = makeSim({ scheduler: { keep: { bytes: 20_000 } } })
+    const options = { attempts: 3, backoff: { type: 'fixed', delay: 0 } } as const
+    const long = 'x'.repeat(4000)
+    const same = sim.task('same', () => failsWith(long), options)
+    const other = sim.task('other', ({ attempt }) => failsWith(long + attempt), options)
+    const ofSame = Array.from({ length: 5 }, () => sim.scheduler.defer(same))
+    sim.advance(10)
+    expect(sim.scheduler.jobs().map(({ errors }) => errors.length)).toEqual([3, 3])
+    expect(sim.scheduler.job(ofSame[4]?.id ?? '')).toBeDefined()
+    sim.scheduler.defer(other)
+    sim.advance(10)
+    expect(sim.scheduler.jobs({ task: other })).toEqual([]) // larger than all that may be kept
+  })
+
   it('not at all with 0', () => {
     const sim = makeSim({ scheduler: { keep: { completed: 0, failed: 0 } } })
     const job = sim.scheduler.defer(sim.task('t', returns(1)))

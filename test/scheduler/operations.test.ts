@@ -412,3 +412,17 @@ it.each([0, 2, 5, 8])(
     sim.scheduler.cancelAll()
   },
 )
+
+it('a reason is kept in bounds, however long it is', () => {
+  const sim = makeSim()
+  const job = sim.scheduler.defer(sim.task('t'), undefined, { delay: 1000 })
+  const aborting = new AbortController()
+  const other = sim.scheduler.defer('t', undefined, { delay: 1000, signal: aborting.signal })
+  job.cancel('x'.repeat(1_000_000))
+  aborting.abort('y'.repeat(1_000_000))
+  const messages = [job, other].map((one) => one.snapshot().error?.message ?? '')
+  expect(messages.map((message) => [Buffer.byteLength(message), message.slice(0, 3)])).toEqual([
+    [8192, 'xxx'],
+    [8192, 'yyy'],
+  ])
+})

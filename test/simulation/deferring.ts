@@ -101,6 +101,7 @@ export class Deferring {
     twin.payload = job.payload
     twin.group = job.group
     twin.isVague = twin.isRankVague = true
+    this.#joinsOther(twin, job.wanted)
     if (waitsOf(job.wanted) !== undefined) {
       const runAt = this.#stage.scheduler.job(twin.id)?.runAt ?? 0
       twin.runAt = runAt - this.#stage.wallOffset
@@ -155,6 +156,7 @@ export class Deferring {
     job.payload = payload
     job.group = wanted.group
     sometimes.reached('a debounced job took a new payload')
+    this.#joinsOther(job, wanted)
     const waits = waitsOf(wanted)
     if (waits === undefined) return
     job.runAt = model.now() + waits
@@ -166,6 +168,16 @@ export class Deferring {
     job.rank = undefined
     job.state = 'scheduled'
     sometimes.reached('a debounced job waited again')
+  }
+
+  /** A debounced job stands in the line of its latest payload's key, unless its old execution still holds one. */
+  #joinsOther(job: ModelJob, { orderingKey }: JobPlan): void {
+    const isLingering = job.execs.some((exec) => !exec.isOver)
+    if (orderingKey === undefined || orderingKey === job.wanted.orderingKey || isLingering) return
+    const stood = job.rank !== undefined || (job.wanted.orderingKey === undefined && job.state === 'ready')
+    job.wanted = { ...job.wanted, orderingKey }
+    if (stood) this.#stage.model.join(job)
+    this.#stage.sometimes.reached('a debounced job changed its line')
   }
 
   /** Unsettled jobs that stand for the key of the newcomer. */
@@ -254,7 +266,7 @@ export class Deferring {
   }
 }
 
-/** For how long a defer asks to wait, if it does: an instant that is over asks for nothing. */
+/** For how long a defer asks to wait, if it does: an instant that is over asks for no wait at all. */
 function waitsOf({ delay, runIn }: JobPlan): number | undefined {
-  return delay ?? (runIn !== undefined && runIn > 0 ? runIn : undefined)
+  return delay ?? (runIn === undefined ? undefined : Math.max(0, runIn))
 }

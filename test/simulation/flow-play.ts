@@ -1,7 +1,7 @@
 /** Plays the flows of one seed against the production core in a virtual world. Answers the first thing that is wrong. */
 import type { Flow } from '../../src/flows/flow-handle.js'
 import type { JobSnapshot, JobState } from '../../src/index.js'
-import { readSettings } from '../../src/scheduler-options.js'
+import { readSettings } from '../../src/read-settings.js'
 import { Scheduler, type CloseReport } from '../../src/scheduler.js'
 import type { Lane } from '../../src/job/snapshot.js'
 import type { Task } from '../../src/task/define-task.js'

@@ -58,7 +58,7 @@ export interface ModelJob {
   readonly handle: Pick<Job, 'state'>
   readonly task: number
   readonly lane: TaskPlan['lane']
-  readonly wanted: JobPlan
+  wanted: JobPlan
   /** The number its payload has. */
   payload: number
   group: number

@@ -52,6 +52,8 @@ export const mutants: readonly Mutant[] = [
   m('debounce keeps the old payload', 'defer/duplicates.ts', '    job.payload = newcomer.payload\n', ''),
   m('debounce does not wait again', 'defer/duplicates.ts', '    queue.postpone(job, runAt, now)\n', ''),
   m('debounce keeps the old limit keys', 'defer/duplicates.ts', 'queue.setLimitKeys(job, newcomer.details?.limitKeys)', ''),
+  m('debounce keeps the old ordering key', 'defer/duplicates.ts', 'queue.setOrderingKey(job, newcomer.details?.orderingKey, now)', ''),
+  m('a debounced job waits though its latest instant is over', 'defer/read-defer-options.ts', 'delayMs: isOver ? 0 : ', 'delayMs: '),
   m('debounce keeps the old expiry', 'defer/duplicates.ts', '    if (runAt <= now) this.#rooms.hurry(job)\n    this.#expiry.arm(job, now)\n', '    if (runAt <= now) this.#rooms.hurry(job)\n'),
   m('a debounced job without a delay waits for its old time', 'defer/duplicates.ts', '    if (runAt <= now) this.#rooms.hurry(job)\n', ''),
   m('waiting jobs never expire', 'rooms.ts', '    this.settler.expireWaiting(job, now)\n', ''),

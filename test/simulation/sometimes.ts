@@ -7,7 +7,7 @@ const names = [
   'a job was retried while its old attempt lingered', 'a zombie reported a result', 
   'a rate window was full', 'a shared limit was paused', 
   'a defer found its job there', 'a completed job stood for its key until its ttl', 'a follower waited', 'a follower was released',
-  'a debounced job took a new payload', 'a debounced job waited again', 'a debounced job was due at once', 'a held job was released', 'a held job was discarded',
+  'a debounced job took a new payload', 'a debounced job waited again', 'a debounced job was due at once', 'a debounced job changed its line', 'a held job was released', 'a held job was discarded',
   'a held job found a duplicate', 'a crash blamed nobody', 'a crash blamed one job of a shared thread', 'a job ran alone after a crash',
   'a job was blocked by its key', 'a key halted', 'a halted key was released', 'a halted key was released with its job',
   'a halted key was released while its job lingered', 'the head of a line was cancelled', 'a job with a key was retried at the end of its line',

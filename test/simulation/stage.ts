@@ -1,5 +1,5 @@
 /** One schedule under way: the production core in its virtual world, the model beside it, and what has happened so far. */
-import { readSettings } from '../../src/scheduler-options.js'
+import { readSettings } from '../../src/read-settings.js'
 import { Scheduler } from '../../src/scheduler.js'
 import type { EventName } from '../../src/events/event-types.js'
 import type { JobState } from '../../src/job/lifecycle.js'

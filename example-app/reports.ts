@@ -33,7 +33,7 @@ export async function drawReport(
 ): Promise<void> {
   const pdf = new PDFDocument({ size: 'A4', margin: 56, info: { Title: 'Users' } })
   const part = createWriteStream(`${file}.part`)
-  const closed = new Promise<void>((resolve) => part.once('close', () => resolve()))
+  const closed = new Promise<void>((resolve) => part.once('close', resolve))
   const written = pipeline(pdf, part)
   // What goes wrong with the file while users are drawn is told when it is awaited.
   written.catch(() => undefined)

@@ -27,6 +27,11 @@ export function isSettled(state) {
   return settled.has(state)
 }
 
+/** Whether nothing more will be heard of it: it is done with, or the server does not know it any more. */
+export function isOver(state) {
+  return isSettled(state) || state === 'gone'
+}
+
 /** Shows a job and follows it to its end. */
 export function addJob(job, onChange = () => undefined) {
   const card = element('li', 'job')

@@ -1,5 +1,5 @@
 /** The forms, the switch, the inbox and the photos of the front page. */
-import { addJob, element, isSettled, recallJobs } from './jobs.js'
+import { addJob, element, isOver, isSettled, recallJobs } from './jobs.js'
 import { drawSchedules, titleOf } from './schedules.js'
 
 const $ = (selector) => document.querySelector(selector)
@@ -283,12 +283,12 @@ function onChangeOf(job) {
     const fetchPhoto = photoTile(job)
     return ({ state }) => {
       fetchPhoto()
-      if (isSettled(state)) refresh()
+      if (isOver(state)) refresh()
     }
   }
   if (job.kind === 'report') return undefined
   return ({ state }) => {
-    if (!isSettled(state)) return
+    if (!isOver(state)) return
     refresh()
     if (job.kind === 'account') for (const fetchPhoto of fetchPhotos) fetchPhoto()
   }

@@ -68,6 +68,7 @@ it('a job that waits for the mail server is seen waiting, and a restart without 
   await first.end('SIGKILL')
   await example(Number(new URL(first.url).port))
   await job.locator('.job-message', { hasText: 'It has been restarted' }).waitFor()
+  await page.locator('#mail-server-state', { hasText: 'on: mails arrive' }).waitFor() // as it is after a start
   if (folder !== undefined) await page.screenshot({ path: `${folder}/restarted.png`, fullPage: true })
   expect(complaints).toEqual([])
 })

@@ -86,7 +86,7 @@ export class Announcements implements Announcer {
 
   expired(job: Job): void {
     if (this.#emitter.wants.expired) this.#emitter.emit('expired', this.#event(job))
-    this.#log.aboutJob('warn', job, 'job expired before an attempt could start')
+    this.#log.aboutJob('warn', job, 'job expired before its next attempt could start')
   }
 
   get wantsFlowProgress(): boolean {

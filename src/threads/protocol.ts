@@ -12,7 +12,7 @@
  *          │── abort (one token) ─────────────────────▶│  aborts that attempt's signal
  *          │── ping ──────────────────────────────────▶│  answers when its loop turns
  *          │ ◀──────────────────────────────── pong ───│
- *          │ ◀────────────────────────────── culprit ──│  exits because of this execution
+ *          │ ◀────────────────── uncaught | culprit ───│  exits because of this error, of this execution
  *          │ ◀─────────────────  console, leak, waits ─│
  *          │── deferred (answer to a defer) ──────────▶│
  *          │── close ─────────────────────────────────▶│  runs teardown(), then exits
@@ -203,6 +203,12 @@ export interface CulpritMessage {
   readonly kind: 'culprit'
   /** 0: on a cpu thread, because of something older than the job at work. */
   readonly token: number
+}
+
+/** The thread exits, because nobody caught this. Node's own way of telling it can hang the thread, and end the process. */
+export interface UncaughtMessage {
+  readonly kind: 'uncaught'
+  readonly error: SerializedError
 }
 
 export type FromThread =

@@ -13,7 +13,7 @@ import { LeakWatch } from './leak-watch.js'
 import { importTaskModules, type TaskModule } from './loader.js'
 import type { LoaderHint } from './loader-hint.js'
 import { hasTeardown, setUp, tearDown } from './module-hooks.js'
-import type { FromThread, StartingMessage, ToThread } from './protocol.js'
+import type { FromThread, StartingMessage, ToThread, UncaughtMessage } from './protocol.js'
 import { SharedRunner } from './shared-runner.js'
 import { SoloRunner, type RunnerPort } from './solo-runner.js'
 import { ThreadHost } from './thread-host.js'
@@ -41,6 +41,7 @@ export async function startThreadSide(data: ThreadData): Promise<void> {
   const send = (message: FromThread): void => data.port.postMessage(message)
   let current = (): number | undefined => undefined
   tapConsole(new ConsoleGate({ send, every, now: monotonicMs, token: () => current() }))
+  process.on('uncaughtExceptionMonitor', (thrown) => tellUncaught(thrown, data.port))
   markThread()
   lowerPriority(data.nice)
   data.port.ref()
@@ -60,6 +61,17 @@ export async function startThreadSide(data: ThreadData): Promise<void> {
   current = () => runner.current?.token
   const tasks = [...registeredTasks().keys()]
   send({ kind: 'ready', tasks, ...(hasTeardown(modules) ? { hasTeardown: true } : undefined) })
+}
+
+/**
+ * Nobody catches this, so the thread exits. Told and done here, because Node cannot tell every error: over one that is its
+ * own cause it hangs for seconds, and what it then posts makes the main thread throw.
+ */
+function tellUncaught(thrown: unknown, port: MessagePort): void {
+  if (process.listenerCount('uncaughtException') > 0 || process.hasUncaughtExceptionCaptureCallback()) return
+  const message: UncaughtMessage = { kind: 'uncaught', error: serializeError(thrown) }
+  port.postMessage(message)
+  process.exit(1)
 }
 
 function serve(

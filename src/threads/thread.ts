@@ -14,7 +14,7 @@ import type { ThreadListener, ThreadPort } from '../world.js'
 import { sharedCells } from './claims.js'
 import { detectLoader, loaderEnv } from './loader-hint.js'
 import { threadExecArgv } from './node-flags.js'
-import type { FromThread, ToThread } from './protocol.js'
+import type { FromThread, ToThread, UncaughtMessage } from './protocol.js'
 import { resolveTaskModules, type TaskModules } from './task-modules.js'
 import type { ThreadData } from './thread-side.js'
 
@@ -89,9 +89,13 @@ function connect(
   listener: ThreadListener,
 ): ThreadPort {
   let error: unknown
+  const hear = (message: FromThread | UncaughtMessage): void => {
+    if (typeof message === 'object' && message.kind === 'uncaught') error = message.error
+    else listener.message(message)
+  }
   const drain = (): void => {
     for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
-      listener.message(next.message as FromThread) // the other end is this package's thread side
+      hear(next.message as FromThread) // the other end is this package's thread side
     }
   }
   worker.on('error', (thrown: unknown) => {
@@ -102,7 +106,7 @@ function connect(
     port.close()
     listener.exited(error === undefined ? { exitCode } : { exitCode, error })
   })
-  port.on('message', (message: FromThread) => listener.message(message))
+  port.on('message', hear)
   port.unref()
   worker.unref()
   return {

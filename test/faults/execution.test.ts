@@ -84,7 +84,7 @@ it.each(['leaves-timer', 'leaves-timer-io'])(
     expect(scheduler.stats()).toMatchObject({ completed: 1000, failed: 0 })
     expect(exits).toBeGreaterThanOrEqual(1)
     const warned = lines.filter(({ text }) => text.includes('leaves timers'))
-    expect(warned.length).toBeGreaterThanOrEqual(exits)
+    expect(warned.length).toBeGreaterThanOrEqual(Math.min(exits, 20)) // of more in 10 s only the number is told
     expect(new Set(warned.map(({ fields }) => fields['task']))).toEqual(new Set([task]))
     expect(Math.max(...warned.map(({ fields }) => Number(fields['count'])))).toBeLessThan(200)
   },

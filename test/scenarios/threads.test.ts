@@ -70,6 +70,21 @@ describe('a real thread', () => {
     expect(await end(scheduler.defer('value', 1))).toBe(1)
   })
 
+  it.each(['circular-throw', 'io-circular-rejection'])(
+    'B3: with an error nobody caught that is its own cause (%s) ends, and not the process',
+    async (task) => {
+      const scheduler = withThreads()
+      const job = scheduler.defer(task)
+      expect(await end(job)).toEqual(['ERR_SIDEWORK_FAILED', 'ERR_SIDEWORK_THREAD_EXITED'])
+      expect(job.snapshot().error?.cause).toMatchObject({ name: 'TypeError', message: 'circular' })
+      expect(job.snapshot().error?.cause?.cause).toBeUndefined()
+    },
+  )
+
+  it('goes on when its task catches by itself what nobody else does', async () => {
+    expect(await end(withThreads().defer('catches-by-itself'))).toBe('caught')
+  })
+
   it('B4: whose earlier job left a timer that throws does not charge the job at work', async () => {
     const scheduler = withThreads()
     await scheduler.ready()

@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config'
 
 /** Whole programs that a test waits for, whatever time they take: the packed package, the example app, other test runners. */
 const programs = ['test/programs/**/*.test.ts']
+/** Many schedules of the simulation, which compute beside those that wait. */
+const schedules = ['test/simulation/seeds-*.test.ts']
 /** Real threads and clocks, which mostly wait. */
 const real = ['test/faults/**/*.test.ts', 'test/scenarios/**/*.test.ts']
 /** Those that look at the clock or want both cores: one file at a time. */
@@ -26,7 +28,7 @@ export default defineConfig({
         test: {
           name: 'together',
           include: ['test/**/*.test.ts', 'example-app/**/*.test.ts'],
-          exclude: ['**/node_modules/**', ...programs, ...real],
+          exclude: ['**/node_modules/**', ...programs, ...real, ...schedules],
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
         },
@@ -45,9 +47,9 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'real',
-          include: real,
+          include: [...real, ...schedules],
           exclude: ['**/node_modules/**', ...alone],
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
           testTimeout: slowMs,
         },

@@ -73,8 +73,8 @@ const known = {
 
 const anObject = 'an object with options'
 const mostThreads = 256
-/** What the job table can number. */
-const mostQueued = 8_000_000
+/** What waits and both kinds of what is kept are in one table, which numbers 2^24 jobs: see job-ids.ts. */
+const mostQueued = 5_000_000
 
 /** The options of `createScheduler`. */
 export const schedulerOptionNames: ReadonlySet<string> = known.scheduler

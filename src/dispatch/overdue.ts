@@ -32,7 +32,7 @@ export class Overdue {
   isClosing = false
   /** Longest grace before force; shorter while closing. */
   #longestGraceMs = Infinity
-  /** Main-lane handlers that went on after they were given up. */
+  /** Handlers that went on after they were given up: on the main lane, and on threads that did not end. */
   abandoned = 0
 
   constructor(

@@ -41,7 +41,7 @@ export interface FlowSnapshot extends FlowOverview {
   readonly steps: Readonly<Record<string, StepSnapshot>>
 }
 
-export function progressOf({ counts, state }: Flow): FlowProgress {
+function progressOf({ counts, state }: Flow): FlowProgress {
   const { total, completed, failed } = counts
   const isOver = total === 0 && state !== 'running' && state !== 'held'
   return Object.freeze({ ...counts, ratio: total === 0 ? Number(isOver) : (completed + failed) / total })

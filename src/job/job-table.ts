@@ -5,9 +5,6 @@
 import type { Job } from './job.js'
 import { cellOf, type JobIds } from './job-ids.js'
 
-/** Most jobs, unsettled and kept, that one table can number. */
-export const maxTableSize = 4096 * 4096
-
 export class JobTable {
   readonly #cells: (Job | undefined)[] = []
   readonly #free: number[] = []

@@ -17,7 +17,7 @@ export interface ByteLeaf {
 }
 
 /** Deepest nesting of arrays and objects, the outermost counted as 1. */
-export const maxLevels = 64
+const maxLevels = 64
 
 const openBrace = 123
 const closeBrace = 125

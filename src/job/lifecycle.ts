@@ -13,7 +13,7 @@
  */
 
 /** Waits for the response of its request (`on: 'success' | 'finish' | 'close'`). */
-export type HeldState = 'held'
+type HeldState = 'held'
 /** Where an unsettled job can be. */
 export type UnsettledState = HeldState | 'scheduled' | 'blocked' | 'ready' | 'running' | 'retrying'
 /** Where a job ends. */

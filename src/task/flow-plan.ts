@@ -36,7 +36,7 @@ const chainNames: ReadonlySet<string> = new Set(['task', 'payload', 'ref', 'opti
 const callbackNames: ReadonlySet<string> = new Set(['task', 'payload', 'options'])
 
 /** The ref of a batch's callback. */
-export const callbackRef = 'callback'
+const callbackRef = 'callback'
 
 const none: readonly number[] = Object.freeze([])
 

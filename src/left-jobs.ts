@@ -1,11 +1,14 @@
 /** Jobs that are left when a scheduler closes: given up here, taken back by the next one. */
 import { restoreJob } from './defer/restore.js'
+import { inlineTaskName } from './defer/task-book.js'
+import { OptionError } from './errors.js'
 import { readPlace } from './flows/read-place.js'
 import { checkOrder } from './flows/rebuild.js'
 import type { Job } from './job/job.js'
 import { isSettled } from './job/lifecycle.js'
 import type { SerializedError } from './job/serialized-error.js'
 import type { JobSnapshot } from './job/snapshot.js'
+import { show } from './options.js'
 import type { Rooms } from './rooms.js'
 
 /** Everything unsettled is lost: listed in the state it has, then settled as cancelled. */
@@ -31,10 +34,36 @@ export function abandonJobs(rooms: Rooms): JobSnapshot[] {
 }
 
 /**
- * Takes back lost jobs, and the flows of those that were steps. All or nothing.
+ * Takes back lost jobs, and the flows of those that were steps; closures and held jobs are left out, with a warning each.
+ * All or nothing.
  * @throws OptionError, UnknownTaskError, PayloadError, QueueFullError
  */
-export function takeBack(rooms: Rooms, snapshots: readonly unknown[]): Job[] {
+export function takeBack(rooms: Rooms, lost: unknown): Job[] {
+  if (!Array.isArray(lost))
+    throw new OptionError(`restore got ${show(lost)}. Give the \`lost\` list of a CloseReport.`)
+  const snapshots: readonly unknown[] = lost
+  const closures = snapshots.filter(isInline)
+  const held = snapshots.filter(isHeld)
+  const accepted = readmit(
+    rooms,
+    snapshots.filter((snapshot) => !isInline(snapshot) && !isHeld(snapshot)),
+  )
+  rooms.log.leftOut(closures, 'deferred closures cannot be restored: they were left out')
+  rooms.log.leftOut(held, 'held jobs are not restored, as no response released them: they were left out')
+  return accepted
+}
+
+/** A deferred closure, among lost jobs. */
+function isInline(snapshot: unknown): snapshot is JobSnapshot {
+  return (snapshot as { task?: unknown } | null)?.task === inlineTaskName
+}
+
+/** A job that waited for its response, among lost jobs. */
+function isHeld(snapshot: unknown): snapshot is JobSnapshot {
+  return (snapshot as { state?: unknown } | null)?.state === 'held'
+}
+
+function readmit(rooms: Rooms, snapshots: readonly unknown[]): Job[] {
   const { clock } = rooms.world
   const read = snapshots.map((snapshot) => {
     const facts = restoreJob(snapshot, (name) => rooms.book.find(name), rooms.payloadLimits, clock)

@@ -18,20 +18,11 @@ import { takeBack } from './left-jobs.js'
 import type { JobSnapshot, RequestContext } from './job/snapshot.js'
 import type { Measurements } from './measurements.js'
 import { type JobFilter } from './operations.js'
-import {
-  durationMs,
-  flag,
-  key,
-  orDefault,
-  ownOptions,
-  show,
-  type Duration,
-  type Priority,
-} from './options.js'
+import { durationMs, flag, orDefault, ownOptions, type Duration, type Priority } from './options.js'
 import { realWorld, type WorldNeeds } from './real-world.js'
-import { inlineTaskName } from './defer/task-book.js'
 import type { Batch, Flow } from './flows/flow-handle.js'
 import { overviewOf, type FlowOverview } from './flows/flow-snapshot.js'
+import { Pausing } from './pausing.js'
 import { Rooms } from './rooms.js'
 import { readSettings, type Settings } from './read-settings.js'
 import type { SchedulerOptions } from './scheduler-options.js'
@@ -65,12 +56,14 @@ const taskNames: ReadonlySet<string> = new Set(['task'])
 export class Scheduler {
   readonly #rooms: Rooms
   readonly #deferring: Deferring
+  readonly #pausing: Pausing
   #closed: Promise<CloseReport> | undefined
 
   /** @internal Use `createScheduler`. */
   constructor(settings: Settings, makeWorld: (needs: WorldNeeds) => World) {
     this.#rooms = new Rooms(settings, makeWorld)
     this.#deferring = new Deferring(this.#rooms)
+    this.#pausing = new Pausing(this.#rooms)
   }
 
   /**
@@ -281,27 +274,12 @@ export class Scheduler {
 
   /** No new starts (of the task, or at all); running jobs go on. @throws UnknownTaskError for a name that no task has */
   pause(task?: string | Task): void {
-    if (this.#rooms.closing !== undefined) return
-    const record = task === undefined ? undefined : fromLineOf(pause, () => this.#rooms.book.find(task))
-    const wasRunning =
-      record === undefined ? !this.#rooms.dispatcher.isPaused : this.#rooms.limits.pauseTask(record.name)
-    if (!wasRunning) return
-    if (record === undefined) this.#rooms.dispatcher.isPaused = true
-    this.#rooms.dispatcher.recall.fromAll()
-    if (record !== undefined) this.#rooms.queue.regate(record)
-    this.#tellPaused('paused', record?.name)
+    fromLineOf(pause, () => this.#pausing.pause(task))
   }
 
   /** Starts go on after a `pause()` of the same. @throws UnknownTaskError for a name that no task has */
   resume(task?: string | Task): void {
-    if (this.#rooms.closing !== undefined) return
-    const record = task === undefined ? undefined : fromLineOf(resume, () => this.#rooms.book.find(task))
-    const wasPaused =
-      record === undefined ? this.#rooms.dispatcher.isPaused : this.#rooms.limits.resumeTask(record.name)
-    if (!wasPaused) return
-    if (record === undefined) this.#rooms.dispatcher.isPaused = false
-    this.#rooms.dispatcher.resume()
-    this.#tellPaused('resumed', record?.name)
+    fromLineOf(resume, () => this.#pausing.resume(task))
   }
 
   /** Keys whose line stands still after a final failure (`onExhausted: 'halt'`). */
@@ -316,7 +294,7 @@ export class Scheduler {
    * @throws QueueFullError, ClosedError, with `retry`; then the key stays halted
    */
   releaseKey(key: string, options: { retry?: boolean } = {}): boolean {
-    return fromLineOf(releaseKey, () => this.#releaseKey(key, options))
+    return fromLineOf(releaseKey, () => this.#pausing.releaseKey(key, options))
   }
 
   /**
@@ -324,7 +302,7 @@ export class Scheduler {
    * @throws OptionError for an unknown limit or a bad delay
    */
   pauseLimit(name: string, delay: Duration): void {
-    fromLineOf(pauseLimit, () => this.#pauseLimit(name, delay))
+    fromLineOf(pauseLimit, () => this.#pausing.pauseLimit(name, delay))
   }
 
   /** Figures of this moment. Costs O(number of tasks). */
@@ -395,7 +373,12 @@ export class Scheduler {
    *   ClosedError. All or nothing.
    */
   restore(jobs: readonly JobSnapshot[]): Job[] {
-    return fromLineOf(restore, () => this.#restore(jobs))
+    return fromLineOf(restore, () => {
+      if (this.#rooms.closing !== undefined) throw new ClosedError()
+      const accepted = takeBack(this.#rooms, jobs)
+      this.#rooms.rest.jobCame()
+      return accepted.map((job) => this.#rooms.handle(job))
+    })
   }
 
   /** @internal What an add-on that acts by itself works with; `stop` is called by `close()`. @throws ClosedError */
@@ -442,64 +425,12 @@ export class Scheduler {
     return this.#rooms.inspect()
   }
 
-  #releaseKey(key: string, options: object): boolean {
-    const own = ownOptions('releaseKey', options, new Set(['retry']))
-    const retries = flag('retry', orDefault(own['retry'], false))
-    if (retries && this.#rooms.closing !== undefined) throw new ClosedError()
-    const id = this.#rooms.queue.lines.halted.get(key)
-    if (id === undefined) return false
-    const head = retries ? this.#rooms.operations.find(id) : undefined
-    const revived = head?.state === 'failed' && this.#rooms.operations.revive(head) ? head : undefined
-    // While its last execution is still ending it stands at the head of the line and goes on from there.
-    const isEnding = revived?.details?.isLingering === true
-    if (isEnding) revived.more().afterLingering = 'go-on'
-    this.#rooms.queue.releaseKey(key, this.#rooms.world.clock.now(), isEnding ? undefined : revived)
-    this.#rooms.rest.jobCame()
-    if (this.#rooms.emitter.wants['key:released']) {
-      this.#rooms.emitter.emit('key:released', { key, at: this.#rooms.world.clock.wall() })
-    }
-    return true
-  }
-
-  #pauseLimit(name: string, delay: Duration): void {
-    const delayMs = durationMs('delay', delay, { zero: true })
-    if (!this.#rooms.limits.pauseShared(key('name', name), delayMs)) {
-      const known = this.#rooms.limits.sharedNames.join(', ') || 'none'
-      throw new OptionError(`No limit is named '${name}'. Known are: ${known}.`, 'ERR_SIDEWORK_UNKNOWN_LIMIT')
-    }
-  }
-
-  #restore(jobs: readonly JobSnapshot[]): Job[] {
-    if (this.#rooms.closing !== undefined) throw new ClosedError()
-    if (!Array.isArray(jobs))
-      throw new OptionError(`restore got ${show(jobs)}. Give the \`lost\` list of a CloseReport.`)
-    const closures = jobs.filter(isInline)
-    const held = jobs.filter(isHeld)
-    const accepted = takeBack(
-      this.#rooms,
-      jobs.filter((snapshot) => !isInline(snapshot) && !isHeld(snapshot)),
-    )
-    this.#rooms.log.leftOut(closures, 'deferred closures cannot be restored: they were left out')
-    this.#rooms.log.leftOut(
-      held,
-      'held jobs are not restored, as no response released them: they were left out',
-    )
-    this.#rooms.rest.jobCame()
-    return accepted.map((job) => this.#rooms.handle(job))
-  }
-
   #flow(kind: FlowKind, args: readonly unknown[]): Flow {
     try {
       return this.#deferring.flow(kind, args)
     } catch (error) {
       throw fromCallerOf(flowMethods[kind], error)
     }
-  }
-
-  #tellPaused(event: 'paused' | 'resumed', task: string | undefined): void {
-    const at = this.#rooms.world.clock.wall()
-    this.#rooms.log.paused(event === 'paused', task)
-    this.#rooms.emitter.emit(event, task === undefined ? { at } : { task, at })
   }
 }
 
@@ -509,16 +440,6 @@ const { defer, deferMany, flow, chain, batch, jobs, cancel, cancelAll, retry, re
 // eslint-disable-next-line @typescript-eslint/unbound-method -- as above
 const { setPriority, pause, resume, releaseKey, pauseLimit, restore } = Scheduler.prototype
 const flowMethods = { flow, chain, batch }
-
-/** A deferred closure, among lost jobs. */
-function isInline(snapshot: unknown): snapshot is JobSnapshot {
-  return (snapshot as { task?: unknown } | null)?.task === inlineTaskName
-}
-
-/** A job that waited for its response, among lost jobs. */
-function isHeld(snapshot: unknown): snapshot is JobSnapshot {
-  return (snapshot as { state?: unknown } | null)?.state === 'held'
-}
 
 /**
  * Makes a scheduler. Starts no timer and no thread and touches no file; threads start on demand or with `ready()`.

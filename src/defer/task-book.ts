@@ -20,6 +20,7 @@ export class TaskBook {
   readonly #definitions = new Map<string, TaskDefinition>()
   #lastDefinition: unknown
   #lastRecord: TaskRecord | undefined
+  #lastNumber = 0
 
   constructor(defaults: Record<string, unknown>) {
     this.#defaults = defaults
@@ -52,7 +53,7 @@ export class TaskBook {
     const known = this.#byName.get(inlineTaskName)
     if (known !== undefined) return known
     const policy = readTaskPolicy(inlineTaskName, { lane: 'main' }, this.#defaults)
-    const record = new TaskRecord(inlineTaskName, policy)
+    const record = new TaskRecord(inlineTaskName, policy, ++this.#lastNumber)
     this.#byName.set(inlineTaskName, record)
     return record
   }
@@ -101,7 +102,7 @@ export class TaskBook {
       )
     }
     const policy = readTaskPolicy(name, definition.options, this.#defaults)
-    const record = new TaskRecord(name, policy, known)
+    const record = new TaskRecord(name, policy, ++this.#lastNumber, known)
     this.#byDefinition.set(definition, record)
     this.#byName.set(name, record)
     this.#definitions.set(name, definition)

@@ -102,7 +102,7 @@ export class Dispatcher {
   /** One message with whatever the thread may get now. */
   #fill(room: LaneRoom, thread: LaneThread, openThreads: number, now: number): void {
     const { window } = thread
-    let batch = newBatch(thread)
+    let batch = new Batch(thread)
     let given = 0
     const share = Math.ceil(room.ready.size / openThreads)
     for (let job = room.ready.peek(); job !== undefined; job = room.ready.peek()) {
@@ -118,7 +118,7 @@ export class Dispatcher {
         room.ready.remove(job)
         if (!batch.hasRoomFor(job)) {
           thread.port.post(batch.message())
-          batch = newBatch(thread)
+          batch = new Batch(thread)
         }
         this.#give(thread, job, batch, now)
         given++
@@ -204,10 +204,6 @@ export class Dispatcher {
     }
     for (const thread of this.#crew.threads) this.#crew.release(thread, 'closing', teardownMs)
   }
-}
-
-function newBatch({ claims, window }: LaneThread): Batch {
-  return new Batch(claims?.generation ?? 0, window !== undefined)
 }
 
 function hasExpired(job: Job, now: number): boolean {

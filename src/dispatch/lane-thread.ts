@@ -37,6 +37,8 @@ export class LaneThread {
   readonly window: Window | undefined
   readonly claims: Claims | undefined
   readonly places: Window | Slots
+  /** Numbers of the tasks it was told of. */
+  readonly introduced = new Set<number>()
   /** Runs a job that must be alone. */
   isExclusive = false
   /** Nothing is sent ahead until it reports: it was found stuck. */

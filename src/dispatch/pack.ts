@@ -1,34 +1,39 @@
 /** Packs executions into the one message that starts them. */
 import type { Job, JobDetails } from '../job/job.js'
-import type { RunExtra, RunMessage } from '../threads/protocol.js'
+import type { TaskRecord } from '../job/task-record.js'
+import type { Introduction, RunExtra, RunMessage } from '../threads/protocol.js'
 import type { Execution } from './execution.js'
+import type { LaneThread } from './lane-thread.js'
 
 /** Most characters of JSON in a batch of several jobs: text has a longest length, beyond which joining it throws. */
 const mostChars = 2 ** 24
 
 /** Writes a batch; jobs are added in the order of their tokens. */
 export class Batch {
+  readonly #thread: LaneThread
   readonly #generation: number
   /** Parallel to the jobs; only on shared threads, where tokens do not count up by one. */
   readonly #tokens: number[] | undefined
   readonly #seqs: number[] = []
   readonly #cells: number[] = []
   readonly #payloads: string[] = []
-  readonly #tasks: [string, number, boolean][] = []
+  #introduced: Introduction[] | undefined
+  /** Of the job that was added last. */
+  #task: TaskRecord | undefined
+  #firstTask = 0
   /** Parallel to the jobs, once there is more than one task. */
-  #which: number[] | undefined
-  #lastTask: object | undefined
-  #lastIndex = 0
+  #tasks: number[] | undefined
   #first = 0
   #chars = 0
   #priorities: number[] | undefined
   #voids: number[] | undefined
   #extras: RunExtra[] | undefined
 
-  /** @param isConsecutive whether tokens count up by one, as they do on cpu threads */
-  constructor(generation: number, isConsecutive: boolean) {
-    this.#generation = generation
-    this.#tokens = isConsecutive ? undefined : []
+  /** @param thread the one it is posted to, before any other batch is begun for it */
+  constructor(thread: LaneThread) {
+    this.#thread = thread
+    this.#generation = thread.claims?.generation ?? 0
+    this.#tokens = thread.window === undefined ? [] : undefined
   }
 
   get size(): number {
@@ -47,8 +52,8 @@ export class Batch {
     this.#seqs.push(job.seq)
     this.#cells.push(job.slot)
     if (job.task.policy.lane === 'main') (this.#priorities ??= []).push(job.priority)
-    if (job.task !== this.#lastTask) this.#changeTask(job, at)
-    this.#which?.push(this.#lastIndex)
+    if (job.task !== this.#task) this.#changeTask(job.task, at)
+    this.#tasks?.push(job.task.number)
     const { payload } = job
     const json = typeof payload === 'string' ? payload : 'null'
     this.#payloads.push(json)
@@ -62,26 +67,29 @@ export class Batch {
       kind: 'run',
       first: this.#first,
       generation: this.#generation,
-      tasks: this.#tasks,
+      task: this.#firstTask,
       seqs: this.#seqs,
       cells: this.#cells,
       payloads: this.#payloads.join(','),
     }
     if (this.#tokens !== undefined) message.tokens = this.#tokens
     if (this.#priorities !== undefined) message.priorities = this.#priorities
-    if (this.#which !== undefined) message.which = this.#which
+    if (this.#introduced !== undefined) message.introduced = this.#introduced
+    if (this.#tasks !== undefined) message.tasks = this.#tasks
     if (this.#voids !== undefined) message.voids = this.#voids
     if (this.#extras !== undefined) message.extras = this.#extras
     return message
   }
 
-  #changeTask(job: Job, at: number): void {
-    this.#lastTask = job.task
-    const { name, policy } = job.task
-    const known = this.#tasks.findIndex(([other]) => other === name)
-    if (known >= 0) this.#lastIndex = known
-    else this.#lastIndex = this.#tasks.push([name, policy.maxAttempts, policy.sensitive]) - 1
-    if (this.#tasks.length > 1) this.#which ??= new Array<number>(at).fill(0)
+  #changeTask(task: TaskRecord, at: number): void {
+    const { number, name, policy } = task
+    if (this.#task === undefined) this.#firstTask = number
+    else this.#tasks ??= new Array<number>(at).fill(this.#firstTask)
+    this.#task = task
+    const { introduced } = this.#thread
+    if (introduced.has(number)) return
+    introduced.add(number)
+    ;(this.#introduced ??= []).push([number, name, policy.maxAttempts, policy.sensitive])
   }
 
   #addExtra(at: number, job: Job): void {

@@ -15,16 +15,16 @@ export function allowance(averageMs: number): number {
   return Math.max(1, Math.min(mostPerBatch, Math.floor(batchMs / averageMs)))
 }
 
-/** Jobs with a key, limits, an expiry or a bound on their silence are given to a free place only. */
+/**
+ * Jobs with limits, an expiry or a bound on their silence are given to a free place only. The first of an ordering key may
+ * be sent ahead: nobody else of its key is ready before it has settled.
+ */
 export function mayBeSentAhead(job: Job): boolean {
   const { details, task } = job
   if (task.policy.visibilityTimeoutMs < Infinity) return false
   return (
     details === undefined ||
-    (details.orderingKey === undefined &&
-      details.expiresAt === undefined &&
-      details.gates === undefined &&
-      !details.runsAlone)
+    (details.expiresAt === undefined && details.gates === undefined && !details.runsAlone)
   )
 }
 

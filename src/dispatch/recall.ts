@@ -56,7 +56,7 @@ export class Recall {
   #sendAgain(thread: LaneThread, job: Job, watched: Pick<Execution, 'deadlineAt' | 'heardAt'>): void {
     const execution = Object.assign(thread.places.add(job), watched)
     job.token = execution.token
-    const batch = new Batch(thread.claims?.generation ?? 0, true)
+    const batch = new Batch(thread)
     batch.add(execution, job)
     thread.port.post(batch.message())
   }

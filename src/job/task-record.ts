@@ -80,6 +80,8 @@ export interface TaskPolicy {
 export class TaskRecord {
   readonly name: string
   readonly policy: TaskPolicy
+  /** Threads know it by this number. */
+  readonly number: number
   /** Written by the journal only. */
   readonly counts: StateCounts
   /** Written by the journal only. */
@@ -91,9 +93,10 @@ export class TaskRecord {
   readonly #isLimited: boolean
 
   /** @param replaced the record whose place it takes: they share their figures, and are paused together */
-  constructor(name: string, policy: TaskPolicy, replaced?: TaskRecord) {
+  constructor(name: string, policy: TaskPolicy, number: number, replaced?: TaskRecord) {
     this.name = name
     this.policy = policy
+    this.number = number
     this.counts = replaced?.counts ?? zeroCounts()
     this.tally = replaced?.tally ?? new TaskTally()
     this.pausing = replaced?.pausing ?? { wasPaused: false }

@@ -17,7 +17,7 @@ import type { Attempt } from '../threads/attempt.js'
 import { isPending } from '../threads/execute.js'
 import type { AbortMessage, Ending, FromThread, RunMessage, ToThread } from '../threads/protocol.js'
 import { ThreadHost } from '../threads/thread-host.js'
-import { OpenBatch } from '../threads/unpack.js'
+import { OpenBatch, type KnownTasks } from '../threads/unpack.js'
 import type { BlockageWatch } from './blockage.js'
 import type { ThreadListener, ThreadPort } from '../world.js'
 
@@ -86,6 +86,7 @@ export class MainLane implements ThreadPort {
   readonly #pace: MainLanePace
   readonly #listener: ThreadListener
   readonly #host: ThreadHost
+  readonly #tasks: KnownTasks = new Map()
   readonly #attempts = new Map<number, Running>()
   /** Jobs whose handlers have not started; most urgent first. */
   #waiting: Waiting[] = []
@@ -172,7 +173,7 @@ export class MainLane implements ThreadPort {
   }
 
   #receive(run: RunMessage): void {
-    const batch = new OpenBatch(run)
+    const batch = new OpenBatch(run, this.#tasks)
     if (this.#waiting.length === 0) this.#startedAt = this.#ports.now()
     for (let index = 0; index < batch.size; index++) {
       insert(this.#waiting, { batch, index, priority: batch.priorityAt(index) })

@@ -45,7 +45,7 @@ export async function perform(
   const definition = definitionOf(task)
   const { name, options } = definition
   const policy = readTaskPolicy(name, options, {})
-  const given = decodePayload(encodePayload(validateInput(new TaskRecord(name, policy), payload)))
+  const given = decodePayload(encodePayload(validateInput(new TaskRecord(name, policy, 0), payload)))
   const attempt = new Attempt(
     makeHost(),
     1,

@@ -43,6 +43,15 @@ export interface RunExtra {
   readonly schedule?: ScheduleContext
 }
 
+/** A task as its jobs name it: told to each thread once, before or with the first job of it. */
+export type Introduction = readonly [
+  task: number,
+  name: string,
+  /** What its jobs have unless they say otherwise. */
+  maxAttempts: number,
+  isSensitive: boolean,
+]
+
 /** A batch of jobs to run: in order, one after another, on a cpu thread; all at once on a shared one. */
 export interface RunMessage {
   readonly kind: 'run'
@@ -54,10 +63,12 @@ export interface RunMessage {
   readonly generation: number
   /** Their priorities, parallel to the jobs: only for the main lane. */
   readonly priorities?: readonly number[]
-  /** Names of the tasks in the batch, with the most attempts of each, and whether they are sensitive. */
-  readonly tasks: readonly (readonly [name: string, maxAttempts: number, isSensitive: boolean])[]
-  /** Which task each job is of; absent when all are of the first. */
-  readonly which?: readonly number[]
+  /** Tasks this thread has not been told of. */
+  readonly introduced?: readonly Introduction[]
+  /** The first job's task; that of the others too, unless `tasks` lists each. */
+  readonly task: number
+  /** Their tasks parallel to the jobs: where they are not all the same. */
+  readonly tasks?: readonly number[]
   /** The jobs' acceptance numbers and cells, from which a thread makes the ids that are asked for (job-ids.ts). */
   readonly seqs: readonly number[]
   readonly cells: readonly number[]

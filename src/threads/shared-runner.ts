@@ -10,10 +10,11 @@ import type { Attempt } from './attempt.js'
 import { isPending } from './execute.js'
 import type { Ending, RunMessage } from './protocol.js'
 import type { RunnerPort } from './solo-runner.js'
-import { OpenBatch } from './unpack.js'
+import { OpenBatch, type KnownTasks } from './unpack.js'
 
 export class SharedRunner {
   readonly #port: RunnerPort
+  readonly #tasks: KnownTasks = new Map()
   readonly #attempts = new Map<number, Attempt>()
   readonly #context = new AsyncLocalStorage<Attempt>()
   /** Read, but not begun. */
@@ -27,7 +28,7 @@ export class SharedRunner {
   }
 
   receive(run: RunMessage): void {
-    const batch = new OpenBatch(run)
+    const batch = new OpenBatch(run, this.#tasks)
     for (let index = 0; index < batch.size; index++) this.#waiting.push({ batch, index })
     if (this.#isStarting) return
     this.#isStarting = true

@@ -9,7 +9,7 @@ import type { Attempt, AttemptHost } from './attempt.js'
 import { addBusy, take } from './claims.js'
 import { isPending } from './execute.js'
 import type { Ending, FromThread, RunMessage } from './protocol.js'
-import { OpenBatch } from './unpack.js'
+import { OpenBatch, type KnownTasks } from './unpack.js'
 import type { WaitWatch } from './wait-watch.js'
 
 const reportEveryMs = 1
@@ -30,6 +30,7 @@ export class SoloRunner {
   readonly #port: RunnerPort
   readonly #shared: Int32Array
   readonly #waitWatch: WaitWatch
+  readonly #tasks: KnownTasks = new Map()
   #batches: RunMessage[] = []
   #isRunning = false
   #current: Attempt | undefined
@@ -98,7 +99,7 @@ export class SoloRunner {
     this.#isRunning = true
     this.#reportedAt = this.#port.now()
     for (let run = this.#batches.shift(); run !== undefined; run = this.#batches.shift()) {
-      await this.#runBatch(new OpenBatch(run))
+      await this.#runBatch(new OpenBatch(run, this.#tasks))
       this.report()
     }
     this.#isRunning = false

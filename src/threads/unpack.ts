@@ -6,16 +6,23 @@ import { serializeError } from '../job/serialized-error.js'
 import type { TaskDefinition } from '../task/define-task.js'
 import { Attempt, type AttemptHost } from './attempt.js'
 import { execute } from './execute.js'
-import type { Ending, RunExtra, RunMessage } from './protocol.js'
+import type { Ending, Introduction, RunExtra, RunMessage } from './protocol.js'
+
+/** The tasks a thread was told of, by number. */
+export type KnownTasks = Map<number, Introduction>
 
 /** A batch whose payloads are parsed; jobs are made one by one, when they are taken. */
 export class OpenBatch {
   readonly run: RunMessage
+  readonly #tasks: KnownTasks
   readonly #payloads: readonly unknown[]
   readonly #extras: ReadonlyMap<number, RunExtra> | undefined
 
-  constructor(run: RunMessage) {
+  /** @param tasks those of the batches before; it adds what this one introduces */
+  constructor(run: RunMessage, tasks: KnownTasks) {
     this.run = run
+    this.#tasks = tasks
+    if (run.introduced !== undefined) for (const task of run.introduced) tasks.set(task[0], task)
     const payloads = JSON.parse(`[${run.payloads}]`) as unknown[] // written by the scheduler: always an array
     if (run.voids !== undefined) for (const at of run.voids) payloads[at] = undefined
     this.#payloads = payloads
@@ -41,7 +48,7 @@ export class OpenBatch {
 
   /** The context of the job at `index`. */
   attemptAt(index: number, host: AttemptHost): Attempt {
-    const [name, maxAttempts] = this.#taskAt(index)
+    const [, name, maxAttempts] = this.#taskAt(index)
     const extra = this.#extras?.get(index)
     return new Attempt(
       host,
@@ -66,7 +73,7 @@ export class OpenBatch {
   ): Ending | Promise<Ending> {
     const definition = definitionOf(attempt.task)
     if (definition === undefined) return unknownTask(attempt.task)
-    const [, , isSensitive] = this.#taskAt(index)
+    const [, , , isSensitive] = this.#taskAt(index)
     let payload: unknown
     try {
       payload = this.#payloadAt(index)
@@ -77,8 +84,8 @@ export class OpenBatch {
     return execute(definition, payload, attempt, isSensitive)
   }
 
-  #taskAt(index: number): RunMessage['tasks'][number] {
-    return this.run.tasks[this.run.which?.[index] ?? 0] ?? ['', 1, false]
+  #taskAt(index: number): Introduction {
+    return this.#tasks.get(this.run.tasks?.[index] ?? this.run.task) ?? [0, '', 1, false]
   }
 
   #payloadAt(index: number): unknown {

@@ -142,7 +142,7 @@ it('the index of keys has one alarm per key that it keeps, and none when it keep
     return made
   }
   const index = new DedupeIndex({ alarm } as unknown as Agenda, 3)
-  const task = new TaskRecord('t', readTaskPolicy('t', {}, {}))
+  const task = new TaskRecord('t', readTaskPolicy('t', {}, {}), 1)
   for (let n = 0; n < 10; n++) {
     const job = new Job(task, n, 'completed', 5, 0, undefined)
     job.more().dedupe = { key: `k${n}`, mode: 'first', ttlMs: 1000 }

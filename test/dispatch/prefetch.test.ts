@@ -110,12 +110,38 @@ describe('prefetch', () => {
     expect(batchesOf(sim).length - before).toBeLessThan(20)
   })
 
-  it('sends nothing with a key or an expiry ahead', () => {
+  it('sends nothing with an expiry ahead', () => {
     const sim = warmSim()
     sim.scheduler.defer('short', { takes: 3 })
     sim.scheduler.defer('short', null, { expiresIn: 1000 })
     sim.advance(0)
     expect(sim.scheduler.stats().lanes.cpu.outstanding).toBe(1)
+  })
+
+  it('sends the first of each ordering key ahead, and nobody behind it', () => {
+    const sim = warmSim({ threads: { cpu: 2 } })
+    const before = batchesOf(sim).length
+    for (let n = 0; n < 100; n++) sim.scheduler.defer('short', n, { orderingKey: `k${n % 25}` })
+    sim.advance(0)
+    expect(sim.scheduler.stats().lanes.cpu.outstanding).toBeLessThanOrEqual(25)
+    sim.advance(10)
+    expect(batchesOf(sim).slice(before).length).toBeLessThan(20)
+    const ranOf = (key: number): unknown[] => sim.payloads.filter((n) => (n as number) % 25 === key)
+    for (let key = 0; key < 25; key++) expect(ranOf(key)).toEqual([key, key + 25, key + 50, key + 75])
+  })
+
+  it('takes the first of a key back when it is cancelled; the next of its key goes on', () => {
+    const sim = warmSim()
+    sim.scheduler.defer('short', { takes: 3 })
+    const [first, second] = ['first', 'second'].map((n) =>
+      sim.scheduler.defer('short', n, { orderingKey: 'k' }),
+    )
+    sim.advance(1)
+    expect([sim.scheduler.stats().lanes.cpu.outstanding, second?.state]).toEqual([2, 'blocked'])
+    expect(first?.cancel()).toBe(true)
+    sim.advance(10)
+    expect([first?.state, second?.state]).toEqual(['cancelled', 'completed'])
+    expect(sim.payloads).not.toContain('first')
   })
 
   it('lets a more urgent job pass all but what was sent ahead: about a millisecond of work', () => {

@@ -42,8 +42,8 @@ class Contact implements ThreadListener {
     const names = [...new Set(jobs.map(([task]) => task))]
     const tokens = jobs.map((_, index) => first + index)
     const message: RunMessage = {
-      kind: 'run', first, generation: this.claims?.generation ?? 0, tasks: names.map((name) => [name, 5, false]),
-      which: jobs.map(([task]) => names.indexOf(task)), seqs: tokens, cells: tokens,
+      kind: 'run', first, generation: this.claims?.generation ?? 0, introduced: names.map((name, task) => [task, name, 5, false]),
+      task: 0, tasks: jobs.map(([task]) => names.indexOf(task)), seqs: tokens, cells: tokens,
       extras: tokens.map((token, at) => ({ at, id: `id-${token}`, attempt: 1, maxAttempts: 5 })),
       payloads: JSON.stringify(jobs.map(([, payload]) => payload ?? null)).slice(1, -1),
       ...(this.claims === undefined ? { tokens } : undefined),

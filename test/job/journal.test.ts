@@ -28,7 +28,7 @@ const ways = Object.keys(transitions).flatMap((from) =>
 it.each(ways)(
   'a %s job becomes %s only where the life cycle says so; otherwise no count changes',
   (from, to) => {
-    const task = new TaskRecord('t', readTaskPolicy('t', {}, {}))
+    const task = new TaskRecord('t', readTaskPolicy('t', {}, {}), 1)
     const journal = new Journal(silent, new VirtualWorld().clock)
     const job = new Job(task, 1, from, 5, 0, undefined)
     journal.accept(job)

@@ -164,7 +164,7 @@ describe('the heap of everything timed', () => {
 
 describe('ordering lines', () => {
   it('are first in, first out, whoever leaves from wherever, halted or not', () => {
-    const task = new TaskRecord('t', readTaskPolicy('t', {}, {}))
+    const task = new TaskRecord('t', readTaskPolicy('t', {}, {}), 1)
     const which = fc.nat()
     const key = fc.constantFrom('a', 'b')
     const step = fc.oneof(

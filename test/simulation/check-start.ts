@@ -29,8 +29,9 @@ export function checkStart(model: Model, thread: ModelThread, job: ModelJob, tok
   job.heardProgress = 0
   if (exec.wasSentAhead) {
     model.sometimes.reached('a job was sent ahead of its turn')
-    if (limits.length > 0 || job.wanted.orderingKey !== undefined || job.expiresAt < Infinity)
-      model.wrong('I10', `${name} was sent ahead and has a key, a limit or an expiry`)
+    if (limits.length > 0 || job.expiresAt < Infinity)
+      model.wrong('I10', `${name} was sent ahead and has a limit or an expiry`)
+    if (job.wanted.orderingKey !== undefined) model.sometimes.reached('the first of a key was sent ahead')
   }
   checkCompany(model, thread, job, name)
   checkLine(model, job, name)

@@ -9,6 +9,7 @@ import {
   type AbortMessage,
   type Ending,
   type FromThread,
+  type Introduction,
   type RunMessage,
   type ToThread,
 } from '../../src/threads/protocol.js'
@@ -46,6 +47,8 @@ export class FakeThread implements ThreadPort {
   readonly shared: Int32Array | undefined
   /** Everything the scheduler posted, as it was read. */
   readonly inbox: ToThread[] = []
+  /** The tasks it was told of, by number. */
+  readonly introduced = new Map<number, Introduction>()
   readonly #ports: FakeThreadPorts
   readonly #reports: FakeReports
   readonly #listener: ThreadListener
@@ -194,6 +197,7 @@ export class FakeThread implements ThreadPort {
   }
 
   #receive(message: RunMessage): void {
+    for (const task of message.introduced ?? []) this.introduced.set(task[0], task)
     if (this.lane === 'cpu') {
       this.#batches.push({ message, index: 0 })
       if (this.#live.size === 0) {

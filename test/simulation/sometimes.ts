@@ -2,7 +2,7 @@
 const names = [
   'a job settled as completed', 'a job failed for good', 'a job was cancelled', 'a job expired', 'a job was interrupted',
   'a job was snoozed', 'a job used its last attempt', 'an attempt timed out', 'a job ran out of memory twice',
-  'a job was sent ahead of its turn', 'recall took back a job that was sent ahead', 'a kept job was sent again after a recall',
+  'a job was sent ahead of its turn', 'the first of a key was sent ahead', 'recall took back a job that was sent ahead', 'a kept job was sent again after a recall',
   'a cancelled job had been sent ahead', 'an attempt lingered past the time of its retry', 'a job expired while its old attempt lingered',
   'a job was retried while its old attempt lingered', 'a zombie reported a result', 
   'a rate window was full', 'a shared limit was paused', 

@@ -12,7 +12,7 @@ const ports = { now: () => 0, after: () => () => undefined, yieldNow: () => Prom
 const makeHost = () =>
   new ThreadHost(() => undefined, new JobIds(new Uint8Array(idKeyBytes)), payloadLimits(), ports)
 const run: RunMessage = {
-  kind: 'run', first: 1, tokens: [1], generation: 0, tasks: [['t', 1, false]], seqs: [1], cells: [0], payloads: 'null',
+  kind: 'run', first: 1, tokens: [1], generation: 0, introduced: [[1, 't', 1, false]], task: 1, seqs: [1], cells: [0], payloads: 'null',
 } // prettier-ignore
 
 /** How a job ends whose handler is this. */
@@ -20,7 +20,7 @@ function ending(
   handler: (payload: unknown, context: TaskContext) => unknown,
   more: Partial<RunMessage> = {},
 ) {
-  const batch = new OpenBatch({ ...run, ...more })
+  const batch = new OpenBatch({ ...run, ...more }, new Map())
   const attempt = batch.attemptAt(0, makeHost())
   return batch.execute(0, attempt, (name) => ({ name, run: handler as never, options: {} }))
 }

@@ -1,0 +1,79 @@
+/** What an operator stops and lets go on: all starts, those of a task, of a shared limit, of an ordering key. */
+import { ClosedError, OptionError } from './errors.js'
+import { durationMs, flag, key, orDefault, ownOptions } from './options.js'
+import type { Rooms } from './rooms.js'
+
+const releaseNames: ReadonlySet<string> = new Set(['retry'])
+
+export class Pausing {
+  readonly #rooms: Rooms
+
+  constructor(rooms: Rooms) {
+    this.#rooms = rooms
+  }
+
+  /** No new starts, of the task or at all. @throws UnknownTaskError */
+  pause(task: unknown): void {
+    const { book, closing, dispatcher, limits, queue } = this.#rooms
+    if (closing !== undefined) return
+    const record = task === undefined ? undefined : book.find(task)
+    const wasRunning = record === undefined ? !dispatcher.isPaused : limits.pauseTask(record.name)
+    if (!wasRunning) return
+    if (record === undefined) dispatcher.isPaused = true
+    dispatcher.recall.fromAll()
+    if (record !== undefined) queue.regate(record)
+    this.#tell('paused', record?.name)
+  }
+
+  /** Starts go on after a `pause` of the same. @throws UnknownTaskError */
+  resume(task: unknown): void {
+    const { book, closing, dispatcher, limits } = this.#rooms
+    if (closing !== undefined) return
+    const record = task === undefined ? undefined : book.find(task)
+    const wasPaused = record === undefined ? dispatcher.isPaused : limits.resumeTask(record.name)
+    if (!wasPaused) return
+    if (record === undefined) dispatcher.isPaused = false
+    dispatcher.resume()
+    this.#tell('resumed', record?.name)
+  }
+
+  /** @throws OptionError for an unknown limit or a bad delay */
+  pauseLimit(name: unknown, delay: unknown): void {
+    const { limits } = this.#rooms
+    const delayMs = durationMs('delay', delay, { zero: true })
+    const known = key('name', name)
+    if (limits.pauseShared(known, delayMs)) return
+    const names = limits.sharedNames.join(', ') || 'none'
+    throw new OptionError(`No limit is named '${known}'. Known are: ${names}.`, 'ERR_SIDEWORK_UNKNOWN_LIMIT')
+  }
+
+  /**
+   * Lets a halted key go on, with `retry` beginning with the job at which it halted.
+   * @returns false when it is not halted
+   * @throws OptionError, QueueFullError, ClosedError
+   */
+  releaseKey(orderingKey: string, options: unknown): boolean {
+    const { closing, emitter, operations, queue, rest, world } = this.#rooms
+    const own = ownOptions('releaseKey', options, releaseNames)
+    const retries = flag('retry', orDefault(own['retry'], false))
+    if (retries && closing !== undefined) throw new ClosedError()
+    const id = queue.lines.halted.get(orderingKey)
+    if (id === undefined) return false
+    const head = retries ? operations.find(id) : undefined
+    const revived = head?.state === 'failed' && operations.revive(head) ? head : undefined
+    // While its last execution is still ending it stands at the head of the line and goes on from there.
+    const isEnding = revived?.details?.isLingering === true
+    if (isEnding) revived.more().afterLingering = 'go-on'
+    queue.releaseKey(orderingKey, world.clock.now(), isEnding ? undefined : revived)
+    rest.jobCame()
+    if (emitter.wants['key:released'])
+      emitter.emit('key:released', { key: orderingKey, at: world.clock.wall() })
+    return true
+  }
+
+  #tell(event: 'paused' | 'resumed', task: string | undefined): void {
+    const at = this.#rooms.world.clock.wall()
+    this.#rooms.log.paused(event === 'paused', task)
+    this.#rooms.emitter.emit(event, task === undefined ? { at } : { task, at })
+  }
+}

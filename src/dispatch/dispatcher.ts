@@ -21,8 +21,7 @@ import type { LaneThread } from './lane-thread.js'
 import { MemoryWatch } from './memory-watch.js'
 import { Overdue } from './overdue.js'
 import { Batch } from './pack.js'
-import { windowSize } from './places.js'
-import { allowance, mayBeSentAhead } from './prefetch.js'
+import { hasRoomAhead } from './prefetch.js'
 import { Recall } from './recall.js'
 import { Reports } from './reports.js'
 import { Staffing } from './staffing.js'
@@ -85,18 +84,21 @@ export class Dispatcher {
   dispatch(room: LaneRoom): void {
     if (this.isPaused) return
     room.isSaturated = false
-    if (room.ready.size > 0) {
-      const now = this.#rooms.world.clock.now()
-      const openThreads = room.openThreads
-      for (const thread of room.threads) {
-        if (thread.phase === 'open') this.#fill(room, thread, openThreads, now)
-      }
-      // What is left and may start found no place.
-      const left = room.ready.peek()
-      if (left !== undefined) this.staffing.callIn(room)
-      // For one that must run alone a place may have been free, and a better job can have it.
-      room.isSaturated = left !== undefined && left.details?.runsAlone !== true
+    if (room.ready.size > 0) this.#fillAll(room)
+    if (room.ready.size === 0 && this.recall.forIdle(room)) this.#fillAll(room)
+  }
+
+  #fillAll(room: LaneRoom): void {
+    const now = this.#rooms.world.clock.now()
+    const openThreads = room.openThreads
+    for (const thread of inTurn(room)) {
+      if (thread.phase === 'open') this.#fill(room, thread, openThreads, now)
     }
+    // What is left and may start found no place.
+    const left = room.ready.peek()
+    if (left !== undefined) this.staffing.callIn(room)
+    // For one that must run alone a place may have been free, and a better job can have it.
+    room.isSaturated = left !== undefined && left.details?.runsAlone !== true
   }
 
   /** One message with whatever the thread may get now. */
@@ -139,12 +141,12 @@ export class Dispatcher {
 
   /** Cpu threads: the one place, or room ahead of it for short jobs. */
   #mayGoTo(thread: LaneThread, job: Job, inBatch: number): boolean {
-    const outstanding = thread.places.outstanding
+    const { outstanding } = thread.places
     if (outstanding === 0) return true
-    if (thread.isStuck || thread.claims === undefined || !mayBeSentAhead(job)) return false
-    const most = allowance(job.task.averageMs)
-    if (inBatch === 0 && outstanding > most) return false
-    return inBatch < most && outstanding < Math.min(2 * most, windowSize - 1) && most > 1
+    const current = thread.window?.current
+    // Behind one that was told to stop, who knows how long.
+    if (thread.isStuck || thread.claims === undefined || current?.isValid !== true) return false
+    return current.job !== undefined && hasRoomAhead(current.job, job, outstanding, inBatch)
   }
 
   #give(thread: LaneThread, job: Job, batch: Batch, now: number): void {
@@ -204,6 +206,12 @@ export class Dispatcher {
     }
     for (const thread of this.#crew.threads) this.#crew.release(thread, 'closing', teardownMs)
   }
+}
+
+/** Cpu threads with least to do first, so that nobody is sent a job ahead while another could begin it. */
+function inTurn({ lane, threads }: LaneRoom): readonly LaneThread[] {
+  if (lane !== 'cpu' || threads.length < 2) return threads
+  return threads.toSorted((a, b) => a.places.outstanding - b.places.outstanding)
 }
 
 function hasExpired(job: Job, now: number): boolean {

@@ -44,6 +44,11 @@ export class Window implements Places {
     return this.oldest === this.next ? undefined : this.#cells[this.oldest % windowSize]
   }
 
+  /** The execution that was sent last. */
+  get newest(): Execution | undefined {
+    return this.oldest === this.next ? undefined : this.#cells[(this.next - 1) % windowSize]
+  }
+
   add(job: Job): Execution {
     const token = this.next++
     return occupy(this.#cells, token % windowSize, token, job)

@@ -1,25 +1,49 @@
 /**
- * How many jobs a cpu thread is sent before their turn. Handing over one job costs a message and a wake-up, some 20 µs;
- * short jobs are therefore sent about a millisecond of work at a time, two batches deep.
+ * How many jobs a cpu thread is sent before their turn. Handing over one job costs a message and a wake-up; short jobs are
+ * therefore sent about a millisecond of work at a time, two batches deep. Longer ones up to 5 ms are sent one ahead: the
+ * thread would have nothing to do while the main thread, perhaps in the midst of a request, has yet to read that it is free.
  */
 import type { Job } from '../job/job.js'
 import type { TaskRecord } from '../job/task-record.js'
+import { windowSize } from './places.js'
 
 const batchMs = 1
 const mostPerBatch = 256
+/** Behind a job that takes longer nothing is sent, nor is one that does. */
+const longestMs = 5
 /** Weight of the newest measurement. */
 const weight = 0.25
 
 /** Jobs of this average time that make a batch: 1–256. */
-export function allowance(averageMs: number): number {
+function batchSize(averageMs: number): number {
   return Math.max(1, Math.min(mostPerBatch, Math.floor(batchMs / averageMs)))
+}
+
+/**
+ * Whether a thread that is busy may be sent one more.
+ * @param current the job that has its place
+ * @param outstanding how many jobs it has
+ * @param inBatch how many of them are in the message that is being written
+ */
+export function hasRoomAhead(current: Job, job: Job, outstanding: number, inBatch: number): boolean {
+  const { averageMs } = job.task
+  if (averageMs > longestMs || current.task.averageMs > longestMs || !mayBeSentAhead(job)) return false
+  const most = batchSize(averageMs)
+  if (most === 1) return outstanding === 1
+  if (inBatch === 0 && outstanding > most) return false
+  return inBatch < most && outstanding < Math.min(2 * most, windowSize - 1)
+}
+
+/** How long it will take to do so many jobs like this one, ms. */
+export function workOf(job: Job, count: number): number {
+  return count * job.task.averageMs
 }
 
 /**
  * Jobs with limits, an expiry or a bound on their silence are given to a free place only. The first of an ordering key may
  * be sent ahead: nobody else of its key is ready before it has settled.
  */
-export function mayBeSentAhead(job: Job): boolean {
+function mayBeSentAhead(job: Job): boolean {
   const { details, task } = job
   if (task.policy.visibilityTimeoutMs < Infinity) return false
   return (
@@ -45,5 +69,6 @@ export function measure(
 }
 
 function learn(task: TaskRecord, eachMs: number): void {
-  task.averageMs += (eachMs - task.averageMs) * weight
+  const { averageMs } = task
+  task.averageMs = averageMs === Infinity ? eachMs : averageMs + (eachMs - averageMs) * weight
 }

@@ -9,9 +9,12 @@ import type { Execution } from './execution.js'
 import type { LaneRoom } from './lane-room.js'
 import type { LaneThread } from './lane-thread.js'
 import { Batch } from './pack.js'
+import { workOf } from './prefetch.js'
 
 /** Jobs sent ahead are called back when their thread has not moved for this long. */
 const stuckAfterMs = 5
+/** Less work than this is left where it is. */
+const worthMs = 0.5
 
 export class Recall {
   readonly #rooms: DispatchRooms
@@ -67,6 +70,20 @@ export class Recall {
       thread.port.drain()
       this.from(thread)
     }
+  }
+
+  /**
+   * Takes back what a thread was sent ahead while another has nothing to do, if that is worth a message.
+   * @returns whether any came back
+   */
+  forIdle({ threads }: LaneRoom): boolean {
+    if (threads.length < 2 || !threads.some(({ phase, isIdle }) => phase === 'open' && isIdle)) return false
+    return threads.some((thread) => {
+      const { window } = thread
+      const last = window?.newest?.job
+      if (window === undefined || last === undefined || thread.phase !== 'open') return false
+      return workOf(last, window.outstanding - 1) >= worthMs && this.from(thread)
+    })
   }
 
   /** Looks soon whether the lane's threads move. */

@@ -86,8 +86,8 @@ export class TaskRecord {
   readonly counts: StateCounts
   /** Written by the journal only. */
   readonly tally: TaskTally
-  /** Moving average of the handler's time, ms. An unknown task counts as one that fills a batch alone. */
-  averageMs = 1
+  /** Moving average of the handler's time, ms; Infinity while it is unknown. */
+  averageMs = Infinity
   /** Whether it was ever paused: by name, so also the records that it replaced, whose jobs may still wait. Queue only. */
   readonly pausing: { wasPaused: boolean }
   readonly #isLimited: boolean

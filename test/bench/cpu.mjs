@@ -20,6 +20,7 @@ export const groups = durationsUs.map((jobUs) => ({
   figures: [
     { key: 'sharePercent', label: '% of bare loops', digits: 1 },
     { key: 'jobsPerSecond', label: 'jobs/s', digits: 0 },
+    { key: 'mainPercent', label: 'main thread, % of a core', digits: 0 },
   ],
   base: 'piscina-tuned',
 }))
@@ -44,11 +45,15 @@ export async function measure({ contender, jobUs }) {
   const { start } = await loadContender(contender)
   const pool = await start(threads, 'burning')
   const before = await loopRate(threads, rounds, loopMs)
-  const { jobsPerSecond } = await measureRate({
+  const { jobsPerSecond, mainCpuUs = NaN } = await measureRate({
     run: (count) => pool.run(count, () => ({ rounds })),
     close: () => {},
   })
   const after = await loopRate(threads, rounds, loopMs)
   await pool.close()
-  return { jobsPerSecond, sharePercent: (jobsPerSecond / ((before + after) / 2)) * 100 }
+  return {
+    jobsPerSecond,
+    sharePercent: (jobsPerSecond / ((before + after) / 2)) * 100,
+    mainPercent: (jobsPerSecond * mainCpuUs) / 10_000,
+  }
 }

@@ -6,7 +6,7 @@ import { percentile } from './percentile.mjs'
 const warmUpMs = 500
 const measuredMs = 1_500
 const group = 'one job at a time, round trip'
-const peers = ['raw-one', 'piscina', 'piscina-tuned', 'tinypool', 'workerpool', 'poolifier']
+const peers = ['raw-one', 'raw-one-busy', 'piscina', 'piscina-tuned', 'tinypool', 'workerpool', 'poolifier']
 
 export const groups = [
   {

@@ -5,7 +5,16 @@
 import { loadContender } from './not-available.mjs'
 import { measureRate, rateFigures } from './rate.mjs'
 
-const contenders = ['sidework', 'piscina', 'piscina-tuned', 'tinypool', 'workerpool', 'poolifier', 'raw']
+const contenders = [
+  'sidework',
+  'piscina',
+  'piscina-tuned',
+  'tinypool',
+  'workerpool',
+  'poolifier',
+  'raw',
+  'raw-kept',
+]
 const cases = ['fire-and-forget', 'awaited'].flatMap((mode) => [1, 2].map((threads) => ({ mode, threads })))
 
 export const groups = cases.map((parameters) => ({

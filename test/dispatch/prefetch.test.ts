@@ -95,6 +95,71 @@ describe('prefetch', () => {
     expect(resent(2)).toBeGreaterThan(1)
   })
 
+  it('sends one job of a few milliseconds ahead, so that its thread need not wait for the next', () => {
+    const sim = makeSim()
+    const task = sim.task('thumbnail', { takesMs: 3 })
+    for (let n = 0; n < 20; n++) sim.scheduler.defer(task)
+    sim.advance(10)
+    expect(sim.scheduler.stats()).toMatchObject({ running: 1 })
+    expect(sim.scheduler.stats().lanes.cpu.outstanding).toBe(2)
+    const slow = sim.task('video', { takesMs: 8 })
+    sim.advance(1000)
+    for (let n = 0; n < 20; n++) sim.scheduler.defer(slow)
+    sim.advance(100)
+    expect(sim.scheduler.stats().lanes.cpu.outstanding).toBe(1)
+  })
+
+  it('sends nothing ahead behind a job of a task that takes long, nor behind one that was told to stop', () => {
+    const sim = warmSim()
+    const slow = sim.task('video', { takesMs: 50 })
+    sim.scheduler.defer(slow)
+    sim.advance(100)
+    sim.scheduler.defer(slow)
+    sim.advance(0)
+    sim.scheduler.defer('short', null)
+    sim.advance(1)
+    expect(sim.scheduler.stats().lanes.cpu.outstanding).toBe(1)
+    sim.advance(100)
+    const stubborn = sim.task('stubborn', ({ payload }: Run) =>
+      payload === null ? {} : { takesMs: 50, ignoresAbort: true },
+    )
+    for (let n = 0; n < 40; n++) sim.scheduler.defer(stubborn, null)
+    sim.advance(10)
+    const stopped = sim.scheduler.defer(stubborn, 'on')
+    sim.advance(1)
+    stopped.cancel()
+    sim.scheduler.defer('short', null)
+    sim.advance(1)
+    expect(sim.scheduler.stats().lanes.cpu.outstanding).toBe(1)
+  })
+
+  it('a thread that has nothing to do gets what another was sent ahead', () => {
+    const sim = makeSim({ scheduler: { threads: { cpu: 2 } } })
+    const task = sim.task('thumbnail', ({ payload }: Run) => ({ takesMs: payload as number }))
+    for (let n = 0; n < 20; n++) sim.scheduler.defer(task, 4)
+    sim.advance(100)
+    sim.began.length = 0
+    for (const takesMs of [4, 4.5, 2]) sim.scheduler.defer(task, takesMs)
+    sim.advance(1)
+    expect(sim.scheduler.stats()).toMatchObject({ running: 2, ready: 1 })
+    expect(sim.scheduler.stats().lanes.cpu.outstanding).toBe(3)
+    sim.advance(2)
+    expect(sim.scheduler.stats()).toMatchObject({ running: 2, ready: 0 })
+    expect(sim.payloads).toEqual([4, 2, 4.5])
+  })
+
+  it('a job goes to the thread that has nothing to do, not ahead of its turn to another', () => {
+    const sim = makeSim({ scheduler: { threads: { cpu: 2 } } })
+    const task = sim.task('thumbnail', { takesMs: 4 })
+    for (let n = 0; n < 20; n++) sim.scheduler.defer(task)
+    sim.advance(100)
+    sim.scheduler.defer(task)
+    sim.advance(1)
+    const next = sim.scheduler.defer(task)
+    sim.advance(1)
+    expect(next.state).toBe('running')
+  })
+
   it('begins again once the long job has ended', () => {
     const sim = warmSim()
     sim.scheduler.defer('short', { takes: 100 })

@@ -1,6 +1,10 @@
 /** The thread side of the bare round trip. */
-import { parentPort } from 'node:worker_threads'
+import { parentPort, workerData } from 'node:worker_threads'
+import { spin } from '../spin.mjs'
 import { answer } from '../tasks/pool-handlers.mjs'
 
-parentPort.on('message', (payload) => parentPort.postMessage(answer(payload)))
+parentPort.on('message', (payload) => {
+  spin(workerData)
+  parentPort.postMessage(answer(payload))
+})
 parentPort.postMessage('ready')

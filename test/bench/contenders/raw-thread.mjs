@@ -5,11 +5,17 @@ import { answer, noop } from '../tasks/pool-handlers.mjs'
 parentPort.on('message', workerData.mode === 'awaited' ? answerBatch : runBatch)
 parentPort.postMessage('ready')
 
-function runBatch(payloads) {
+function runBatch(batch) {
+  const payloads = opened(batch)
   for (const payload of payloads) noop(payload)
   parentPort.postMessage(payloads.length)
 }
 
-function answerBatch(payloads) {
-  parentPort.postMessage(payloads.map((payload) => answer(payload)))
+function answerBatch(batch) {
+  parentPort.postMessage(opened(batch).map((payload) => answer(payload)))
+}
+
+/** A batch of raw-kept is text. */
+function opened(batch) {
+  return typeof batch === 'string' ? JSON.parse(batch) : batch
 }

@@ -9,8 +9,12 @@ import { awaitEach, offerInTurns } from '../load.mjs'
 const batchSize = 256
 const batchesPerThread = 2
 
-export async function start(threads, mode) {
-  const queue = new BatchQueue(mode === 'awaited')
+/** Payloads travel as they are; nothing is kept of a job. */
+const asTheyAre = { keep: (payload) => payload, pack: (payloads) => payloads, settle: () => {} }
+
+/** @param luggage what is kept of a payload, what a thread gets of those of a batch, what is done when they are done */
+export async function start(threads, mode, luggage = asTheyAre) {
+  const queue = new BatchQueue(mode === 'awaited', luggage)
   await Promise.all(Array.from({ length: threads }, () => queue.addThread(mode)))
   return {
     run: (count) =>
@@ -31,13 +35,15 @@ async function offerAll(queue, count) {
 class BatchQueue {
   outstanding = 0
   #asked
+  #luggage
   #threads = []
   #batches = []
   #flushIsDue = false
   #whenEmpty = () => {}
 
-  constructor(asked) {
+  constructor(asked, luggage) {
     this.#asked = asked
+    this.#luggage = luggage
   }
 
   async addThread(mode) {
@@ -49,7 +55,7 @@ class BatchQueue {
   }
 
   offer(payload) {
-    this.#openBatch().payloads.push(payload)
+    this.#openBatch().payloads.push(this.#luggage.keep(payload))
     this.outstanding++
     this.#flushSoon()
   }
@@ -57,7 +63,7 @@ class BatchQueue {
   ask(payload) {
     return new Promise((resolve) => {
       const batch = this.#openBatch()
-      batch.payloads.push(payload)
+      batch.payloads.push(this.#luggage.keep(payload))
       batch.resolves.push(resolve)
       this.#flushSoon()
     })
@@ -95,15 +101,16 @@ class BatchQueue {
     while (thread.free > 0 && this.#batches.length > 0) {
       const batch = this.#batches.shift()
       thread.free--
-      thread.sent.push(batch.resolves)
-      thread.worker.postMessage(batch.payloads)
+      thread.sent.push(batch)
+      thread.worker.postMessage(this.#luggage.pack(batch.payloads))
     }
   }
 
   #acknowledge(thread, ack) {
     thread.free++
-    const resolves = thread.sent.shift()
+    const { payloads, resolves } = thread.sent.shift()
     this.#refill(thread)
+    this.#luggage.settle(payloads)
     if (resolves !== undefined) {
       for (let position = 0; position < resolves.length; position++) resolves[position](ack[position])
       return

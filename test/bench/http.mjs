@@ -28,7 +28,7 @@ export const groups = [
   {
     name: requestGroup,
     parameters: { measured: 'requests' },
-    contenders: ['http-defer', 'http-plain', 'http-bullmq'],
+    contenders: ['http-defer', 'http-plain', 'http-noop', 'http-bullmq'],
     figures: [{ key: 'perSecond', label: 'requests/s', digits: 0 }],
     base: 'http-plain',
   },
@@ -47,6 +47,13 @@ export const comparisons = [
     ours: { group: requestGroup, contender: 'http-defer' },
     peer: { group: requestGroup, contender: 'http-plain' },
     goal: { of: 'ratio', sign: '≥', bound: 0.95 },
+  },
+  {
+    name: 'POST → 202, an empty middleware',
+    unit: 'requests/s',
+    figure: 'perSecond',
+    ours: { group: requestGroup, contender: 'http-defer' },
+    peer: { group: requestGroup, contender: 'http-noop' },
   },
   {
     name: 'S15 POST → 202, BullMQ',

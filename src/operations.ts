@@ -200,7 +200,9 @@ export class Operations {
     const thread = job.state === 'ready' ? dispatcher.threadOf(job) : undefined
     if (thread !== undefined) {
       thread.port.drain()
-      dispatcher.recall.from(thread)
+      // What it said may have had the job sent to another.
+      const holder = dispatcher.threadOf(job)
+      if (holder !== undefined && job.state === 'ready') dispatcher.recall.from(holder)
       dispatcher.wake(thread.lane)
     }
     return job.token === 0

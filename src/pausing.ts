@@ -20,8 +20,9 @@ export class Pausing {
     const wasRunning = record === undefined ? !dispatcher.isPaused : limits.pauseTask(record.name)
     if (!wasRunning) return
     if (record === undefined) dispatcher.isPaused = true
-    dispatcher.recall.fromAll()
+    // First: what threads say while they are called back has jobs sent to others.
     if (record !== undefined) queue.regate(record)
+    dispatcher.recall.fromAll()
     this.#tell('paused', record?.name)
   }
 

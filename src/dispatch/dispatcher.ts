@@ -21,7 +21,8 @@ import type { LaneThread } from './lane-thread.js'
 import { MemoryWatch } from './memory-watch.js'
 import { Overdue } from './overdue.js'
 import { Batch } from './pack.js'
-import { hasRoomAhead } from './prefetch.js'
+import type { Window } from './places.js'
+import { hasRoomAhead, isLong } from './prefetch.js'
 import { Recall } from './recall.js'
 import { Reports } from './reports.js'
 import { Staffing } from './staffing.js'
@@ -53,7 +54,7 @@ export class Dispatcher {
       received: (thread, message) => reports.received(thread, message),
       exited: (thread, exit) => this.#exited(thread, exit),
     })
-    const memory = new MemoryWatch(rooms, this.#crew, dispatch)
+    const memory = new MemoryWatch(rooms, this.#crew, this.recall, dispatch)
     this.overdue = new Overdue(rooms, this.#crew, this.recall, this.staffing, dispatch)
     const reports = new Reports(rooms, this.#crew, this.overdue, this.staffing, dispatch)
   }
@@ -85,15 +86,16 @@ export class Dispatcher {
     if (this.isPaused) return
     room.isSaturated = false
     if (room.ready.size > 0) this.#fillAll(room)
-    if (room.ready.size === 0 && this.recall.forIdle(room)) this.#fillAll(room)
+    if (room.ready.peek() === undefined && this.recall.forIdle(room)) this.#fillAll(room)
   }
 
   #fillAll(room: LaneRoom): void {
     const now = this.#rooms.world.clock.now()
-    const openThreads = room.openThreads
-    for (const thread of inTurn(room)) {
-      if (thread.phase === 'open') this.#fill(room, thread, openThreads, now)
-    }
+    const threads = inTurn(room)
+    for (const thread of threads) this.#fill(room, thread, now)
+    // Long jobs are sent ahead when no place is free.
+    const next = room.lane === 'cpu' ? room.ready.peek() : undefined
+    if (next !== undefined && isLong(next)) for (const thread of threads) this.#fill(room, thread, now)
     // What is left and may start found no place.
     const left = room.ready.peek()
     if (left !== undefined) this.staffing.callIn(room)
@@ -101,32 +103,33 @@ export class Dispatcher {
     room.isSaturated = left !== undefined && left.details?.runsAlone !== true
   }
 
-  /** One message with whatever the thread may get now. */
-  #fill(room: LaneRoom, thread: LaneThread, openThreads: number, now: number): void {
+  /** One message, or a few, with whatever the thread may get now. */
+  #fill(room: LaneRoom, thread: LaneThread, now: number): void {
+    if (thread.phase !== 'open') return
     const { window } = thread
-    let batch = new Batch(thread)
+    let batch: Batch | undefined
     let given = 0
-    const share = Math.ceil(room.ready.size / openThreads)
+    const share = Math.ceil(room.ready.size / room.openThreads)
     for (let job = room.ready.peek(); job !== undefined; job = room.ready.peek()) {
       const mayTake =
         window === undefined
           ? this.#hasPlace(room, thread, job)
-          : given < share && this.#mayGoTo(thread, job, given)
+          : given < share && this.#mayGoTo(thread, window, job, given)
       if (!mayTake) break
       if (hasExpired(job, now)) this.#rooms.settler.expireWaiting(job, now)
       else {
         const limits = job.details?.gates?.limits
         if (limits !== undefined) for (const limit of limits) limit.took(now)
         room.ready.remove(job)
-        if (!batch.hasRoomFor(job)) {
+        if (batch?.hasRoomFor(job) === false) {
           thread.port.post(batch.message())
-          batch = new Batch(thread)
+          batch = undefined
         }
-        this.#give(thread, job, batch, now)
+        this.#give(thread, job, (batch ??= new Batch(thread)), now)
         given++
       }
     }
-    if (batch.size > 0) thread.port.post(batch.message())
+    if (batch !== undefined) thread.port.post(batch.message())
     if (window !== undefined && window.outstanding > 1) this.recall.watchForStuck(room)
   }
 
@@ -140,13 +143,9 @@ export class Dispatcher {
   }
 
   /** Cpu threads: the one place, or room ahead of it for short jobs. */
-  #mayGoTo(thread: LaneThread, job: Job, inBatch: number): boolean {
-    const { outstanding } = thread.places
-    if (outstanding === 0) return true
-    const current = thread.window?.current
-    // Behind one that was told to stop, who knows how long.
-    if (thread.isStuck || thread.claims === undefined || current?.isValid !== true) return false
-    return current.job !== undefined && hasRoomAhead(current.job, job, outstanding, inBatch)
+  #mayGoTo({ claims, isStuck }: LaneThread, window: Window, job: Job, given: number): boolean {
+    if (window.outstanding === 0) return true
+    return !isStuck && claims !== undefined && hasRoomAhead(window, job, given)
   }
 
   #give(thread: LaneThread, job: Job, batch: Batch, now: number): void {
@@ -208,7 +207,7 @@ export class Dispatcher {
   }
 }
 
-/** Cpu threads with least to do first, so that nobody is sent a job ahead while another could begin it. */
+/** Cpu threads with least to do first. */
 function inTurn({ lane, threads }: LaneRoom): readonly LaneThread[] {
   if (lane !== 'cpu' || threads.length < 2) return threads
   return threads.toSorted((a, b) => a.places.outstanding - b.places.outstanding)

@@ -1,4 +1,5 @@
 import type { Job } from '../job/job.js'
+import type { TaskRecord } from '../job/task-record.js'
 import type { Lane } from '../job/snapshot.js'
 import type { AgendaAlarm } from '../queue/agenda.js'
 import { Claims } from '../threads/claims.js'
@@ -37,8 +38,8 @@ export class LaneThread {
   readonly window: Window | undefined
   readonly claims: Claims | undefined
   readonly places: Window | Slots
-  /** Numbers of the tasks it was told of. */
-  readonly introduced = new Set<number>()
+  /** The tasks it was told of, by number. */
+  readonly introduced = new Map<number, TaskRecord>()
   /** Runs a job that must be alone. */
   isExclusive = false
   /** Nothing is sent ahead until it reports: it was found stuck. */

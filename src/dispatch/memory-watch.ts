@@ -7,6 +7,7 @@ import type { Crew } from './crew.js'
 import type { DispatchRooms } from './dispatch-rooms.js'
 import type { LaneRoom } from './lane-room.js'
 import type { LaneThread } from './lane-thread.js'
+import type { Recall } from './recall.js'
 
 const lookEveryMs = 1_000
 /** Threads have this long to answer. */
@@ -19,12 +20,14 @@ const suspectShare = 0.25
 export class MemoryWatch {
   readonly #rooms: DispatchRooms
   readonly #crew: Crew
+  readonly #recall: Recall
   readonly #dispatch: (room: LaneRoom) => void
   #isWatching = false
 
-  constructor(rooms: DispatchRooms, crew: Crew, dispatch: (room: LaneRoom) => void) {
+  constructor(rooms: DispatchRooms, crew: Crew, recall: Recall, dispatch: (room: LaneRoom) => void) {
     this.#rooms = rooms
     this.#crew = crew
+    this.#recall = recall
     this.#dispatch = dispatch
   }
 
@@ -70,7 +73,10 @@ export class MemoryWatch {
 
   #stop(thread: LaneThread): void {
     if (thread.isIdle) this.#crew.release(thread, 'memory')
-    else this.#crew.terminate(thread, 'memory')
+    else {
+      this.#recall.from(thread)
+      this.#crew.terminate(thread, 'memory')
+    }
     this.#dispatch(this.#crew.lanes[thread.lane])
   }
 

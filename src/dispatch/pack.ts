@@ -41,8 +41,12 @@ export class Batch {
   }
 
   /** Whether the job may be added, or should go into another batch. */
-  hasRoomFor({ payload }: Job): boolean {
-    return this.size === 0 || this.#chars + (typeof payload === 'string' ? payload.length : 0) <= mostChars
+  hasRoomFor({ payload, task }: Job): boolean {
+    if (this.size === 0) return true
+    // A task that was defined anew is told again, and meant from there on.
+    const known = this.#thread.introduced.get(task.number)
+    if (known !== undefined && known !== task) return false
+    return this.#chars + (typeof payload === 'string' ? payload.length : 0) <= mostChars
   }
 
   add(execution: Execution, job: Job): void {
@@ -87,8 +91,8 @@ export class Batch {
     else this.#tasks ??= new Array<number>(at).fill(this.#firstTask)
     this.#task = task
     const { introduced } = this.#thread
-    if (introduced.has(number)) return
-    introduced.add(number)
+    if (introduced.get(number) === task) return
+    introduced.set(number, task)
     ;(this.#introduced ??= []).push([number, name, policy.maxAttempts, policy.sensitive])
   }
 

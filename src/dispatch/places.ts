@@ -49,6 +49,14 @@ export class Window implements Places {
     return this.oldest === this.next ? undefined : this.#cells[(this.next - 1) % windowSize]
   }
 
+  /** The jobs that were sent ahead, the last one first. */
+  *ahead(): IterableIterator<Job> {
+    for (let token = this.next - 1; token > this.oldest; token--) {
+      const job = this.#cells[token % windowSize]?.job
+      if (job !== undefined) yield job
+    }
+  }
+
   add(job: Job): Execution {
     const token = this.next++
     return occupy(this.#cells, token % windowSize, token, job)

@@ -5,7 +5,7 @@
  */
 import type { Job } from '../job/job.js'
 import type { TaskRecord } from '../job/task-record.js'
-import { windowSize } from './places.js'
+import { windowSize, type Window } from './places.js'
 
 const batchMs = 1
 const mostPerBatch = 256
@@ -15,28 +15,28 @@ const longestMs = 5
 const weight = 0.25
 
 /** Jobs of this average time that make a batch: 1–256. */
-function batchSize(averageMs: number): number {
+function batchSize({ averageMs }: TaskRecord): number {
   return Math.max(1, Math.min(mostPerBatch, Math.floor(batchMs / averageMs)))
+}
+
+/** Whether it is sent ahead alone, and in a message of its own: the ends of those before it are told at the end of theirs. */
+export function isLong({ task }: Job): boolean {
+  return batchSize(task) === 1
 }
 
 /**
  * Whether a thread that is busy may be sent one more.
- * @param current the job that has its place
- * @param outstanding how many jobs it has
- * @param inBatch how many of them are in the message that is being written
+ * @param inBatch how many jobs the thread was given just now
  */
-export function hasRoomAhead(current: Job, job: Job, outstanding: number, inBatch: number): boolean {
-  const { averageMs } = job.task
-  if (averageMs > longestMs || current.task.averageMs > longestMs || !mayBeSentAhead(job)) return false
-  const most = batchSize(averageMs)
-  if (most === 1) return outstanding === 1
-  if (inBatch === 0 && outstanding > most) return false
+export function hasRoomAhead({ current, newest, outstanding }: Window, job: Job, inBatch: number): boolean {
+  // Behind one that was told to stop nobody knows how long it takes.
+  if (current?.job === undefined || !current.isValid || newest?.job === undefined) return false
+  if (job.task.averageMs > longestMs || current.job.task.averageMs > longestMs) return false
+  if (!mayBeSentAhead(job)) return false
+  if (isLong(job)) return outstanding === 1 && inBatch === 0
+  const most = batchSize(job.task)
+  if ((inBatch === 0 && outstanding > most) || (outstanding > 1 && isLong(newest.job))) return false
   return inBatch < most && outstanding < Math.min(2 * most, windowSize - 1)
-}
-
-/** How long it will take to do so many jobs like this one, ms. */
-export function workOf(job: Job, count: number): number {
-  return count * job.task.averageMs
 }
 
 /**
@@ -63,7 +63,7 @@ export function measure(
   count: number,
 ): void {
   const isLate = busyMs > 2 * batchMs
-  const eachMs = isLate ? busyMs - batchMs : busyMs / count
+  const eachMs = isLate && count > 1 ? busyMs - batchMs : busyMs / count
   learn(last, eachMs)
   if (!isLate) for (const task of others) if (task !== last) learn(task, eachMs)
 }

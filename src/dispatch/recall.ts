@@ -9,7 +9,7 @@ import type { Execution } from './execution.js'
 import type { LaneRoom } from './lane-room.js'
 import type { LaneThread } from './lane-thread.js'
 import { Batch } from './pack.js'
-import { workOf } from './prefetch.js'
+import type { Window } from './places.js'
 
 /** Jobs sent ahead are called back when their thread has not moved for this long. */
 const stuckAfterMs = 5
@@ -35,12 +35,12 @@ export class Recall {
     const { window, claims } = thread
     if (window === undefined || claims === undefined || window.outstanding === 0) return false
     const { current } = window
-    const { deadlineAt = Infinity, heardAt = 0 } = current ?? {}
-    const kept = claims.recall(window.oldest) === 0 ? current?.job : undefined
+    const { deadlineAt = Infinity, heardAt = 0, phase } = current ?? {}
+    const taken = claims.recall(window.oldest)
+    // In the midst of a report the oldest may be one that was sent ahead and has no place yet.
+    const kept = taken === 0 && phase !== 'prefetched' ? current?.job : undefined
     const isWanted = current?.isValid === true
-    const jobs = window.takeBackFrom(
-      window.oldest + (kept === undefined ? claims.takenSince(window.oldest) : 0),
-    )
+    const jobs = window.takeBackFrom(window.oldest + taken)
     if (kept !== undefined && isWanted) this.#sendAgain(thread, kept, { deadlineAt, heardAt })
     else if (kept !== undefined) {
       const now = this.#rooms.world.clock.now()
@@ -78,12 +78,7 @@ export class Recall {
    */
   forIdle({ threads }: LaneRoom): boolean {
     if (threads.length < 2 || !threads.some(({ phase, isIdle }) => phase === 'open' && isIdle)) return false
-    return threads.some((thread) => {
-      const { window } = thread
-      const last = window?.newest?.job
-      if (window === undefined || last === undefined || thread.phase !== 'open') return false
-      return workOf(last, window.outstanding - 1) >= worthMs && this.from(thread)
-    })
+    return threads.some((thread) => thread.phase === 'open' && isWorthIt(thread.window) && this.from(thread))
   }
 
   /** Looks soon whether the lane's threads move. */
@@ -111,6 +106,12 @@ export class Recall {
     this.#dispatch(room)
     if (isWaiting) this.watchForStuck(room)
   }
+}
+
+function isWorthIt(window: Window | undefined): boolean {
+  let aheadMs = 0
+  for (const { task } of window?.ahead() ?? []) if ((aheadMs += task.averageMs) >= worthMs) return true
+  return false
 }
 
 /** Whether a thread has nothing to do, or could be started. */

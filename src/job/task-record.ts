@@ -80,7 +80,7 @@ export interface TaskPolicy {
 export class TaskRecord {
   readonly name: string
   readonly policy: TaskPolicy
-  /** Threads know it by this number. */
+  /** Threads know it by this number, and every definition of its name. */
   readonly number: number
   /** Written by the journal only. */
   readonly counts: StateCounts
@@ -96,7 +96,7 @@ export class TaskRecord {
   constructor(name: string, policy: TaskPolicy, number: number, replaced?: TaskRecord) {
     this.name = name
     this.policy = policy
-    this.number = number
+    this.number = replaced?.number ?? number
     this.counts = replaced?.counts ?? zeroCounts()
     this.tally = replaced?.tally ?? new TaskTally()
     this.pausing = replaced?.pausing ?? { wasPaused: false }

@@ -14,15 +14,18 @@ export type KnownTasks = Map<number, Introduction>
 /** A batch whose payloads are parsed; jobs are made one by one, when they are taken. */
 export class OpenBatch {
   readonly run: RunMessage
-  readonly #tasks: KnownTasks
+  readonly #task: Introduction | undefined
+  /** Parallel to the jobs, where they are not all of one task. */
+  readonly #tasks: readonly (Introduction | undefined)[] | undefined
   readonly #payloads: readonly unknown[]
   readonly #extras: ReadonlyMap<number, RunExtra> | undefined
 
   /** @param tasks those of the batches before; it adds what this one introduces */
   constructor(run: RunMessage, tasks: KnownTasks) {
     this.run = run
-    this.#tasks = tasks
     if (run.introduced !== undefined) for (const task of run.introduced) tasks.set(task[0], task)
+    this.#task = tasks.get(run.task)
+    this.#tasks = run.tasks?.map((task) => tasks.get(task))
     const payloads = JSON.parse(`[${run.payloads}]`) as unknown[] // written by the scheduler: always an array
     if (run.voids !== undefined) for (const at of run.voids) payloads[at] = undefined
     this.#payloads = payloads
@@ -85,7 +88,9 @@ export class OpenBatch {
   }
 
   #taskAt(index: number): Introduction {
-    return this.#tasks.get(this.run.tasks?.[index] ?? this.run.task) ?? [0, '', 1, false]
+    const task = this.#tasks === undefined ? this.#task : this.#tasks[index]
+    if (task === undefined) throw new Error('A job is of a task that its thread was not told of. This is a bug in sidework: please report it.') // prettier-ignore
+    return task
   }
 
   #payloadAt(index: number): unknown {

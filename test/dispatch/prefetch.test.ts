@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { RunMessage } from '../../src/threads/protocol.js'
-import type { Run } from '../simulation/script.js'
+import { failsWith, type Run } from '../simulation/script.js'
 import { makeSim, type Sim } from '../simulation/sim.js'
 
 /** One thread that knows `short` as a task of very short jobs; a payload says how long a job takes instead. */
@@ -139,13 +139,125 @@ describe('prefetch', () => {
     for (let n = 0; n < 20; n++) sim.scheduler.defer(task, 4)
     sim.advance(100)
     sim.began.length = 0
-    for (const takesMs of [4, 4.5, 2]) sim.scheduler.defer(task, takesMs)
+    for (const takesMs of [4, 2, 4.5]) sim.scheduler.defer(task, takesMs)
     sim.advance(1)
     expect(sim.scheduler.stats()).toMatchObject({ running: 2, ready: 1 })
     expect(sim.scheduler.stats().lanes.cpu.outstanding).toBe(3)
     sim.advance(2)
     expect(sim.scheduler.stats()).toMatchObject({ running: 2, ready: 0 })
     expect(sim.payloads).toEqual([4, 2, 4.5])
+  })
+
+  it('that one may be of a limited task, and others may be of short ones', () => {
+    const sim = makeSim({ scheduler: { threads: { cpu: 2 } } })
+    const long = sim.task('thumbnail', ({ payload }: Run) => ({ takesMs: payload as number }))
+    const short = sim.task('short', {})
+    const paused = sim.task('paused', {})
+    for (let n = 0; n < 40; n++) {
+      sim.scheduler.defer(long, 4)
+      sim.scheduler.defer(short)
+    }
+    sim.advance(1000)
+    sim.scheduler.pause(paused)
+    sim.scheduler.defer(paused)
+    for (const takesMs of [4, 2, 4.5]) sim.scheduler.defer(long, takesMs)
+    sim.scheduler.defer(short)
+    sim.advance(3)
+    expect(sim.scheduler.stats()).toMatchObject({ running: 2, ready: 1 })
+  })
+
+  it('tells the end of a short job before a longer one behind it has ended', () => {
+    const sim = makeSim()
+    const long = sim.task('thumbnail', { takesMs: 4 })
+    const short = sim.task('short', {})
+    for (let n = 0; n < 40; n++) {
+      sim.scheduler.defer(long)
+      sim.scheduler.defer(short)
+    }
+    sim.advance(1000)
+    const first = sim.scheduler.defer(short)
+    sim.scheduler.defer(long)
+    sim.advance(1)
+    expect(first.state).toBe('completed')
+  })
+
+  it('a cancelled job stays cancelled that another thread was given while its own was listened to', () => {
+    const sim = warmSim({ threads: { cpu: 2 } })
+    const keyed = sim.task('keyed', ({ payload }: Run) => {
+      if (payload === 'cancels') sim.scheduler.cancel(jobs[4]?.id ?? '')
+      return { takesMs: typeof payload === 'number' ? payload : 0 }
+    })
+    for (let n = 0; n < 40; n++) sim.scheduler.defer(keyed, 0)
+    sim.advance(1000)
+    const jobs = [4, 'cancels', 4, 4, 4, 4, 0, 0, 0, 0, 0, 0].map((payload, n) =>
+      sim.scheduler.defer(keyed, payload, { orderingKey: `k${n}` }),
+    )
+    const behind = sim.scheduler.defer(keyed, 'behind', { orderingKey: 'k4' })
+    sim.advance(1000)
+    expect(jobs.map(({ state }) => state)).toEqual(jobs.map((_, n) => (n === 4 ? 'cancelled' : 'completed')))
+    expect(behind.state).toBe('completed')
+    expect(sim.began.filter(({ id }) => id === jobs[4]?.id)).toEqual([])
+  })
+
+  it('what a backoff function calls back in the midst of a report runs once and settles', () => {
+    const sim = makeSim()
+    const task = sim.task(
+      'thumbnail',
+      ({ payload }: Run) => (payload === 'fails' ? { ...failsWith('no'), takesMs: 2 } : { takesMs: 3 }),
+      {
+        attempts: 2,
+        backoff: () => {
+          sim.scheduler.pause()
+          sim.scheduler.resume()
+          return 10
+        },
+      },
+    )
+    for (let n = 0; n < 40; n++) sim.scheduler.defer(task, null)
+    sim.advance(1000)
+    sim.began.length = 0
+    const failing = sim.scheduler.defer(task, 'fails')
+    sim.advance(1)
+    const post = sim.threads[0]?.post.bind(sim.threads[0])
+    if (sim.threads[0]) sim.threads[0].post = (message) => void sim.world.plan('late', 5, () => post?.(message)) // prettier-ignore
+    const next = sim.scheduler.defer(task, 'next')
+    sim.advance(1000)
+    expect([failing.state, next.state]).toEqual(['failed', 'completed'])
+    expect(sim.payloads).toEqual(['fails', 'next', 'fails'])
+  })
+
+  it('a task that is defined anew is told again, and costs its threads nothing for ever', () => {
+    const sim = makeSim()
+    const told: number[] = []
+    const behave = ({ maxAttempts }: Run) => (told.push(maxAttempts), {})
+    for (let n = 1; n <= 100; n++) {
+      const options = { attempts: n, lane: 'main' } as const
+      const task = n === 1 ? sim.task('again', behave, options) : sim.taskAgain('again', options)
+      for (let m = 0; m < 2; m++) sim.scheduler.defer(task)
+      if (n % 2 === 0) sim.advance(10)
+    }
+    expect(told.sort((a, b) => a - b)).toEqual(Array.from({ length: 200 }, (_, m) => 1 + (m >> 1)))
+    expect(sim.threads[0]?.introduced.size).toBe(1)
+  })
+
+  it('I18: a task that is paused while threads report has no job ahead of any of them', () => {
+    const sim = makeSim({ scheduler: { threads: { cpu: 2 } } })
+    let ahead: string[] = []
+    const task = sim.task('short', ({ payload }: Run) => {
+      if (payload === 'pauses') {
+        sim.scheduler.pause('short')
+        ahead = sim.threads.flatMap((thread) => thread.sentAhead)
+      }
+      return { takesMs: payload === 'long' ? 3 : 0 }
+    })
+    for (let n = 0; n < 6; n++) sim.scheduler.defer(task, 'long')
+    sim.advance(100)
+    for (let n = 0; n < 60; n++) sim.scheduler.defer(task, null)
+    sim.advance(100)
+    for (let n = 0; n < 2000; n++) sim.scheduler.defer(task, n === 700 ? 'pauses' : null)
+    sim.advance(100)
+    expect(sim.scheduler.stats().ready).toBeGreaterThan(500)
+    expect(ahead).toEqual([])
   })
 
   it('a job goes to the thread that has nothing to do, not ahead of its turn to another', () => {

@@ -49,6 +49,8 @@ export class FakeThread implements ThreadPort {
   readonly inbox: ToThread[] = []
   /** The tasks it was told of, by number. */
   readonly introduced = new Map<number, Introduction>()
+  /** The tasks of a batch's jobs, as they were known when it was read. */
+  readonly #tasksOf = new WeakMap<RunMessage, (Introduction | undefined)[]>()
   readonly #ports: FakeThreadPorts
   readonly #reports: FakeReports
   readonly #listener: ThreadListener
@@ -105,6 +107,13 @@ export class FakeThread implements ThreadPort {
   idOf({ seqs, cells, extras }: RunMessage, index: number): string {
     const own = extras?.find(({ at }) => at === index)?.id
     return own ?? this.#ports.world.ids.of(seqs[index] ?? 0, cells[index] ?? 0)
+  }
+
+  /** @throws Error for a task that it was not told of */
+  taskAt(message: RunMessage, index: number): Introduction {
+    const task = this.#tasksOf.get(message)?.[index]
+    if (task === undefined) throw new Error('A job is of a task that the thread was not told of.')
+    return task
   }
 
   /** It was stopped or crashed, and the scheduler may not know yet. */
@@ -198,6 +207,11 @@ export class FakeThread implements ThreadPort {
 
   #receive(message: RunMessage): void {
     for (const task of message.introduced ?? []) this.introduced.set(task[0], task)
+    const { task, tasks = message.seqs.map(() => task) } = message
+    this.#tasksOf.set(
+      message,
+      tasks.map((one) => this.introduced.get(one)),
+    )
     if (this.lane === 'cpu') {
       this.#batches.push({ message, index: 0 })
       if (this.#live.size === 0) {

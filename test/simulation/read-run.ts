@@ -6,7 +6,7 @@ import type { Run } from './script.js'
 /** The execution that stands at `index` of a batch, as the thread opens it. */
 export function readRun(message: RunMessage, index: number, thread: FakeThread): Run {
   const extra = message.extras?.find(({ at }) => at === index)
-  const [, task, maxAttempts] = thread.introduced.get(message.tasks?.[index] ?? message.task) ?? [0, '', 1]
+  const [, task, maxAttempts] = thread.taskAt(message, index)
   const payloads = JSON.parse(`[${message.payloads}]`) as unknown[]
   const payload = extra?.bytes === undefined ? payloads[index] : decodePayload(extra.bytes)
   return {

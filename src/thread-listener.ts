@@ -33,9 +33,20 @@ export function threadListener(rooms: Rooms): DispatchListener {
       rooms.log.threadStarted(lane, number)
       rooms.emitter.emit('thread:started', { lane, thread: number, at: clock.wall() })
     },
-    threadExited: ({ lane, number, stoppedFor }, reason, exitCode) => {
-      rooms.log.threadExited({ lane, number }, reason, exitCode, stoppedFor)
-      rooms.emitter.emit('thread:exited', { lane, thread: number, reason, exitCode, at: clock.wall() })
+    threadExited: (thread, reason, { exitCode, error: thrown }) => {
+      const { lane, number, stoppedFor } = thread
+      const error = thrown === undefined ? undefined : serializeError(thrown)
+      const crash = reason === 'crashed' ? { task: thread.suspect, isIdle: thread.isIdle } : undefined
+      rooms.log.threadExited({ lane, number }, { reason, exitCode, stoppedFor, error, crash })
+      const told = error === undefined ? undefined : { error }
+      rooms.emitter.emit('thread:exited', {
+        lane,
+        thread: number,
+        reason,
+        exitCode,
+        ...told,
+        at: clock.wall(),
+      })
       rooms.rest.look()
     },
     printed: (thread, job, message) => rooms.log.printed(thread, job, message),

@@ -14,7 +14,7 @@ import type {
   LogMessage,
   WaitsMessage,
 } from '../threads/protocol.js'
-import type { World } from '../world.js'
+import type { ThreadExit, World } from '../world.js'
 import type { LaneThread } from './lane-thread.js'
 
 /** What threads say that is none of the dispatcher's business. */
@@ -24,7 +24,7 @@ export interface DispatchListener {
   defer(job: Job, message: DeferMessage | DeferFlowMessage, thread: LaneThread): void
   pauseLimit(job: Job, name: string, delayMs: number): void
   threadStarted(thread: LaneThread): void
-  threadExited(thread: LaneThread, reason: string, exitCode: number): void
+  threadExited(thread: LaneThread, reason: string, exit: ThreadExit): void
   /** Something was printed, by this job if it is known. */
   printed(thread: LaneThread, job: Job | undefined, message: ConsoleMessage): void
   /** A task leaves too much open: its thread is replaced. */

@@ -213,6 +213,10 @@ function inTurn({ lane, threads }: LaneRoom): readonly LaneThread[] {
   return threads.toSorted((a, b) => a.places.outstanding - b.places.outstanding)
 }
 
-function hasExpired(job: Job, now: number): boolean {
-  return job.details?.expiresAt !== undefined && job.details.expiresAt <= now
+/** Steps of a flow whose deadline has passed are expired in slices; none of them starts between two of those. */
+function hasExpired({ details }: Job, now: number): boolean {
+  if (details === undefined) return false
+  return (
+    (details.expiresAt !== undefined && details.expiresAt <= now) || details.step?.flow.hasExpired === true
+  )
 }

@@ -1,8 +1,11 @@
 import type { Job } from '../job/job.js'
+import type { TaskRecord } from '../job/task-record.js'
 
 /** One job in one thread. Reused from job to job, so that running one allocates nothing. */
 export class Execution {
   job: Job | undefined = undefined
+  /** Of its job, also when that has ended. */
+  task: TaskRecord | undefined = undefined
   token = 0
   /**
    * - `prefetched`: sent ahead; the job is still `ready` and can be recalled (cpu threads only)

@@ -95,6 +95,16 @@ export class LaneThread {
     return taken === 0 ? undefined : this.window.find(this.window.oldest + taken - 1)
   }
 
+  /**
+   * The task because of which it crashed, as far as that is known: on a shared thread the one that said so, also when its job
+   * has ended; on a cpu thread that of the job at work, or of the last one.
+   */
+  get suspect(): TaskRecord | undefined {
+    if (this.window === undefined)
+      return this.culprit === undefined ? undefined : this.places.taskOf(this.culprit)
+    return this.window.taskOf(this.atWork?.token ?? this.window.oldest - 1)
+  }
+
   /** Whether it has something to end when it is let go: its start, or a teardown(). */
   get endsSlowly(): boolean {
     return this.phase === 'starting' || this.hasTeardown

@@ -1,5 +1,6 @@
 /** The executions of one thread, found by token: in order on a cpu thread, by place on a shared one. */
 import type { Job } from '../job/job.js'
+import type { TaskRecord } from '../job/task-record.js'
 import { Execution } from './execution.js'
 
 export interface Places {
@@ -7,6 +8,8 @@ export interface Places {
   readonly outstanding: number
   add(job: Job): Execution
   find(token: number): Execution | undefined
+  /** The task of an execution, also of one that has ended, as long as it is known. */
+  taskOf(token: number): TaskRecord | undefined
   /** Gives up the execution: on a cpu thread it must be the oldest. */
   end(execution: Execution): void
   values(): Execution[]
@@ -15,6 +18,7 @@ export interface Places {
 function occupy(cells: Execution[], cell: number, token: number, job: Job): Execution {
   const execution = (cells[cell] ??= new Execution())
   execution.job = job
+  execution.task = job.task
   execution.token = token
   execution.phase = 'running'
   execution.deadlineAt = Infinity
@@ -64,6 +68,11 @@ export class Window implements Places {
 
   find(token: number): Execution | undefined {
     return token >= this.oldest && token < this.next ? this.#cells[token % windowSize] : undefined
+  }
+
+  taskOf(token: number): TaskRecord | undefined {
+    const execution = this.#cells[token % windowSize]
+    return execution?.token === token ? execution.task : undefined
   }
 
   end(execution: Execution): void {
@@ -118,6 +127,11 @@ export class Slots implements Places {
   find(token: number): Execution | undefined {
     const execution = this.#cells[token % this.#size]
     return execution?.job !== undefined && execution.token === token ? execution : undefined
+  }
+
+  taskOf(token: number): TaskRecord | undefined {
+    const execution = this.#cells[token % this.#size]
+    return execution?.token === token ? execution.task : undefined
   }
 
   end(execution: Execution): void {

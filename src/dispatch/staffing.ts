@@ -114,7 +114,7 @@ export class Staffing {
     else if (thread.isUnused && isOfItself(thread)) this.#pause(room, exitedBefore('had begun a job', exit))
     const reason = thread.stopReason ?? 'crashed'
     thread.phase = 'stopping'
-    this.#rooms.listener.threadExited(thread, reason, exit.exitCode)
+    this.#rooms.listener.threadExited(thread, reason, exit)
   }
 
   /** What it said is read first: it may be ready, and the main thread was blocked. */

@@ -80,6 +80,8 @@ export interface SchedulerEvents {
     /** Why: 'idle', 'closing', 'timeout', 'crashed', 'start-failed' … */
     readonly reason: string
     readonly exitCode?: number
+    /** What nobody caught in it, if that is why. */
+    readonly error?: SerializedError
     readonly at: number
   }
   /** Told at most ten times a second per flow. Of a batch: its jobs, without the callback. */

@@ -41,6 +41,21 @@ const withheld = '(withheld: the task is sensitive)'
 /** Why threads end in the normal course of things. */
 const quietReasons: ReadonlySet<string> = new Set(['idle', 'closing', 'retired', 'start-failed'])
 
+const lateCrash =
+  'thread exited: nobody caught an error that came when its jobs had ended. Look for a promise that a handler does not await'
+
+/** How a thread ended. */
+interface ExitLine {
+  readonly reason: string
+  readonly exitCode: number
+  /** The job because of which it was stopped by force; by now it may be at its next attempt. */
+  readonly stoppedFor: Job | undefined
+  /** What nobody caught. */
+  readonly error: SerializedError | undefined
+  /** Of a crash: the task it is laid to, if one is, and whether all jobs of the thread had ended. */
+  readonly crash: { readonly task: TaskRecord | undefined; readonly isIdle: boolean } | undefined
+}
+
 export class LogBook {
   /** The user's logger, or undefined for silence. */
   readonly logger: GuardedLogger | undefined
@@ -93,7 +108,7 @@ export class LogBook {
     extra?: object,
   ): void {
     if (!this.allows(message, job.task.name)) return
-    this.logger?.[level]({ ...this.fields(job), err: brief(job, error), ...extra }, message)
+    this.logger?.[level]({ ...this.fields(job), err: brief(job.task, error), ...extra }, message)
   }
 
   fromHandler(job: Job, line: HandlerLine): void {
@@ -156,19 +171,16 @@ export class LogBook {
     if (lane !== 'main') this.logger?.debug({ lane, thread }, 'thread started')
   }
 
-  /** @param stoppedFor the job because of which it was stopped by force; by now it may be at its next attempt */
-  threadExited(
-    { lane, number }: ThreadName,
-    reason: string,
-    exitCode: number,
-    stoppedFor: Job | undefined,
-  ): void {
+  threadExited({ lane, number }: ThreadName, { reason, exitCode, stoppedFor, error, crash }: ExitLine): void {
     if (lane === 'main') return
     const isQuiet = quietReasons.has(reason)
     if (!isQuiet && !this.allows('thread exited', lane)) return
     const because = stoppedFor && { job: this.#idOf(stoppedFor), task: stoppedFor.task.name }
-    const fields = { lane, thread: number, reason, exitCode, ...because }
-    this.logger?.[isQuiet ? 'debug' : 'warn'](fields, 'thread exited')
+    const suspect = crash?.task && { task: crash.task.name }
+    const err = error && { err: brief(crash?.task, error) }
+    const fields = { lane, thread: number, reason, exitCode, ...because, ...suspect, ...err }
+    const isLate = crash?.isIdle === true && error !== undefined
+    this.logger?.[isQuiet ? 'debug' : 'warn'](fields, isLate ? lateCrash : 'thread exited')
   }
 
   /** A line that a handler, or something it left behind, printed. */
@@ -276,8 +288,8 @@ function shown(job: Job, text: string): string {
 }
 
 /** What a log line shows of an error. */
-function brief(job: Job, error: SerializedError): Error {
-  if (!job.task.policy.sensitive) return errorOf(error)
+function brief(task: TaskRecord | undefined, error: SerializedError): Error {
+  if (task?.policy.sensitive !== true) return errorOf(error)
   return errorOf({ ...error, message: withheld, stack: error.name })
 }
 

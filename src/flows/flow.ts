@@ -130,6 +130,10 @@ export class Flow implements StepFlow {
     return this.failed > 0 && !this.isTolerant ? { step, state: 'failed', error: failedBefore } : undefined
   }
 
+  get hasExpired(): boolean {
+    return this.verdict?.state === 'expired'
+  }
+
   handedTo(step: FlowStep): Handed | undefined {
     return handedTo(this, step)
   }
@@ -148,6 +152,8 @@ const failedBefore: SerializedError = Object.freeze({
 /** What is left of a flow that is kept no longer: its name, for the snapshots of jobs that still are. */
 export class ForgottenFlow implements StepFlow {
   readonly id: string
+  readonly hasExpired = false
+
   constructor(id: string) {
     this.id = id
   }

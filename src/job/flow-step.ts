@@ -83,6 +83,8 @@ export interface StepFlow {
   readonly id: string
   /** What the step's execution is told; undefined when it comes after nothing. */
   handedTo(step: FlowStep): Handed | undefined
+  /** Its deadline has passed: none of its steps starts any more. */
+  readonly hasExpired: boolean
   placeOf(step: FlowStep, form: SnapshotForm): FlowPlace
 }
 

@@ -64,7 +64,7 @@ export class SharedRunner {
   }
 
   /** Token of the execution because of which the thread exits, asked in the context of what ends it. */
-  get culprit(): number | undefined {
+  culprit(): number | undefined {
     return this.current?.token
   }
 

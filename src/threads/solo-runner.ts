@@ -44,6 +44,8 @@ export class SoloRunner {
   #mark = 0
   /** The handler was called and has not returned: nothing else can run meanwhile. */
   #isCalling = false
+  /** No job ran here before the one at work. */
+  #isFirst = true
 
   constructor(port: RunnerPort, shared: Int32Array, waitWatch: WaitWatch) {
     this.#port = port
@@ -67,12 +69,14 @@ export class SoloRunner {
 
   /**
    * Token of the execution because of which the thread exits, asked in the context of what ends it; 0 when that was
-   * begun before the job at work, by one that left a timer behind, say. A handler cannot be followed as on a shared
-   * thread, which would cost more than a short job; so what an earlier job's timer sets up meanwhile, and a rejection
-   * that nobody caught, count as the job's own.
+   * begun before the job at work, by one that left a timer behind, say, or may have been: a promise that rejects bears no
+   * number. A handler cannot be followed as on a shared thread, which would cost more than a short job; so what an earlier
+   * job's timer sets up meanwhile counts as the job's own.
+   * @param isRejection whether a rejection that nobody handled is why
    */
-  get culprit(): number | undefined {
+  culprit(isRejection: boolean): number | undefined {
     if (this.#current === undefined) return undefined
+    if (isRejection && !this.#isFirst) return 0
     if (this.#isCalling) return this.#current.token
     const cause = executionAsyncId()
     return cause > 1 && cause < this.#mark ? 0 : this.#current.token
@@ -135,6 +139,7 @@ export class SoloRunner {
 
   #keep(token: number, ending: Ending): void {
     this.#current = undefined
+    this.#isFirst = false
     if (this.#unsent.length === 0) this.#firstUnsent = token
     this.#unsent.push(ending)
     if (ending !== null) this.#unsentIsPlain = false

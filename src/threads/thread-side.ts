@@ -41,7 +41,11 @@ export async function startThreadSide(data: ThreadData): Promise<void> {
   const send = (message: FromThread): void => data.port.postMessage(message)
   let current = (): number | undefined => undefined
   tapConsole(new ConsoleGate({ send, every, now: monotonicMs, token: () => current() }))
-  process.on('uncaughtExceptionMonitor', (thrown) => tellUncaught(thrown, data.port))
+  let isRejection = false
+  process.on('uncaughtExceptionMonitor', (thrown, origin) => {
+    isRejection = origin === 'unhandledRejection'
+    tellUncaught(thrown, data.port)
+  })
   markThread()
   lowerPriority(data.nice)
   data.port.ref()
@@ -57,7 +61,7 @@ export async function startThreadSide(data: ThreadData): Promise<void> {
     send({ kind: 'start-failed', error: serializeError(error) })
     return
   }
-  const runner = serve(data, modules, send)
+  const runner = serve(data, modules, send, () => isRejection)
   current = () => runner.current?.token
   const tasks = [...registeredTasks().keys()]
   send({ kind: 'ready', tasks, ...(hasTeardown(modules) ? { hasTeardown: true } : undefined) })
@@ -78,6 +82,7 @@ function serve(
   data: ThreadData,
   modules: readonly TaskModule[],
   send: (message: FromThread) => void,
+  isRejection: () => boolean,
 ): SoloRunner | SharedRunner {
   // What is finished is told first, so that the scheduler never hears of a job it believes to be waiting.
   const tell = (message: FromThread): void => {
@@ -118,7 +123,7 @@ function serve(
   // Runs in the context of whatever ends the thread: process.exit, an error or a rejection that nobody caught.
   process.on('exit', () => {
     runner.report()
-    const { culprit } = runner
+    const culprit = runner.culprit(isRejection())
     if (culprit !== undefined) send({ kind: 'culprit', token: culprit })
   })
   data.port.on('message', read)

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { pino } from 'pino'
 import { describe, expect, it } from 'vitest'
 import { packageRoot } from '../fixtures/loader/project.js'
 import '../fixtures/tasks/rough.mjs'
@@ -95,6 +96,38 @@ describe('a real thread', () => {
     expect((await interrupted).id).toBe(job.id)
     expect(job.snapshot()).toMatchObject({ attempt: 1, maxAttempts: 1 })
   })
+
+  it('B4: whose earlier job left a promise that rejects does not charge the job at work', async () => {
+    const scheduler = withThreads()
+    await scheduler.ready()
+    const interrupted = next(scheduler, 'interrupted')
+    expect(await end(scheduler.defer('cpu-forgets-to-await', 50))).toBeUndefined()
+    const job = scheduler.defer('naps', 300)
+    expect(await end(job)).toBe('slept')
+    expect((await interrupted).id).toBe(job.id)
+    expect(job.snapshot()).toMatchObject({ attempt: 1, maxAttempts: 1 })
+  })
+
+  it.each(['cpu', 'io'])(
+    'of lane %s tells the error that a handler did not await, and its task, when its jobs have ended',
+    async (lane) => {
+      const lines: Record<string, unknown>[] = []
+      const write = (line: string): void => void lines.push(JSON.parse(line) as Record<string, unknown>)
+      const scheduler = withThreads({ logger: pino({ level: 'warn' }, { write }) })
+      await scheduler.ready()
+      const exited = next(scheduler, 'thread:exited')
+      const job = scheduler.defer(`${lane}-forgets-to-await`, 20)
+      expect(await end(job)).toBeUndefined()
+      expect(await exited).toMatchObject({ lane, reason: 'crashed', error: { message: 'not awaited' } })
+      expect(lines).toMatchObject([
+        {
+          msg: expect.stringMatching(/^thread exited: nobody caught .* does not await$/) as string,
+          task: `${lane}-forgets-to-await`,
+          err: { message: 'not awaited', stack: expect.stringContaining('rough.mjs') as string },
+        },
+      ])
+    },
+  )
 
   it('B12: that runs out of memory fails the job after one retry; the next job runs', async () => {
     const scheduler = withThreads({ threads: { cpu: 1, resourceLimits: { maxOldGenerationSizeMb: 16 } } })

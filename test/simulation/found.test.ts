@@ -19,6 +19,21 @@ describe('found by random schedules', () => {
     expect(sim.payloads).toEqual([{ key: 'a' }, { key: 'b' }, { key: 'c' }])
   })
 
+  it('no step starts after the deadline of its flow, however many there are to expire', () => {
+    const sim = makeSim({ scheduler: { threads: 2 } })
+    const task = sim.task('step', { takesMs: 2 })
+    for (let n = 0; n < 20; n++) sim.scheduler.defer(task)
+    sim.advance(100)
+    const startedAt: number[] = []
+    sim.scheduler.on('started', ({ at }) => startedAt.push(at))
+    const flow = sim.scheduler.batch(task, Array.from({ length: 3000 }, () => null) as never, { deadline: 5 })
+    sim.advance(100)
+    expect(flow.snapshot()).toMatchObject({ state: 'expired' })
+    const deadline = sim.scheduler.flowOverview(flow.id)?.deadlineAt ?? 0
+    expect(startedAt.length).toBeGreaterThan(3)
+    expect(Math.max(...startedAt)).toBeLessThan(deadline)
+  })
+
   it('a debounced job passes the limits of its latest payload', () => {
     const sim = makeSim()
     const options = { rateLimit: { limit: 1, per: 100, key: ({ key }: { key: string }) => key } }

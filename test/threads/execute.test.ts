@@ -46,7 +46,7 @@ it('a payload whose bytes find no memory fails the attempt, and nothing else', (
 it('what a handler on a shared thread does when its signal aborts is its own doing', () => {
   const culprits: (number | undefined)[] = []
   const handler = (_: unknown, { signal }: TaskContext): Promise<never> => {
-    signal.addEventListener('abort', () => culprits.push(runner.culprit))
+    signal.addEventListener('abort', () => culprits.push(runner.culprit()))
     return new Promise(() => undefined)
   }
   const port: RunnerPort = {
@@ -60,5 +60,5 @@ it('what a handler on a shared thread does when its signal aborts is its own doi
   const runner = new SharedRunner(port)
   runner.receive({ ...run, first: 7, tokens: [7] })
   runner.abort(7, 'ERR_SIDEWORK_CANCELLED', 'enough')
-  expect([culprits, runner.culprit]).toEqual([[7], undefined])
+  expect([culprits, runner.culprit()]).toEqual([[7], undefined])
 })

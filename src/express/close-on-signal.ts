@@ -2,14 +2,15 @@
  * `closeOnSignal(server, scheduler)`: from SIGTERM or SIGINT to the exit, in numbered steps.
  *
  *   0 ───────────── up to timeout/2 ─────────────┬───────── the rest of timeout ─────────┐
- *   │ 1 stop listening, end event streams        │ 3 scheduler.close({ timeout: rest })  │ 4 onClosed  5 exit
+ *   │ 1 stop listening                           │ 3 scheduler.close({ timeout: rest })  │ 5 onClosed  6 exit
  *   │ 2 finish requests in flight ──all done──▶  │   (begins earlier by what 2 saved)    │
+ *   │   event streams go on, each until its job settles ───────────────────────────▶  │ 4 end those that are left
  */
 import { after, monotonicMs } from '../clock.js'
 import { OptionError } from '../errors.js'
 import { durationMs, ownOptions, show, type Duration } from '../options.js'
 import type { CloseReport, Scheduler } from '../scheduler.js'
-import { endStreams } from './job-streams.js'
+import { endStreams, leaveStreams } from './job-streams.js'
 import { withPort } from './port.js'
 import { RequestsInFlight, type ClosableServer } from './requests-in-flight.js'
 
@@ -99,9 +100,10 @@ async function leave(
 ): Promise<void> {
   const startedAt = monotonicMs()
   requests.stop()
-  endStreams(scheduler)
+  leaveStreams(scheduler)
   await noneWithin(requests, timeoutMs / 2)
   const report = await scheduler.close({ timeout: Math.max(0, timeoutMs - (monotonicMs() - startedAt)) })
+  endStreams(scheduler)
   await onClosed?.(report)
 }
 

@@ -38,13 +38,18 @@ const keptBeats = 4
 /** Most such jobs. */
 const maxAlone = 256
 
-/** The streams of schedulers that are being left, see `endStreams`. */
+/** The streams of schedulers. */
 const roomsOf = new WeakMap<Scheduler, Set<JobStreams>>()
+/** Schedulers whose servers do not listen any more, see `leaveStreams`. */
 const left = new WeakSet<Scheduler>()
 
-/** Ends all streams of a scheduler; later ones end after the first event. */
-export function endStreams(scheduler: Scheduler): void {
+/** The server of a scheduler stops listening: its streams go on, later ones end after the first event. */
+export function leaveStreams(scheduler: Scheduler): void {
   left.add(scheduler)
+}
+
+/** Ends all streams of a scheduler. */
+export function endStreams(scheduler: Scheduler): void {
   for (const room of roomsOf.get(scheduler) ?? []) room.endAll()
 }
 
@@ -138,8 +143,11 @@ export class JobStreams {
   #start(): () => void {
     const scheduler = this.#scheduler
     const listeners = jobEvents.map((name) => {
-      const listener = (event: JobEvent): void =>
-        this.#tell(event, name === 'progress', (last) => lastWords(name, event, last))
+      const listener = (event: JobEvent): void => {
+        if (isLost(event))
+          this.#jobs.get(event.id)?.close() // it goes on where it is restored
+        else this.#tell(event, name === 'progress', (last) => lastWords(name, event, last))
+      }
       return [name, listener] as const
     })
     const flowProgressed = (event: FlowEvent): void => this.#tell(event, true, () => undefined)
@@ -147,13 +155,13 @@ export class JobStreams {
       this.#tell(event, false, (last) => ({ ...last, state: event.state, settledAt: event.at }))
     const endAll = () => this.endAll()
     for (const [name, listener] of listeners) scheduler.on(name, listener)
-    scheduler.on('flow:progress', flowProgressed).on('flow:settled', flowSettled).on('closing', endAll)
+    scheduler.on('flow:progress', flowProgressed).on('flow:settled', flowSettled).on('closed', endAll)
     const stopBeating = every(heartbeatMs, () => this.#beat())
     const rooms = roomsOf.get(scheduler) ?? new Set()
     roomsOf.set(scheduler, rooms.add(this))
     return () => {
       for (const [name, listener] of listeners) scheduler.off(name, listener)
-      scheduler.off('flow:progress', flowProgressed).off('flow:settled', flowSettled).off('closing', endAll)
+      scheduler.off('flow:progress', flowProgressed).off('flow:settled', flowSettled).off('closed', endAll)
       stopBeating()
       rooms.delete(this)
     }
@@ -176,13 +184,18 @@ export class JobStreams {
   #beat(): void {
     for (const job of this.#jobs.values()) {
       for (const stream of job.streams) {
-        if (stream.isServed) stream.beat()
+        if (stream.isServed || left.has(this.#scheduler)) stream.beat()
         else stream.close(job.lastWords)
       }
     }
     for (const [id, job] of this.#alone) if (++job.beatsAlone >= keptBeats) this.#alone.delete(id)
     this.#rest()
   }
+}
+
+/** Whether the scheduler closed before the job had settled. */
+function isLost(event: JobEvent & { readonly error?: { readonly code?: string } }): boolean {
+  return event.error?.code === 'ERR_SIDEWORK_CLOSED'
 }
 
 /** The end of a job that the scheduler no longer keeps, from the event that told it. */

@@ -1,6 +1,7 @@
 /** Knows which requests of a server have not ended, so that closing can wait for them and for nothing else. */
 import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
+import { isEventStream } from './event-stream.js'
 import { whenClosed } from './when-closed.js'
 
 /** An HTTP/1 server of Node, e.g. what `app.listen()` returns. */
@@ -31,10 +32,15 @@ export class RequestsInFlight {
     for (const res of this.#responses) endConnectionAfter(res)
   }
 
-  /** Calls back once nothing is in flight, at once if that is so. */
+  /** Calls back once nothing but event streams is in flight, at once if that is so. */
   whenNone(run: () => void): void {
-    if (this.#responses.size === 0) run()
+    if (this.#isNone) run()
     else this.#whenNone = run
+  }
+
+  get #isNone(): boolean {
+    for (const res of this.#responses) if (!isEventStream(res)) return false
+    return true
   }
 
   readonly #began = (_req: IncomingMessage, res: ServerResponse): void => {
@@ -48,7 +54,7 @@ export class RequestsInFlight {
     if (!this.#isStopping) return
     // A response whose headers were out could not say 'Connection: close'; its connection is idle in the next turn.
     setImmediate(() => this.#server.closeIdleConnections())
-    if (this.#responses.size === 0) this.#whenNone?.()
+    if (this.#isNone) this.#whenNone?.()
   }
 }
 

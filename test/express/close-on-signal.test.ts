@@ -118,7 +118,7 @@ describe('closeOnSignal', () => {
     expect(app.told).not.toContain('onClosed')
   })
 
-  it('ends event streams before it waits for requests', async () => {
+  it('waits for requests and not for event streams; those end when their job is lost', async () => {
     const app = await start('2s')
     await text(await send('POST', `${app.url}/job`))
     const clients = await Promise.all(
@@ -131,11 +131,24 @@ describe('closeOnSignal', () => {
     const slow = send('POST', `${app.url}/slow`)
     await app.tells('in flight')
     app.kill()
-    for (const client of clients) expect((await client.rest()).at(-1)).toMatchObject({ event: 'closed' })
-    expect(app.told).not.toContain('closing')
+    await app.tells('signalled')
     app.child.send('answer')
     expect((await slow).statusCode).toBe(202)
+    for (const client of clients) expect(await client.rest()).toMatchObject([{ event: 'closed' }])
     expect(await app.tells('onClosed')).toMatchObject({ lost: 1 })
+    expect(await app.exit).toMatchObject({ code: 0 })
+  })
+
+  it('who follows a job that ends before the deadline is told how', async () => {
+    const app = await start()
+    await text(await send('POST', `${app.url}/told`))
+    const client = await follow(`${app.url}/jobs/told/events`)
+    await client.next()
+    await client.next()
+    app.kill()
+    await app.tells('closing')
+    app.child.send('answer')
+    expect(await client.rest()).toMatchObject([{ event: 'state', status: { state: 'completed' } }])
     expect(await app.exit).toMatchObject({ code: 0 })
   })
 

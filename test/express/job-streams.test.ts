@@ -497,7 +497,7 @@ it('G13: the middleware `compression` leaves a stream alone, and each event reac
 })
 
 describe('closing', () => {
-  it('ends every stream with a closed event when the scheduler begins to close', async () => {
+  it('streams go on until their job settles', async () => {
     const { scheduler, listening, responses, url } = await setUp()
     const job = runningJob(scheduler)
     const clients = await Promise.all(Array.from({ length: 20 }, () => follow(`${url}/jobs/r/events`)))
@@ -506,11 +506,26 @@ describe('closing', () => {
       await client.next()
     }
     const closing = scheduler.close()
+    job.end(1)
+    for (const client of clients) expect(states(await client.rest())).toEqual([['state', 'completed']])
+    await closedEvents(responses)
+    expect(listening.now).toBe(0)
+    await closing
+  })
+
+  it('streams of a job that is lost end with a closed event: it goes on where it is restored', async () => {
+    const { scheduler, listening, responses, url } = await setUp()
+    runningJob(scheduler)
+    const clients = await Promise.all(Array.from({ length: 20 }, () => follow(`${url}/jobs/r/events`)))
+    for (const client of clients) {
+      await client.next()
+      await client.next()
+    }
+    const { lost } = await scheduler.close({ timeout: 0 })
+    expect(lost).toHaveLength(1)
     for (const client of clients) expect(states(await client.rest())).toEqual([['closed', 'running']])
     await closedEvents(responses)
     expect(listening.now).toBe(0)
-    job.end(1)
-    await closing
   })
 
   it('a stream opened meanwhile tells the state and ends', async () => {

@@ -58,8 +58,10 @@ export class Operations {
     this.#rooms = rooms
   }
 
-  /** A job that is unsettled or still kept. */
+  /** A job that is unsettled or still kept. @throws OptionError for an object, the job itself say */
   find(id: unknown): Job | undefined {
+    if (typeof id === 'object' && id !== null)
+      throw new OptionError(`${show(id)} is no id. Give the id of a job.`)
     const job = typeof id === 'string' ? this.#rooms.table.find(id) : undefined
     return job === undefined || this.#isKept(job) ? job : undefined
   }

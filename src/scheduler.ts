@@ -193,7 +193,7 @@ export class Scheduler {
     this.#deferring.discard(ids, reason)
   }
 
-  /** The job as it is now, or undefined for an unknown id or one that is kept no longer. */
+  /** The job as it is now, or undefined for an unknown id or one that is kept no longer. @throws OptionError for an object */
   job(id: string): JobSnapshot | undefined {
     const job = this.#rooms.operations.find(id)
     return job === undefined ? undefined : this.#rooms.snapshot(job, 'plain')

@@ -39,6 +39,8 @@ export interface CronOptions {
   leader?: LeaderHook
 }
 
+/** All of a scheduler: a name is that of one schedule, whichever of them made it. */
+const cronsOf = new WeakMap<Scheduler, Set<Cron>>()
 const cronNames: ReadonlySet<string> = new Set(['leader'])
 const mostNextRuns = 1_000
 
@@ -47,6 +49,7 @@ export class Cron {
   readonly #port: AddOnPort
   readonly #book: ScheduleBook
   readonly #hasLeader: boolean
+  readonly #others: ReadonlySet<Cron>
   #hasLookedAround = false
 
   /** @internal Use `createCron`. */
@@ -54,6 +57,9 @@ export class Cron {
     this.#port = attach(scheduler, { stop: () => this.#book.stop() })
     this.#book = new ScheduleBook(this.#port, leader)
     this.#hasLeader = leader !== undefined
+    const crons = cronsOf.get(scheduler) ?? new Set()
+    cronsOf.set(scheduler, crons.add(this))
+    this.#others = crons
   }
 
   /**
@@ -199,6 +205,7 @@ export class Cron {
     if (!this.#book.add(facts)) {
       throw new OptionError(`Schedule '${name}' has no run ahead: endAt is over, or comes before the first.`)
     }
+    for (const other of this.#others) if (other !== this) other.remove(facts.name)
     this.#lookAround()
     const { logger } = this.#port
     if (logger?.isLevelEnabled('info') === true) {
@@ -235,9 +242,12 @@ export class Cron {
     const schedule = this.#book.get(name)
     if (schedule !== undefined) return schedule
     const known = this.#book.all().map((one) => one.name)
+    const isOfOther = [...this.#others].some((other) => other.#book.get(name) !== undefined)
     throw new SideworkError(
       'ERR_SIDEWORK_UNKNOWN_SCHEDULE',
-      `No schedule is named ${show(name)}. ${knownAre(known, name)}`,
+      isOfOther
+        ? `Schedule ${show(name)} was made by another createCron() of this scheduler. Make one, and hand it to whoever needs it.`
+        : `No schedule is named ${show(name)}. ${knownAre(known, name)}`,
     )
   }
 

@@ -150,6 +150,6 @@ function noModules(task: TaskRecord): OptionError {
   return new OptionError(
     `Task '${task.name}' runs in lane '${task.policy.lane}', but this scheduler has no task modules for its threads. ` +
       `Pass createScheduler({ tasks: new URL('./tasks.js', import.meta.url) }), in CommonJS ` +
-      `{ tasks: require.resolve('./tasks') }, or give the task lane: 'main'.`,
+      `{ tasks: path.join(__dirname, 'tasks.js') }, or give the task lane: 'main'.`,
   )
 }

@@ -30,6 +30,7 @@ export interface ExpectedEnd {
   attempt?: number
 }
 
+const notRun = ' None has ended yet: await scheduler.run(), or advance() to when it is due, before.'
 const known = new Set(['times', 'state', 'payload', 'result', 'error', 'attempt'])
 const settledStates: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled', 'expired'])
 
@@ -48,10 +49,12 @@ export function toHaveSettled(
   const settled = scheduler.deferred(task).filter(({ state }) => settledStates.has(state))
   const fitting = settled.filter((job) => fits(this, job, wanted) && errorFits(job.error, error))
   const name = nameOf(task)
+  const isAnyLeft = settled.length < scheduler.deferred(task).length
+  const hint = settled.length === 0 && isAnyLeft ? notRun : ''
   return {
     pass: times === undefined ? fitting.length > 0 : fitting.length === times,
     message: () => {
-      const wrong = `${fitting.length} of ${settled.length} settled jobs of task '${name}' fit; expected ${howMany(this, times)}.`
+      const wrong = `${fitting.length} of ${settled.length} settled jobs of task '${name}' fit; expected ${howMany(this, times)}.${hint}`
       const near = fitting.length > 0 ? undefined : closest(this, settled, wanted)
       const asked = { ...wanted, ...(error === undefined ? undefined : { error }) }
       const difference = near && ([asked, shown(near, asked)] as const)

@@ -63,8 +63,8 @@ function isLocal(url: string): boolean {
 }
 
 const give =
-  "Give new URL('./tasks.js', import.meta.url), in CommonJS require.resolve('./tasks'), a path relative to the working " +
-  'directory, or an array of them.'
+  "Give new URL('./tasks.js', import.meta.url), in CommonJS path.join(__dirname, 'tasks.js'), a path relative to the " +
+  'working directory, or an array of them.'
 
 function existingFile(href: string): string {
   const path = fileURLToPath(href)

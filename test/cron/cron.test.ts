@@ -81,6 +81,17 @@ describe('a schedule', () => {
     expect(cron.list()).toHaveLength(1)
   })
 
+  it('that is made again by another createCron of the scheduler replaces the one before', () => {
+    const { sim, cron } = makeCron()
+    const other = createCron(sim.scheduler)
+    cron.every('e', 1_000, sim.task('old'))
+    expect(() => other.runNow('e')).toThrow(/was made by another createCron\(\) of this scheduler/)
+    other.every('e', 1_000, sim.task('new'))
+    sim.advance(2_000)
+    expect(sim.order).toEqual(['new', 'new'])
+    expect([cron.list(), other.list()]).toMatchObject([[], [{ name: 'e' }]])
+  })
+
   it('that is made again as it was, on a reload, keeps its next instant', () => {
     const { sim, cron, times } = makeCron()
     cron.schedule('s', '0 * * * *', sim.task('t'), undefined, utc)

@@ -153,7 +153,7 @@ it.each<[string, (s: Scheduler) => unknown, string]>([
   [
     'a forgotten tasks',
     (s) => s.defer(defineTask('refusals.cpu', never, { lane: 'cpu' })),
-    "in CommonJS { tasks: require.resolve('./tasks') }, or give the task lane: 'main'.",
+    "in CommonJS { tasks: path.join(__dirname, 'tasks.js') }, or give the task lane: 'main'.",
   ],
   [
     'an item that is none',

@@ -27,7 +27,11 @@ function live(sim: Sim): void {
   sim.task('snoozes', () => (sim.order.filter((task) => task === 'snoozes').length > 1 ? {} : snoozes(10)))
   sim.task('halts', failsForGood('no'), { onExhausted: 'halt', orderingKey: () => 'k' })
   sim.task('once', { takesMs: 5 }, { dedupe: () => 'one' })
-  sim.task('crashes', ({ attempt }: Run) => (attempt === 1 ? { crashes: { exitCode: 7, error: new Error('late') } } : {}), soon)
+  sim.task(
+    'crashes',
+    ({ attempt }: Run) => (attempt === 1 ? { crashes: { exitCode: 7, error: new Error('late') } } : {}),
+    soon,
+  )
   scheduler.defer('good')
   scheduler.defer('bad')
   scheduler.defer('snoozes')

@@ -426,3 +426,16 @@ it('a reason is kept in bounds, however long it is', () => {
     [8192, 'yyy'],
   ])
 })
+
+it.each(['job', 'cancel', 'retry', 'runNow', 'setPriority'] as const)(
+  'the job itself in place of its id is refused: %s',
+  (method) => {
+    const sim = makeSim()
+    const job = sim.scheduler.defer(sim.task('t'), null, { delay: 10 })
+    const call = sim.scheduler[method].bind(sim.scheduler) as (id: unknown, priority: number) => unknown
+    expect(() => call(job, 5)).toThrow(/is no id\. Give the id of a job\./)
+    expect([call(undefined, 5), call('unknown', 5)]).toEqual(
+      method === 'job' ? [undefined, undefined] : [false, false],
+    )
+  },
+)

@@ -89,10 +89,11 @@ export class Operating {
     if (kind === 'pause' && isSentAhead) this.#stage.sometimes.reached('a pause found jobs sent ahead')
     if (kind === 'resume' && task === undefined) model.isPaused = false
     if (kind === 'resume' && task !== undefined) model.pausedTasks.delete(task)
-    if (task === undefined) scheduler[kind]()
-    else scheduler[kind](this.#stage.task(task))
+    // Before anything is called back, which has others started.
     if (kind === 'pause' && task === undefined) model.isPaused = true
     if (kind === 'pause' && task !== undefined) model.pausedTasks.add(task)
+    if (task === undefined) scheduler[kind]()
+    else scheduler[kind](this.#stage.task(task))
     if (kind === 'pause')
       judge.nothingAhead((job) => task === undefined || job.task === task, 'though it is paused')
     if (kind === 'pause' && task !== undefined && this.#stage.plan.tasks.length > 1)

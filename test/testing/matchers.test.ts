@@ -38,6 +38,16 @@ describe('toHaveDeferred', () => {
     expect(scheduler).not.toHaveDeferred(mail, undefined, { times: 1 })
   })
 
+  it('says that nothing has run yet', async () => {
+    const scheduler = testScheduler()
+    scheduler.defer(report)
+    const told = (): string => said(() => expect(scheduler).toHaveSettled(report))
+    expect(told()).toContain('None has ended yet: await scheduler.run()')
+    scheduler.cancelAll()
+    expect(scheduler).toHaveSettled(report, 'cancelled')
+    await scheduler.run()
+  })
+
   it('knows after how long a job was first due, whatever has become of it', async () => {
     const scheduler = testScheduler()
     scheduler.defer(report, undefined, { delay: '10m' })

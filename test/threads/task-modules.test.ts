@@ -80,7 +80,7 @@ describe('finding the task modules on disk', () => {
     ['jobs', 'is not a file. Did you mean {folder}/jobs/index.js? Give'],
     [
       'nowhere.mts',
-      "is not a file. Give new URL('./tasks.js', import.meta.url), in CommonJS require.resolve('./tasks'),",
+      "is not a file. Give new URL('./tasks.js', import.meta.url), in CommonJS path.join(__dirname, 'tasks.js'),",
     ],
   ])('a missing %s is an error that names the path and what to do', (file, message) => {
     using app = new Project({ 'tasks.cts': '' })

@@ -43,9 +43,7 @@ export class Batch {
   /** Whether the job may be added, or should go into another batch. */
   hasRoomFor({ payload, task }: Job): boolean {
     if (this.size === 0) return true
-    // A task that was defined anew is told again, and meant from there on.
-    const known = this.#thread.introduced.get(task.number)
-    if (known !== undefined && known !== task) return false
+    if (task !== this.#task && this.#isDefinedAnew(task)) return false
     return this.#chars + (typeof payload === 'string' ? payload.length : 0) <= mostChars
   }
 
@@ -83,6 +81,12 @@ export class Batch {
     if (this.#voids !== undefined) message.voids = this.#voids
     if (this.#extras !== undefined) message.extras = this.#extras
     return message
+  }
+
+  /** It is told again then, and meant from there on. */
+  #isDefinedAnew(task: TaskRecord): boolean {
+    const known = this.#thread.introduced.get(task.number)
+    return known !== undefined && known !== task
   }
 
   #changeTask(task: TaskRecord, at: number): void {

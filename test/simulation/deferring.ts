@@ -164,7 +164,10 @@ export class Deferring {
     if (waits === 0 && job.state === 'scheduled') sometimes.reached('a debounced job was due at once')
     // Due at once, it joins its line here, before what is accepted after it.
     if (waits === 0 && job.state === 'scheduled' && job.rank === undefined) model.join(job)
-    if (job.handle.state !== 'scheduled') return
+    // A later one of the same `deferMany` may have made it due at once: it waited all the same, and is ready anew.
+    const { state } = job.handle
+    const wasDueAgain = waits > 0 && (state === 'ready' || (state === 'blocked' && job.rank !== undefined))
+    if (state !== 'scheduled' && !wasDueAgain) return
     job.rank = undefined
     job.state = 'scheduled'
     sometimes.reached('a debounced job waited again')

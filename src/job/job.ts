@@ -70,6 +70,12 @@ export class Job {
   }
 }
 
+/** The jobs of one ordering key. */
+export interface Line {
+  head: Job
+  tail: Job
+}
+
 /** Who wants to know that a job has settled. */
 export interface Waiter {
   settled(): void
@@ -87,7 +93,8 @@ export class JobDetails {
   ownId: string | undefined = undefined
   orderingKey: string | undefined = undefined
   dedupe: JobDedupe | undefined = undefined
-  /** Neighbours in the ordering line. Ordering lines only. */
+  /** The ordering line it stands in, and its neighbours there. Ordering lines only. */
+  line: Line | undefined = undefined
   nextInLine: Job | undefined = undefined
   previousInLine: Job | undefined = undefined
   /** Keys of the task's limits, where those have keys. */

@@ -1,15 +1,10 @@
+import type { Job, Line } from '../job/job.js'
+
 /**
  * Jobs that share an ordering key stand in one line: only the head may run, and it stays the head through every retry
- * and snooze until it leaves. A line costs one map entry; its jobs are linked to each other, so joining and leaving
- * cost O(1) wherever in the line the job stands.
+ * and snooze until it leaves. A line costs one map entry; its jobs are linked to each other and know it, so that joining
+ * looks the key up once, and leaving only when the line is empty then. Both cost O(1) wherever in the line the job stands.
  */
-import type { Job } from '../job/job.js'
-
-interface Line {
-  head: Job
-  tail: Job
-}
-
 export class OrderingLines {
   readonly #lines = new Map<string, Line>()
   readonly #halted = new Map<string, string>()
@@ -20,12 +15,13 @@ export class OrderingLines {
 
   /** Puts a job at the end of its key's line. @returns whether it may run: it is the head and the key is not halted */
   join(job: Job, key: string): boolean {
+    const details = job.more()
     const line = this.#lines.get(key)
     if (line === undefined) {
-      this.#lines.set(key, { head: job, tail: job })
+      this.#begin(job, key)
       return !this.#halted.has(key)
     }
-    const details = job.more()
+    details.line = line
     details.previousInLine = line.tail
     line.tail.more().nextInLine = job
     line.tail = job
@@ -35,26 +31,32 @@ export class OrderingLines {
   /** Puts a job at the front of its key's line. */
   joinFirst(job: Job, key: string): void {
     const line = this.#lines.get(key)
-    if (line === undefined) this.#lines.set(key, { head: job, tail: job })
-    else {
-      job.more().nextInLine = line.head
-      line.head.more().previousInLine = job
-      line.head = job
-    }
+    if (line === undefined) return this.#begin(job, key)
+    const details = job.more()
+    details.line = line
+    details.nextInLine = line.head
+    line.head.more().previousInLine = job
+    line.head = job
+  }
+
+  #begin(job: Job, key: string): void {
+    const line = { head: job, tail: job }
+    job.more().line = line
+    this.#lines.set(key, line)
   }
 
   /** Whether the job stands in its key's line. */
-  has(job: Job, key: string): boolean {
-    return job.details?.previousInLine !== undefined || this.#lines.get(key)?.head === job
+  has(job: Job): boolean {
+    return job.details?.line !== undefined
   }
 
   /** Takes a job out. @returns the new head, if the job was the head and another may run now */
   leave(job: Job, key: string): Job | undefined {
-    const line = this.#lines.get(key)
-    const details = job.details
-    if (line === undefined || details === undefined || !this.has(job, key)) return undefined
+    const { details } = job
+    const line = details?.line
+    if (details === undefined || line === undefined) return undefined
     const { previousInLine: previous, nextInLine: next } = details
-    details.previousInLine = details.nextInLine = undefined
+    details.line = details.previousInLine = details.nextInLine = undefined
     if (next?.details !== undefined) next.details.previousInLine = previous
     if (previous !== undefined) {
       previous.more().nextInLine = next

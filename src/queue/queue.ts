@@ -89,8 +89,7 @@ export class Queue {
   /** Makes a job that has not started wait until `runAt`. It joins its line anew then. */
   postpone(job: Job, runAt: number, now: number): void {
     job.more().runAt = runAt
-    const key = job.details?.orderingKey
-    const waitsForOther = job.state === 'blocked' && !(key !== undefined && this.lines.has(job, key))
+    const waitsForOther = job.state === 'blocked' && !this.lines.has(job)
     if (job.state === 'held' || waitsForOther || runAt <= now) return
     if (job.details?.afterLingering === 'join-again') job.details.afterLingering = 'stay'
     else this.take(job)
@@ -117,7 +116,7 @@ export class Queue {
     if (key === undefined || key === old || details.isLingering) return
     const isQueued = job.state === 'ready'
     // One that is delayed, or waits for another to settle, joins a line later.
-    const joins = isQueued || (old !== undefined && this.lines.has(job, old))
+    const joins = isQueued || this.lines.has(job)
     if (isQueued) this.take(job)
     this.leaveLine(job, now)
     details.orderingKey = key
@@ -190,7 +189,7 @@ export class Queue {
   #mayRun(job: Job): boolean {
     const key = job.details?.orderingKey
     if (key === undefined) return true
-    if (this.lines.has(job, key)) return job.details?.previousInLine === undefined
+    if (this.lines.has(job)) return job.details?.previousInLine === undefined
     return this.lines.join(job, key)
   }
 }

@@ -61,9 +61,15 @@ export class Dispatcher {
 
   /** A job of the lane became ready. Dispatches when the current call has returned, so that a burst makes a batch. */
   readonly wake = (lane: Lane): void => {
-    if (this.#willDispatch || this.lanes[lane].isSaturated) return
+    const room = this.lanes[lane]
+    if (this.#willDispatch || (room.isSaturated && !this.#isUrgent(room))) return
     this.#willDispatch = true
     this.#rooms.world.startSoon(this.#dispatchAll)
+  }
+
+  /** The job that just became ready goes before one that was sent ahead. */
+  #isUrgent(room: LaneRoom): boolean {
+    return room.hasOneAhead && !this.isPaused && this.recall.holdsUp(room) !== undefined
   }
 
   readonly #dispatchAll = (): void => {
@@ -93,14 +99,22 @@ export class Dispatcher {
     const now = this.#rooms.world.clock.now()
     const threads = inTurn(room)
     for (const thread of threads) this.#fill(room, thread, now)
-    // Long jobs are sent ahead when no place is free.
-    const next = room.lane === 'cpu' ? room.ready.peek() : undefined
-    if (next !== undefined && isLong(next)) for (const thread of threads) this.#fill(room, thread, now)
+    if (room.lane === 'cpu' && this.#mayGetMore(room))
+      for (const thread of threads) this.#fill(room, thread, now)
     // What is left and may start found no place.
     const left = room.ready.peek()
+    room.hasOneAhead = threads.some(({ window }) => window?.outstanding === 2)
     if (left !== undefined) this.staffing.callIn(room)
     // For one that must run alone a place may have been free, and a better job can have it.
     room.isSaturated = left !== undefined && left.details?.runsAlone !== true
+  }
+
+  /** Long jobs are sent ahead when no place is free, and come back for a more urgent one. */
+  #mayGetMore(room: LaneRoom): boolean {
+    const holder = this.recall.holdsUp(room)
+    if (holder !== undefined) return this.recall.from(holder)
+    const next = room.ready.peek()
+    return next !== undefined && isLong(next)
   }
 
   /** One message, or a few, with whatever the thread may get now. */

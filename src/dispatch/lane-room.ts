@@ -25,6 +25,8 @@ export class LaneRoom {
   readonly threads: LaneThread[] = []
   /** No place is free, or nothing may start: a new ready job need not wake the dispatcher. */
   isSaturated = false
+  /** A thread was sent just one job ahead, which comes back for a more urgent one if it is long. */
+  hasOneAhead = false
   /** Whether the last thread that was started has imported its task modules. */
   hasOpened = false
   /** Starts that failed in a row, without a thread in between that ended a job. */

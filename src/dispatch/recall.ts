@@ -10,6 +10,7 @@ import type { LaneRoom } from './lane-room.js'
 import type { LaneThread } from './lane-thread.js'
 import { Batch } from './pack.js'
 import type { Window } from './places.js'
+import { isLong } from './prefetch.js'
 
 /** Jobs sent ahead are called back when their thread has not moved for this long. */
 const stuckAfterMs = 5
@@ -79,6 +80,19 @@ export class Recall {
   forIdle({ threads }: LaneRoom): boolean {
     if (threads.length < 2 || !threads.some(({ phase, isIdle }) => phase === 'open' && isIdle)) return false
     return threads.some((thread) => thread.phase === 'open' && isWorthIt(thread.window) && this.from(thread))
+  }
+
+  /** The thread that was sent a long job ahead which the next ready one goes before. */
+  holdsUp({ threads, ready }: LaneRoom): LaneThread | undefined {
+    const next = ready.peek()
+    if (next === undefined) return undefined
+    return threads.find(({ window, claims, phase }) => {
+      const ahead = window?.outstanding === 2 ? window.newest?.job : undefined
+      if (ahead === undefined || window === undefined || phase !== 'open' || !isLong(ahead)) return false
+      // One that has not begun is looked at again when it reports.
+      const hasBegun = claims !== undefined && claims.takenSince(window.oldest) > 0
+      return hasBegun && ready.isBefore(next, ahead)
+    })
   }
 
   /** Looks soon whether the lane's threads move. */

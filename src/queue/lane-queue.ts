@@ -91,6 +91,11 @@ export class LaneQueue {
     } else if (wasFirst) group.shutBy.stand(group) // behind those whose first job is better than its next
   }
 
+  /** Whether the rule starts the one before the other. */
+  isBefore(one: Job, other: Job): boolean {
+    return this.#free.isBefore(one, other)
+  }
+
   /** When the job that is longest ready became so, or Infinity. O(1), however many groups there are. */
   get oldestAt(): number {
     return Math.min(this.#free.oldestAt, this.#ages.firstAt)

@@ -101,6 +101,12 @@ export class ReadyQueue<T extends ReadyItem> {
     return level === none ? Infinity : (this.#ranks[level] ?? Infinity)
   }
 
+  /** Whether the rule takes the one before the other. */
+  isBefore(one: T, other: T): boolean {
+    const lead = one.readyAt - other.readyAt - (one.priority - other.priority) * this.#agingMs
+    return lead < 0 || (lead === 0 && one.seq < other.seq)
+  }
+
   /** Every item, in no order. */
   *values(): IterableIterator<T> {
     for (const ring of this.#rings) yield* ring.values()

@@ -133,6 +133,44 @@ describe('prefetch', () => {
     expect(sim.scheduler.stats().lanes.cpu.outstanding).toBe(1)
   })
 
+  it('takes a job of a few milliseconds back when a more urgent one comes, also one that is never sent ahead', () => {
+    const sim = makeSim()
+    const task = sim.task('thumbnail', { takesMs: 4 })
+    for (let n = 0; n < 20; n++) sim.scheduler.defer(task)
+    sim.advance(200)
+    sim.began.length = 0
+    const [first, second] = ['first', 'second'].map((name) => sim.scheduler.defer(task, name))
+    sim.advance(1)
+    expect(sim.scheduler.stats().lanes.cpu.outstanding).toBe(2)
+    sim.scheduler.defer(task, 'urgent', { priority: 9 })
+    sim.advance(1)
+    sim.scheduler.defer(task, 'most urgent', {
+      priority: 9,
+      expiresIn: '1h',
+      runAt: sim.world.clock.wall() - 1,
+    })
+    sim.scheduler.defer(task, 'late', { priority: 0 })
+    sim.advance(100)
+    expect(sim.payloads).toEqual(['first', 'urgent', 'most urgent', 'second', 'late'])
+    expect([first?.state, second?.state]).toEqual(['completed', 'completed'])
+  })
+
+  it('also when every place is taken and many wait', () => {
+    const sim = makeSim({ scheduler: { threads: { cpu: 2 } } })
+    const task = sim.task('thumbnail', { takesMs: 4 })
+    for (let n = 0; n < 20; n++) sim.scheduler.defer(task)
+    sim.advance(200)
+    sim.began.length = 0
+    for (let n = 0; n < 20; n++) sim.scheduler.defer(task, n)
+    sim.advance(1)
+    sim.scheduler.defer(task, 'urgent', { priority: 9 })
+    sim.advance(4)
+    expect(sim.payloads).toContain('urgent')
+    expect(sim.payloads).toHaveLength(4)
+    sim.advance(200)
+    expect(sim.payloads.filter((n) => n !== 'urgent')).toEqual(Array.from({ length: 20 }, (_, n) => n))
+  })
+
   it('a thread that has nothing to do gets what another was sent ahead', () => {
     const sim = makeSim({ scheduler: { threads: { cpu: 2 } } })
     const task = sim.task('thumbnail', ({ payload }: Run) => ({ takesMs: payload as number }))

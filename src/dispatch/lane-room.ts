@@ -25,7 +25,10 @@ export class LaneRoom {
   readonly threads: LaneThread[] = []
   /** No place is free, or nothing may start: a new ready job need not wake the dispatcher. */
   isSaturated = false
-  /** A thread was sent just one job ahead, which comes back for a more urgent one if it is long. */
+  /**
+   * A thread was sent just one job ahead, which comes back for a more urgent one if it is long. Noted, as it is asked at each
+   * defer to a full lane.
+   */
   hasOneAhead = false
   /** Whether the last thread that was started has imported its task modules. */
   hasOpened = false

@@ -2,8 +2,8 @@
  * The ready jobs of one lane, in the order of the rule: the smallest `readyAt − priority × aging` first, ties by
  * acceptance. Every `aging` waited is worth one priority level, so nothing starves.
  *
- * One ring per priority level; within a level the rule is plain age, so only the heads need comparing. A job that comes
- * back older than the youngest of its level (interrupted, or due while the loop was blocked) goes into a small heap
+ * One ring per priority level; within a level the rule is plain age, so only the heads need comparing: they play a
+ * knock-out, of which a change of one head replays its own matches only. A job that comes back older than the youngest of its level (interrupted, or due while the loop was blocked) goes into a small heap
  * beside the ring.
  */
 import { ReadyRing } from './ready-ring.js'
@@ -22,10 +22,6 @@ export interface ReadyItem {
 }
 
 const levels = 10
-/** No level has an item. */
-const none = -1
-/** The best level has to be found anew. */
-const unknown = -2
 /** Stands for `aging: false`: a priority level outweighs any wait. Sums stay exact in a double. */
 const endlessAgingMs = 2 ** 44
 
@@ -35,10 +31,13 @@ export class ReadyQueue<T extends ReadyItem> {
   readonly #returned = Array.from({ length: levels }, () => new TimeHeap<T>())
   /** Per level, the rank of its first item; Infinity when the level is empty. */
   readonly #ranks = new Float64Array(levels).fill(Infinity)
-  /** Per level, the acceptance number of its first item, modulo 2^32. */
-  readonly #seqs = new Uint32Array(levels)
-  /** The level of the next item, `none`, or `unknown`. */
-  #best = none
+  /** Per level, the acceptance number of its first item. */
+  readonly #seqs = new Float64Array(levels)
+  /**
+   * The knock-out of the levels' first items: match n is between the winners of 2n and 2n + 1, entry 10 + level is the
+   * level itself, and entry 1 is the level of the next item.
+   */
+  readonly #winners = firstOfEach()
   size = 0
 
   /** @param aging ms of waiting worth one priority level, or false for strict priority */
@@ -57,25 +56,20 @@ export class ReadyQueue<T extends ReadyItem> {
     const first = this.#ranks[level] ?? Infinity
     if (rank > first) return
     // A tie is rare here: only an older job that came back.
-    if (rank < first || this.#first(level) === item) {
-      this.#ranks[level] = rank
-      this.#seqs[level] = item.seq
-      this.#best = unknown
-    }
+    if (rank < first || this.#first(level) === item) this.#rank(level, rank, item.seq)
   }
 
   /** The next item by the rule, without taking it. */
   peek(): T | undefined {
-    const level = this.#bestLevel()
-    return level === none ? undefined : this.#first(level)
+    return this.size === 0 ? undefined : this.#first(this.#best)
   }
 
   /** Takes the next item by the rule. */
   pop(): T | undefined {
-    const level = this.#bestLevel()
+    const level = this.#best
     const ring = this.#rings[level]
     const returned = this.#returned[level]
-    if (ring === undefined || returned === undefined) return undefined
+    if (this.size === 0 || ring === undefined || returned === undefined) return undefined
     this.size--
     const isReturned = returned.size > 0 && this.#first(level) === returned.first
     const item = isReturned ? returned.shift() : ring.shift()
@@ -97,8 +91,7 @@ export class ReadyQueue<T extends ReadyItem> {
 
   /** Rank of the next item: `readyAt − priority × aging`; Infinity when empty. */
   get firstRank(): number {
-    const level = this.#bestLevel()
-    return level === none ? Infinity : (this.#ranks[level] ?? Infinity)
+    return this.#ranks[this.#best] ?? Infinity
   }
 
   /** Whether the rule takes the one before the other. */
@@ -121,28 +114,9 @@ export class ReadyQueue<T extends ReadyItem> {
     return oldest
   }
 
-  #bestLevel(): number {
-    if (this.#best === unknown) this.#best = this.#findBest()
-    return this.#best
-  }
-
-  #findBest(): number {
-    const ranks = this.#ranks
-    let best = none
-    let bestRank = Infinity
-    for (let level = levels - 1; level >= 0; level--) {
-      const rank = ranks[level] ?? Infinity
-      if (rank < bestRank || (rank === bestRank && rank !== Infinity && this.#isOlder(level, best))) {
-        best = level
-        bestRank = rank
-      }
-    }
-    return best
-  }
-
-  /** Acceptance numbers wrap around here; fewer than 2^31 jobs ever wait, so their distance tells. */
-  #isOlder(level: number, than: number): boolean {
-    return (((this.#seqs[level] ?? 0) - (this.#seqs[than] ?? 0)) | 0) < 0
+  /** The level of the next item; any when there is none. */
+  get #best(): number {
+    return this.#winners[1] ?? 0
   }
 
   #first(level: number): T | undefined {
@@ -154,17 +128,40 @@ export class ReadyQueue<T extends ReadyItem> {
   }
 
   #rerank(level: number, ring: ReadyRing<T>, returned: TimeHeap<T>): void {
-    this.#best = unknown
-    if (returned.size > 0) this.#rank(level, this.#first(level))
-    else if (ring.size === 0) this.#ranks[level] = Infinity
-    else {
-      this.#ranks[level] = ring.headAt - level * this.#agingMs
-      this.#seqs[level] = ring.headSeq
-    }
+    if (returned.size > 0) {
+      const first = this.#first(level)
+      if (first !== undefined) this.#rank(level, first.readyAt - level * this.#agingMs, first.seq)
+    } else if (ring.size === 0) this.#rank(level, Infinity, 0)
+    else this.#rank(level, ring.headAt - level * this.#agingMs, ring.headSeq)
   }
 
-  #rank(level: number, first: T | undefined): void {
-    this.#ranks[level] = first === undefined ? Infinity : first.readyAt - level * this.#agingMs
-    this.#seqs[level] = first?.seq ?? 0
+  /** Notes the first item of a level, and plays its matches. */
+  #rank(level: number, rank: number, seq: number): void {
+    const ranks = this.#ranks
+    const seqs = this.#seqs
+    const winners = this.#winners
+    ranks[level] = rank
+    seqs[level] = seq
+    let winner = level
+    let winnersRank = rank
+    for (let entry = level + levels; entry > 1; entry >>= 1) {
+      const other = winners[entry ^ 1] ?? 0
+      const othersRank = ranks[other] ?? Infinity
+      if (
+        othersRank < winnersRank ||
+        (othersRank === winnersRank && (seqs[other] ?? 0) < (seqs[winner] ?? 0))
+      ) {
+        winner = other
+        winnersRank = othersRank
+      }
+      winners[entry >> 1] = winner
+    }
   }
+}
+
+/** The knock-out of levels without items: whoever stands first wins. */
+function firstOfEach(): Uint8Array {
+  const winners = new Uint8Array(2 * levels)
+  for (let n = 2 * levels - 1; n > 0; n--) winners[n] = n < levels ? (winners[2 * n] ?? 0) : n - levels
+  return winners
 }

@@ -7,14 +7,12 @@ import type { ReadyItem } from './ready-queue.js'
 
 const firstCapacity = 16
 /** What a ring has until its first item: most of them never get one. */
-const noInstants = new Float64Array(0)
-const noSeqs = new Uint32Array(0)
+const noKeys = new Float64Array(0)
 
 export class ReadyRing<T extends ReadyItem> {
   #items: (T | undefined)[] = []
-  /** `readyAt` and `seq` of each item, beside it: the next head is compared without touching the job's own memory. */
-  #readyAt = noInstants
-  #seq = noSeqs
+  /** `readyAt` and `seq` of each item, in turn: the next head is compared without touching the job's own memory. */
+  #keys = noKeys
   #mask = -1
   #head = 0
   #tail = 0
@@ -24,12 +22,12 @@ export class ReadyRing<T extends ReadyItem> {
 
   /** The oldest item's instant; only meaningful while `size > 0`. */
   get headAt(): number {
-    return this.#readyAt[this.#head & this.#mask] ?? Infinity
+    return this.#keys[2 * (this.#head & this.#mask)] ?? Infinity
   }
 
-  /** The oldest item's acceptance number, modulo 2^32; only meaningful while `size > 0`. */
+  /** The oldest item's acceptance number; only meaningful while `size > 0`. */
   get headSeq(): number {
-    return this.#seq[this.#head & this.#mask] ?? 0
+    return this.#keys[2 * (this.#head & this.#mask) + 1] ?? 0
   }
 
   get head(): T | undefined {
@@ -39,18 +37,17 @@ export class ReadyRing<T extends ReadyItem> {
   /** Whether the item may stand at the end: nothing in the ring comes after it. */
   accepts(item: T): boolean {
     if (this.size === 0) return true
-    const last = (this.#tail - 1) & this.#mask
-    const at = this.#readyAt[last] ?? -Infinity
-    if (item.readyAt !== at) return item.readyAt > at
-    return item.seq > (this.#items[last]?.seq ?? Infinity) // a hole at the end: let the heap decide
+    const last = 2 * ((this.#tail - 1) & this.#mask)
+    const at = this.#keys[last] ?? Infinity
+    return item.readyAt > at || (item.readyAt === at && item.seq > (this.#keys[last + 1] ?? Infinity))
   }
 
   push(item: T): void {
     if (this.#tail - this.#head > this.#mask) this.#makeRoom()
     const cell = this.#tail & this.#mask
     this.#items[cell] = item
-    this.#readyAt[cell] = item.readyAt
-    this.#seq[cell] = item.seq
+    this.#keys[2 * cell] = item.readyAt
+    this.#keys[2 * cell + 1] = item.seq
     item.place = this.#tail++
     this.size++
   }
@@ -112,8 +109,7 @@ export class ReadyRing<T extends ReadyItem> {
 
   #allocate(capacity: number): void {
     this.#items = new Array<T | undefined>(capacity).fill(undefined)
-    this.#readyAt = new Float64Array(capacity)
-    this.#seq = new Uint32Array(capacity)
+    this.#keys = new Float64Array(2 * capacity)
     this.#mask = capacity - 1
   }
 }

@@ -2,6 +2,9 @@
 import { Alarm, realClock } from '../../../dist/clock.js'
 import { Agenda } from '../../../dist/queue/agenda.js'
 
+/** `defer` reads the clock once, for whatever needs the instant; so here it is read once for many. */
+const addsPerReading = 256
+
 /** @param onDue called with each record when its time has come */
 export function start(onDue) {
   const clock = realClock()
@@ -11,5 +14,12 @@ export function start(onDue) {
     while (agenda.doNext(now, onDue));
     agenda.rearm()
   })
-  return { add: (record, delayMs) => agenda.addJob(record, clock.now() + delayMs) }
+  let added = 0
+  let now = 0
+  return {
+    add(record, delayMs) {
+      if (added++ % addsPerReading === 0) now = clock.now()
+      agenda.addJob(record, now + delayMs)
+    },
+  }
 }

@@ -5,12 +5,12 @@
 const rooms = {
   job: [],
   task: ['job'],
-  events: ['job', 'task'],
+  events: ['job', 'task', 'shelf.ts'],
   queue: ['job', 'task'],
   // The way back: a retry, snooze or interruption puts the job into the queue again.
   settle: ['job', 'task', 'queue'],
   defer: ['job', 'task', 'queue', 'async-context.ts'],
-  flows: ['job', 'task', 'queue', 'defer'],
+  flows: ['job', 'task', 'queue', 'defer', 'shelf.ts'],
   dispatch: ['job', 'task', 'queue', 'settle', 'threads'],
   // The thread's side is a world of its own, with a real clock.
   threads: ['job', 'task', 'clock.ts'],
@@ -19,7 +19,7 @@ const rooms = {
 }
 
 /** What every room may import: no room, no state. */
-const ground = ['errors.ts', 'options.ts', 'world.ts']
+const ground = ['errors.ts', 'options.ts', 'slice.ts', 'world.ts']
 
 /** Folders beside the core: they use the public Scheduler, and the core does without them. */
 const addOns = ['client', 'cron', 'express', 'metrics', 'opentelemetry', 'testing']
@@ -29,7 +29,7 @@ const zones = [
     target: `./src/${room}`,
     from: './src',
     except: [room, ...allowed, ...ground].map((path) => `./${path}`),
-    message: `The room ${room} may import ${allowed.join(', ') || 'no room'} besides errors, options and world.`,
+    message: `The room ${room} may import ${allowed.join(', ') || 'no room'} besides errors, options, slice and world.`,
   })),
   {
     target: './src/*.ts',
@@ -75,7 +75,7 @@ const roomValues = {
   ]),
   allowTypeImports: true,
   message:
-    'An add-on uses the public Scheduler: values from index, errors, options and clock; from elsewhere only types.',
+    'An add-on uses the public Scheduler: values from index and the files beside it; from the rooms only types.',
 }
 
 /** The test kit is the engine in another world, so it builds with the engine's own parts. */

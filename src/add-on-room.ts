@@ -1,18 +1,15 @@
 /** The add-ons of one scheduler that act by themselves, and what each works with. */
 import type { AddOn, AddOnPort } from './add-on-port.js'
 import { Duplicate } from './defer/duplicates.js'
-import type { PreparedJob } from './defer/draft.js'
+import type { Closure, PreparedJob } from './defer/draft.js'
 import type { Job } from './defer/job-handle.js'
-import { inlineTaskName } from './defer/task-book.js'
 import { ClosedError } from './errors.js'
 import { isSettled } from './job/lifecycle.js'
 import type { Waiter } from './job/job.js'
 import type { ScheduleContext } from './job/snapshot.js'
 import { TimeHeap } from './queue/time-heap.js'
 import type { Rooms } from './rooms.js'
-
-/** Called with the context of its attempt, as `defer` would call it. */
-type Closure = (context: never) => unknown
+import { inlineTaskName } from './task/task-name.js'
 
 export class AddOnRoom {
   readonly #rooms: Rooms

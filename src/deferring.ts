@@ -3,7 +3,6 @@
  * when somebody listens, and accepted whole or not at all; what is refused is counted and told.
  */
 import type { Job } from './defer/job-handle.js'
-import { taskNameOf } from './defer/task-book.js'
 import { ClosedError, OptionError } from './errors.js'
 import type { Flow } from './flows/flow-handle.js'
 import type { FlowKind } from './job/flow-step.js'
@@ -16,6 +15,7 @@ import type { DeferOptions } from './task/defer-options.js'
 import type { Task } from './task/define-task.js'
 import { planBatch, planChain, planFlow, type FlowPlan } from './task/flow-plan.js'
 import { deferChannel, traceDefer, traceDeferMany, traceFlow } from './task/trace-channels.js'
+import { taskNameOf } from './task/task-name.js'
 
 /** A closure deferred as a job: runs on the main lane under the task name '(inline)', with retries like any other. */
 export type InlineHandler<R = unknown> = (context: TaskContext) => R

@@ -1,6 +1,5 @@
 /** Jobs that are left when a scheduler closes: given up here, taken back by the next one. */
 import { restoreJob } from './defer/restore.js'
-import { inlineTaskName } from './defer/task-book.js'
 import { OptionError } from './errors.js'
 import { readPlace } from './flows/read-place.js'
 import { checkOrder } from './flows/rebuild.js'
@@ -10,6 +9,7 @@ import type { SerializedError } from './job/serialized-error.js'
 import type { JobSnapshot } from './job/snapshot.js'
 import { show } from './options.js'
 import type { Rooms } from './rooms.js'
+import { inlineTaskName } from './task/task-name.js'
 
 /** Everything unsettled is lost: listed in the state it has, then settled as cancelled. */
 export function abandonJobs(rooms: Rooms): JobSnapshot[] {

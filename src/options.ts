@@ -76,6 +76,15 @@ export function orDefault(value: unknown, fallback: unknown): unknown {
   return value === undefined ? fallback : value
 }
 
+/** @throws OptionError unless one of those */
+export function oneOf<T extends string>(name: string, value: unknown, allowed: readonly T[]): T {
+  const found = allowed.find((one) => one === value)
+  if (found !== undefined) return found
+  throw new OptionError(
+    `${name} is ${show(value)}. Give one of ${allowed.map((one) => `'${one}'`).join(', ')}.`,
+  )
+}
+
 /** @throws OptionError unless true or false */
 export function flag(name: string, value: unknown): boolean {
   if (typeof value === 'boolean') return value

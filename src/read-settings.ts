@@ -4,7 +4,7 @@ import type { ResourceLimits } from 'node:worker_threads'
 import { pino, type Logger } from 'pino'
 import type { LaneSettings } from './dispatch/lane-room.js'
 import { OptionError } from './errors.js'
-import type { HistorySettings } from './events/history.js'
+import type { KeepSettings } from './shelf.js'
 import type { Lane } from './job/snapshot.js'
 import type { MainLanePace } from './main-lane/main-lane.js'
 import { payloadLimits } from './job/payload-limits.js'
@@ -28,7 +28,7 @@ export interface Settings {
   readonly maxQueued: number
   readonly maxQueuedBytes: number
   readonly agingMs: number | false
-  readonly keep: HistorySettings
+  readonly keep: KeepSettings
   readonly limits: ReadonlyMap<string, LimitRule>
   readonly defaults: Record<string, unknown>
   readonly logger: Logger | undefined
@@ -165,7 +165,7 @@ function readLanes(threads: Record<string, unknown>, main: Record<string, unknow
   }
 }
 
-function readKeep(keep: Record<string, unknown>): HistorySettings {
+function readKeep(keep: Record<string, unknown>): KeepSettings {
   return {
     completed: integer('keep.completed', orDefault(keep['completed'], 1_000), 0, mostQueued),
     failed: integer('keep.failed', orDefault(keep['failed'], 10_000), 0, mostQueued),

@@ -8,7 +8,7 @@ import { AddOnRoom } from './add-on-room.js'
 import { Drafts } from './defer/draft.js'
 import { Admission } from './defer/admission.js'
 import { JobHandle, type Job } from './defer/job-handle.js'
-import { TaskBook, taskNameOf } from './defer/task-book.js'
+import { TaskBook } from './defer/task-book.js'
 import { Closing } from './closing.js'
 import { Dispatcher } from './dispatch/dispatcher.js'
 import { LaneRoom } from './dispatch/lane-room.js'
@@ -37,12 +37,11 @@ import type { WorldNeeds } from './real-world.js'
 import { Rest } from './rest.js'
 import type { Settings } from './read-settings.js'
 import { Settler } from './settle/settler.js'
+import { Slice } from './slice.js'
 import type { TaskDefinition } from './task/define-task.js'
+import { taskNameOf } from './task/task-name.js'
 import { threadListener } from './thread-listener.js'
 import type { World } from './world.js'
-
-/** What is due together is done in slices of about this long, so that no turn is held. */
-const sliceMs = 2
 
 /** Everything a scheduler consists of. Its public methods are in scheduler.ts. */
 export class Rooms {
@@ -204,10 +203,10 @@ export class Rooms {
   #tick(): void {
     const { clock } = this.world
     const now = clock.now()
-    const start = clock.precise()
+    const slice = new Slice(clock, 128)
     const due = (job: JobRecord): void => this.settler.due(job, now)
-    for (let count = 1; this.agenda.doNext(now, due); count++) {
-      if (count % 128 === 0 && clock.precise() - start > sliceMs) {
+    while (this.agenda.doNext(now, due)) {
+      if (slice.step()) {
         this.world.nextTurn(() => this.#tick())
         return
       }

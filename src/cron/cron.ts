@@ -13,7 +13,7 @@ import type { Task } from '../task/define-task.js'
 import { badExpression, isExpression } from './guard.js'
 import { severalInstances } from './instances.js'
 import type { LeaderHook } from './leader.js'
-import { attach } from './port.js'
+import { ownScheduler } from '../own-scheduler.js'
 import type { Schedule, ScheduleFacts } from './schedule.js'
 import { ScheduleBook } from './schedule-book.js'
 import {
@@ -54,7 +54,7 @@ export class Cron {
 
   /** @internal Use `createCron`. */
   constructor(scheduler: Scheduler, leader: LeaderHook | undefined) {
-    this.#port = attach(scheduler, { stop: () => this.#book.stop() })
+    this.#port = ownScheduler('createCron()', scheduler).attach({ stop: () => this.#book.stop() })
     this.#book = new ScheduleBook(this.#port, leader)
     this.#hasLeader = leader !== undefined
     const crons = cronsOf.get(scheduler) ?? new Set()

@@ -17,12 +17,11 @@ import { takeOver } from './open-run.js'
 import { plan, type CatchUpPolicy } from './plan.js'
 import { Schedule, type ScheduleFacts } from './schedule.js'
 import { reading, type Scale, type Timetable } from './timetable.js'
+import { Slice } from '../slice.js'
 
 const longestWaitMs = 30_000
 /** A wall clock that goes back by more than this begins a new count of instants; after less, the same instants go on. */
 const setBackMs = 60_000
-/** Schedules that are due together are fired in slices of about this long, so that no turn is held. */
-const sliceMs = 2
 const firesPerReading = 16
 
 const leaderFailed = 'the leader hook of cron failed; runs are skipped'
@@ -159,15 +158,14 @@ export class ScheduleBook {
    */
   #sweep(leadership: Leadership, waitedMs = 0): void {
     const { clock } = this.#port
-    const start = clock.precise()
-    let count = 0
+    const slice = new Slice(clock, firesPerReading)
     for (const scale of scales) {
       const now = reading(clock, scale)
       // What a run calls may stop all of them.
       while (this.#heaps[scale].firstAt <= now) {
         const schedule = this.#takeFirst(scale)
         if (schedule !== undefined) this.#due(schedule, now, leadership, waitedMs)
-        if (++count % firesPerReading === 0 && clock.precise() - start > sliceMs) {
+        if (slice.step()) {
           this.#isUnderWay = true
           this.#port.nextTurn(() => this.#sweep(leadership, waitedMs))
           return

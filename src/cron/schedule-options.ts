@@ -1,6 +1,6 @@
 /** The options of one schedule, and how they are read. */
 import { OptionError } from '../errors.js'
-import { durationMs, integer, orDefault, ownOptions, show, type Duration } from '../options.js'
+import { durationMs, integer, oneOf, orDefault, ownOptions, show, type Duration } from '../options.js'
 import type { DeferOptions } from '../task/defer-options.js'
 import type { DayMatch } from './fields.js'
 import { refuseMisplaced } from './misplaced-options.js'
@@ -111,8 +111,13 @@ export function readScheduleOptions(method: 'schedule' | 'every', options: unkno
     throw new OptionError(`endAt is earlier than startAt: ${show(endAt)} < ${show(startAt)}.`)
   return {
     policy: {
-      overlap: oneOf('overlap', own['overlap'], ['skip', 'queue', 'allow', 'replace'], policy.overlap),
-      catchUp: oneOf('catchUp', own['catchUp'], ['latest', 'none', 'all'], policy.catchUp),
+      overlap: oneOf('overlap', orDefault(own['overlap'], policy.overlap), [
+        'skip',
+        'queue',
+        'allow',
+        'replace',
+      ]),
+      catchUp: oneOf('catchUp', orDefault(own['catchUp'], policy.catchUp), ['latest', 'none', 'all']),
       maxCatchUp: integer('maxCatchUp', orDefault(own['maxCatchUp'], policy.maxCatchUp), 1, 1_000),
       catchUpWindowMs:
         own['catchUpWindow'] === undefined
@@ -125,7 +130,7 @@ export function readScheduleOptions(method: 'schedule' | 'every', options: unkno
     },
     defer: readDefer(own['defer']),
     timezone: own['timezone'],
-    dayMatch: oneOf('dayMatch', own['dayMatch'], ['or', 'and'], 'or'),
+    dayMatch: oneOf('dayMatch', orDefault(own['dayMatch'], 'or'), ['or', 'and']),
   }
 }
 
@@ -159,13 +164,6 @@ function readDefer(options: unknown): unknown {
   throw new OptionError(
     `defer.${refused} cannot be said for a recurring job: the schedule decides when it runs.`,
   )
-}
-
-function oneOf<T extends string>(name: string, value: unknown, allowed: readonly T[], fallback: T): T {
-  if (value === undefined) return fallback
-  const found = allowed.find((one) => one === value)
-  if (found !== undefined) return found
-  throw new OptionError(`${name} is ${show(value)}. Give ${allowed.map((one) => `'${one}'`).join(', ')}.`)
 }
 
 function instantOf(name: string, value: unknown, fallback: number): number {

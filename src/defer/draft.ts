@@ -7,8 +7,8 @@ import type { PayloadLimits } from '../job/payload-limits.js'
 import type { RequestContext } from '../job/snapshot.js'
 import type { TaskRecord } from '../job/task-record.js'
 import { key } from '../options.js'
+import { inlineTaskName } from '../task/task-name.js'
 import type { Clock } from '../world.js'
-import { inlineTaskName } from './task-book.js'
 import { validateInput } from './validate-input.js'
 import { readDeferOptions } from './read-defer-options.js'
 
@@ -32,7 +32,7 @@ export interface PreparedJob {
 }
 
 /** Called with the context of its attempt. */
-type Closure = (context: never) => unknown
+export type Closure = (context: never) => unknown
 
 /** The next acceptance number, and the drafts made with it. */
 export class Drafts {

@@ -1,5 +1,6 @@
 import { inspect, type InspectOptions } from 'node:util'
-import { JobError, type JobErrorCode, ResultError, ResultTimeoutError } from '../errors.js'
+import { type JobError, ResultError, ResultTimeoutError } from '../errors.js'
+import { endError } from '../job/end-error.js'
 import type { Disarmable, Job as JobRecord, Waiter } from '../job/job.js'
 import { isSettled, type JobState } from '../job/lifecycle.js'
 import type { SerializedError } from '../job/serialized-error.js'
@@ -185,23 +186,7 @@ function whyReady(job: JobRecord, port: HandlePort): string {
   return `it is still waiting for ${place}`
 }
 
-const codes: Record<JobState, JobErrorCode | undefined> = {
-  held: undefined,
-  scheduled: undefined,
-  blocked: undefined,
-  ready: undefined,
-  running: undefined,
-  retrying: undefined,
-  completed: undefined,
-  failed: 'ERR_SIDEWORK_FAILED',
-  cancelled: 'ERR_SIDEWORK_CANCELLED',
-  expired: 'ERR_SIDEWORK_EXPIRED',
-}
-
-function jobError(job: JobRecord, id: string): JobError {
-  const cause = job.details?.error
-  const isClosed = job.state === 'cancelled' && cause?.code === 'ERR_SIDEWORK_CLOSED'
-  const code = isClosed ? 'ERR_SIDEWORK_CLOSED' : (codes[job.state] ?? 'ERR_SIDEWORK_FAILED')
-  const why = cause === undefined ? '' : `: ${cause.message}`
-  return new JobError(code, `Job ${id} of task '${job.task.name}' ${job.state}${why}`, id, cause)
+function jobError({ state, task, details }: JobRecord, id: string): JobError {
+  const end = state === 'cancelled' || state === 'expired' ? state : 'failed'
+  return endError(end, `Job ${id} of task '${task.name}' ${state}`, id, details?.error)
 }

@@ -3,9 +3,9 @@ import { OptionError } from '../errors.js'
 import type { Job, JobDedupe, JobPolicy, JobWishes } from '../job/job.js'
 import { durationMs, integer, key, maxDurationMs, ownOptions, priorityLevel, show } from '../options.js'
 import { readBackoff } from '../task/backoff-options.js'
+import { inlineTaskName } from '../task/task-name.js'
 import { readDedupeOptions, timeoutMs } from '../task/task-policy.js'
 import type { Clock } from '../world.js'
-import { inlineTaskName } from './task-book.js'
 
 const known: ReadonlySet<string> = new Set([
   'delay',

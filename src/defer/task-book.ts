@@ -8,10 +8,8 @@ import { TaskRecord } from '../job/task-record.js'
 import { knownAre, show } from '../options.js'
 import type { TaskDefinition } from '../task/define-task.js'
 import { registeredTasks } from '../task/registry.js'
+import { inlineTaskName } from '../task/task-name.js'
 import { readTaskPolicy } from '../task/task-policy.js'
-
-/** The task under whose name deferred closures run. */
-export const inlineTaskName = '(inline)'
 
 export class TaskBook {
   readonly #defaults: Record<string, unknown>
@@ -108,13 +106,6 @@ export class TaskBook {
     this.#definitions.set(name, definition)
     return record
   }
-}
-
-/** The name of what a defer was given, before anybody has looked at it: at most 128 characters. */
-export function taskNameOf(task: unknown): string {
-  if (typeof task === 'function') return inlineTaskName
-  const name: unknown = typeof task === 'object' ? (task as { name?: unknown } | null)?.name : task
-  return typeof name === 'string' ? name.slice(0, 128) : typeof task
 }
 
 function isDefinition(task: object): task is TaskDefinition {

@@ -6,14 +6,13 @@ import { OptionError } from '../errors.js'
 import { show } from '../options.js'
 import type { World } from '../world.js'
 import { eventNames, type EventName, type SchedulerEvents } from './event-types.js'
+import { Slice } from '../slice.js'
 
 type Listener<E extends EventName> = (event: SchedulerEvents[E]) => void
 interface Entry {
   readonly listener: Listener<never>
   readonly isOnce: boolean
 }
-
-const sliceMs = 2
 
 export class Emitter {
   readonly #world: Pick<World, 'soon' | 'nextTurn' | 'clock'>
@@ -69,15 +68,11 @@ export class Emitter {
   }
 
   readonly #deliver = (): void => {
-    const start = this.#world.clock.precise()
+    const slice = new Slice(this.#world.clock, 32)
     while (this.#next < this.#queue.length) {
       const entry = this.#queue[this.#next++]
       if (entry !== undefined) this.#tell(...entry)
-      if (
-        this.#next % 32 === 0 &&
-        this.#next < this.#queue.length &&
-        this.#world.clock.precise() - start > sliceMs
-      ) {
+      if (slice.step() && this.#next < this.#queue.length) {
         this.#world.nextTurn(this.#deliver)
         return
       }

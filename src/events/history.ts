@@ -2,54 +2,36 @@
  * Settled jobs, kept for a while so that their state and result can be asked for: completed ones apart from the others,
  * so that a flood of successes does not wash the failures away. Bounded by count, bytes and age.
  */
-import { LRUCache } from 'lru-cache'
 import { errorBytes, heldBytes } from '../job/held-bytes.js'
 import type { Job } from '../job/job.js'
 import { encodedSizeBytes, type EncodedPayload } from '../job/payload.js'
+import { halfOf, type KeepSettings, Shelf } from '../shelf.js'
 import type { Clock } from '../world.js'
 
-export interface HistorySettings {
-  /** Completed jobs kept. */
-  readonly completed: number
-  /** Failed, cancelled and expired jobs kept. */
-  readonly failed: number
-  /** Bytes of payloads, results and errors, for each of the two groups half. */
-  readonly bytes: number
-  readonly forMs: number
-}
+type JobShelf = Shelf<number, Job>
 
 /** What a kept job takes beside payload, result and errors, roughly. */
 const recordBytes = 300
 
 export class History {
-  readonly #completed: Shelf | undefined
-  readonly #others: Shelf | undefined
+  readonly #completed: JobShelf | undefined
+  readonly #others: JobShelf | undefined
   /** Completed jobs that have not entered their cache yet, oldest first: they do when somebody asks. */
   #recent: Job[] = []
   /** Bytes that came in since they last entered: at least what they hold. */
   #recentBytes = 0
   readonly #dropped: (job: Job) => void
   readonly #clock: Clock
-  /** What the caches take for now: one reading serves all jobs of a report. Above 0, which would mean "no age". */
-  #now = 1
+  /** What the shelves take for now: one reading serves all jobs of a report. */
+  #now = 0
 
   /** @param dropped told when a job is kept no longer */
-  constructor(settings: HistorySettings, clock: Clock, dropped: (job: Job) => void) {
+  constructor(settings: KeepSettings, clock: Clock, dropped: (job: Job) => void) {
     this.#dropped = dropped
     this.#clock = clock
-    const shelf = (max: number): Shelf | undefined =>
-      max === 0
-        ? undefined
-        : new Shelf({
-            max,
-            maxSize: Math.max(1, Math.floor(settings.bytes / 2)),
-            ttl: settings.forMs,
-            ttlResolution: 0,
-            perf: { now: () => this.#now },
-            dispose: (job, _slot, reason) => {
-              if (reason !== 'delete') dropped(job)
-            },
-          })
+    const bounds = { mostBytes: halfOf(settings), forMs: settings.forMs }
+    const shelf = (most: number): JobShelf | undefined =>
+      most === 0 ? undefined : new Shelf({ most, ...bounds }, () => this.#now, dropped)
     this.#completed = shelf(settings.completed)
     this.#others = shelf(settings.failed)
   }
@@ -57,15 +39,15 @@ export class History {
   keep(job: Job): void {
     const shelf = this.#shelfOf(job)
     const most = mostBytesOf(job)
-    if (shelf === undefined || (most > shelf.maxSize && sizeOf(job) > shelf.maxSize))
+    if (shelf === undefined || (most > shelf.mostBytes && sizeOf(job) > shelf.mostBytes))
       return this.#dropped(job)
     if (shelf === this.#others) return this.#enter(shelf, job)
     this.#recent.push(job)
     this.#recentBytes += most
     // In a flood most would be pushed out again before anybody asked: those never enter the cache.
-    if (this.#recent.length >= 2 * shelf.max)
-      for (const old of this.#recent.splice(0, shelf.max)) this.#dropped(old)
-    if (this.#recentBytes > shelf.maxSize / 4) this.#enterRecent()
+    if (this.#recent.length >= 2 * shelf.most)
+      for (const old of this.#recent.splice(0, shelf.most)) this.#dropped(old)
+    if (this.#recentBytes > shelf.mostBytes / 4) this.#enterRecent()
   }
 
   /** Settled jobs that are kept, those included whose time is over and that nobody asked for since. */
@@ -77,13 +59,13 @@ export class History {
   /** Whether the settled job is still kept. */
   has(job: Job): boolean {
     this.#enterRecent()
-    this.#now = this.#clock.now() + 1
-    return this.#shelfOf(job)?.has(job) ?? false
+    this.#now = this.#clock.now()
+    return this.#shelfOf(job)?.has(job.slot, job) ?? false
   }
 
   /** Gives a job up to its next generation. */
   take(job: Job): void {
-    this.#shelfOf(job)?.delete(job)
+    this.#shelfOf(job)?.take(job.slot)
   }
 
   #enterRecent(): void {
@@ -94,49 +76,13 @@ export class History {
     for (const job of recent) this.#enter(this.#completed, job)
   }
 
-  #enter(shelf: Shelf, job: Job): void {
-    this.#now = job.endedAt + 1
-    shelf.add(job)
+  #enter(shelf: JobShelf, job: Job): void {
+    this.#now = job.endedAt
+    shelf.put(job.slot, job, sizeOf(job))
   }
 
-  #shelfOf(job: Job): Shelf | undefined {
+  #shelfOf(job: Job): JobShelf | undefined {
     return job.state === 'completed' ? this.#completed : this.#others
-  }
-}
-
-/**
- * One of the two groups. Its cache is made for the first job: lru-cache sets up all it may ever hold, which for 10,000 takes
- * a millisecond and a megabyte, and most schedulers of a test suite never fail a job.
- */
-class Shelf {
-  readonly max: number
-  readonly maxSize: number
-  readonly #options: LRUCache.Options<number, Job, unknown>
-  readonly #setOptions = { size: 1 }
-  #cache: LRUCache<number, Job> | undefined
-
-  constructor(options: LRUCache.Options<number, Job, unknown> & { max: number; maxSize: number }) {
-    this.max = options.max
-    this.maxSize = options.maxSize
-    this.#options = options
-  }
-
-  get size(): number {
-    return this.#cache?.size ?? 0
-  }
-
-  add(job: Job): void {
-    this.#cache ??= new LRUCache(this.#options)
-    this.#setOptions.size = sizeOf(job)
-    this.#cache.set(job.slot, job, this.#setOptions)
-  }
-
-  has(job: Job): boolean {
-    return this.#cache?.peek(job.slot) === job
-  }
-
-  delete(job: Job): void {
-    this.#cache?.delete(job.slot)
   }
 }
 

@@ -2,12 +2,11 @@
  * What this room needs beyond the public Scheduler: the members below, on the scheduler object itself, marked
  * `@internal` there. Nothing here is exported from the package.
  */
-import { OptionError } from '../errors.js'
 import type { Flow } from '../flows/flow-handle.js'
 import type { FlowOverview } from '../flows/flow-snapshot.js'
 import type { FlowKind } from '../job/flow-step.js'
 import type { JobSnapshot, RequestContext } from '../job/snapshot.js'
-import { show } from '../options.js'
+import { ownScheduler } from '../own-scheduler.js'
 import type { InlineHandler, Job, Scheduler } from '../scheduler.js'
 import type { DeferOptions } from '../task/defer-options.js'
 import type { Task } from '../task/define-task.js'
@@ -55,15 +54,5 @@ export interface DeferPort {
  * @throws OptionError when it is not a scheduler of this package
  */
 export function withPort(caller: string, scheduler: Scheduler): Scheduler & DeferPort {
-  if (
-    typeof scheduler === 'object' &&
-    (scheduler as Scheduler | null) !== null &&
-    'deferWithRequest' in scheduler
-  ) {
-    // Only the schedulers of this package have that member, and they implement the whole port.
-    return scheduler
-  }
-  throw new OptionError(
-    `${caller} got ${show(scheduler)} as scheduler. Give what createScheduler() returned.`,
-  )
+  return ownScheduler(caller, scheduler)
 }

@@ -14,6 +14,7 @@ import { encodedSizeBytes } from '../job/payload.js'
 import type { SerializedError } from '../job/serialized-error.js'
 import type { Clock } from '../world.js'
 import { Flow, type FlowVerdict } from './flow.js'
+import { Slice } from '../slice.js'
 
 /** What the course of flows needs of the other rooms. */
 export interface CoursePort {
@@ -36,7 +37,6 @@ export interface CoursePort {
 
 /** Steps dealt with per turn, and how long that may take. */
 const sliceSteps = 1024
-const sliceMs = 2
 const progressEveryMs = 100
 /** Bytes of results that one flow keeps. */
 const mostResultBytes = 64 * 2 ** 20
@@ -114,12 +114,11 @@ export class Course {
   }
 
   #slice(): void {
-    const { clock } = this.#port
-    const start = clock.precise()
+    const slice = new Slice(this.#port.clock, 64)
     for (let count = 1; this.#next < this.#due.length; count++) {
       const step = this.#due[this.#next++]
       if (step !== undefined) this.#decide(step)
-      if (count === sliceSteps || (count % 64 === 0 && clock.precise() - start > sliceMs)) break
+      if (count === sliceSteps || slice.step()) break
     }
     if (this.#next < this.#due.length) return this.#port.nextTurn(() => this.#slice())
     this.#due = []

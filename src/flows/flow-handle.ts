@@ -1,11 +1,11 @@
 /** The handles that `flow`, `chain` and `batch` answer. */
 import { inspect, type InspectOptions } from 'node:util'
 import type { Job } from '../defer/job-handle.js'
-import { JobError, ResultError, ResultTimeoutError, type JobErrorCode } from '../errors.js'
+import { type JobError, ResultError, ResultTimeoutError } from '../errors.js'
+import { endError, isEndedByClose } from '../job/end-error.js'
 import type { BatchCounts, FlowStep } from '../job/flow-step.js'
 import type { Disarmable, Job as JobRecord } from '../job/job.js'
 import { decodePayload } from '../job/payload.js'
-import type { SerializedError } from '../job/serialized-error.js'
 import { durationMs, ownOptions, type Duration } from '../options.js'
 import type { Flow as FlowRecord, FlowState } from './flow.js'
 import { inOrderGiven, type FlowSnapshot } from './flow-snapshot.js'
@@ -146,10 +146,9 @@ export class FlowHandle {
   /** @throws what `result()` rejects with */
   #outcome(): unknown {
     const { id, verdict, failure, facts, counts, isTolerant, steps } = this.#flow
-    if (verdict !== undefined)
-      throw flowError(verdict.state, `Flow ${id} ${verdict.state}`, id, verdict.error)
+    if (verdict !== undefined) throw endError(verdict.state, `Flow ${id} ${verdict.state}`, id, verdict.error)
     // A batch that goes on tells its counts, whatever became of its callback; unless the scheduler closed.
-    if (failure !== undefined && !(isTolerant && failure.error.code !== closedCode))
+    if (failure !== undefined && !(isTolerant && !isEndedByClose(failure.state, failure.error)))
       throw this.#failed(failure)
     if (facts.kind === 'batch') return counts
     return Object.fromEntries(steps.map((step) => [step.ref, resultOf(step)]))
@@ -157,9 +156,9 @@ export class FlowHandle {
 
   #failed({ step, state, error }: NonNullable<FlowRecord['failure']>): JobError {
     const { id } = this.#flow
-    if (step === undefined) return flowError(state, `Flow ${id} ${state}`, id, error)
+    if (step === undefined) return endError(state, `Flow ${id} ${state}`, id, error)
     const job = step.job === undefined ? id : this.#port.idOf(step.job)
-    return flowError(
+    return endError(
       state,
       `Flow ${id} ${state}: step '${step.ref}' (job ${job} of task '${step.task}')`,
       job,
@@ -174,17 +173,4 @@ function resultOf({ ref, end }: FlowStep): unknown {
   if (end.refused !== undefined)
     throw new ResultError(`Step '${ref}' completed, but its result was dropped: ${end.refused}`)
   return decodePayload(end.result)
-}
-
-const closedCode = 'ERR_SIDEWORK_CLOSED'
-
-const codes: Record<'failed' | 'cancelled' | 'expired', JobErrorCode> = {
-  failed: 'ERR_SIDEWORK_FAILED',
-  cancelled: 'ERR_SIDEWORK_CANCELLED',
-  expired: 'ERR_SIDEWORK_EXPIRED',
-}
-
-function flowError(state: keyof typeof codes, what: string, job: string, cause: SerializedError): JobError {
-  const code = cause.code === closedCode ? closedCode : codes[state]
-  return new JobError(code, `${what}: ${cause.message}`, job, cause)
 }

@@ -1,64 +1,35 @@
 /** Flows that have settled, kept for a while as settled jobs are: bounded by count, bytes and age. */
-import { LRUCache } from 'lru-cache'
 import { noSteps } from '../job/flow-step.js'
+import { halfOf, type KeepSettings, Shelf } from '../shelf.js'
 import type { Clock } from '../world.js'
 import { ForgottenFlow, type Flow } from './flow.js'
-
-/** The `keep` option of the scheduler. */
-export interface KeepSettings {
-  readonly completed: number
-  readonly failed: number
-  readonly bytes: number
-  readonly forMs: number
-}
 
 /** What one step takes, its job's record included, roughly. */
 const stepBytes = 600
 
 export class KeptFlows {
-  readonly #settings: KeepSettings
-  readonly #max: number
-  readonly #maxSize: number
-  readonly #clock: Clock
-  /** Made for the first flow: most schedulers never have one, and an empty one takes as much time and room as a full one. */
-  #cache: LRUCache<string, Flow> | undefined
+  readonly #shelf: Shelf<string, Flow> | undefined
 
   constructor(settings: KeepSettings, clock: Clock) {
-    this.#settings = settings
-    this.#max = settings.completed + settings.failed
-    this.#maxSize = Math.max(1, Math.floor(settings.bytes / 2))
-    this.#clock = clock
+    const most = settings.completed + settings.failed
+    const bounds = { most, mostBytes: halfOf(settings), forMs: settings.forMs }
+    this.#shelf = most === 0 ? undefined : new Shelf(bounds, () => clock.now(), forget)
   }
 
   keep(flow: Flow): void {
     // Its jobs are kept with it, also when the history has dropped them.
-    const size = stepBytes * (1 + flow.steps.length) + flow.heldBytes
-    if (this.#max === 0 || size > this.#maxSize) return forget(flow)
-    this.#cache ??= this.#makeCache()
-    this.#cache.set(flow.id, flow, { size })
+    const bytes = stepBytes * (1 + flow.steps.length) + flow.heldBytes
+    if (this.#shelf === undefined || bytes > this.#shelf.mostBytes) return forget(flow)
+    this.#shelf.put(flow.id, flow, bytes)
   }
 
   find(id: string): Flow | undefined {
-    return this.#cache?.get(id)
+    return this.#shelf?.lookUp(id)
   }
 
   /** Gives a flow up to its steps' next generation. */
   take(flow: Flow): void {
-    this.#cache?.delete(flow.id)
-  }
-
-  #makeCache(): LRUCache<string, Flow> {
-    return new LRUCache({
-      max: this.#max,
-      maxSize: this.#maxSize,
-      ttl: this.#settings.forMs,
-      ttlResolution: 0,
-      // Above 0, which would mean "no age".
-      perf: { now: () => this.#clock.now() + 1 },
-      dispose: (flow, _id, reason) => {
-        if (reason !== 'delete') forget(flow)
-      },
-    })
+    this.#shelf?.take(flow.id)
   }
 }
 

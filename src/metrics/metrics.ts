@@ -10,7 +10,7 @@ import { readFigures, type Figures, type Sources } from './figures.js'
 import { register, type AnyRegistry } from './instruments.js'
 import { Labels } from './labels.js'
 import { metricTable } from './metric-table.js'
-import { withPort } from './port.js'
+import { ownScheduler } from '../own-scheduler.js'
 
 /** What `metrics()` takes. */
 export interface MetricsOptions {
@@ -38,7 +38,7 @@ export interface MetricsHandler {
  * app.get('/metrics', metrics(scheduler))
  */
 export function metrics(scheduler: Scheduler, options: MetricsOptions = {}): MetricsHandler {
-  const port = withPort(scheduler)
+  const port = ownScheduler('metrics()', scheduler)
   const own = ownOptions('metrics()', options, new Set(['register', 'maxTasks']))
   const registry = readRegistry(own['register'])
   const maxTasks = integer('maxTasks', orDefault(own['maxTasks'], 16), 1, 10_000)

@@ -3,10 +3,10 @@
  * acceptance. Every `aging` waited is worth one priority level, so nothing starves.
  *
  * One ring per priority level; within a level the rule is plain age, so only the heads need comparing: they play a
- * knock-out, of which a change of one head replays its own matches only. A job that comes back older than the youngest of its level (interrupted, or due while the loop was blocked) goes into a small heap
- * beside the ring.
+ * knock-out, of which a change of one head replays its own matches only. A job that comes back older than the youngest of
+ * its level (interrupted, or due while the loop was blocked) goes into a small heap beside the ring.
  */
-import { ReadyRing } from './ready-ring.js'
+import { isBefore, ReadyRing } from './ready-ring.js'
 import { TimeHeap } from './time-heap.js'
 
 /** What the queue holds. */
@@ -31,8 +31,8 @@ export class ReadyQueue<T extends ReadyItem> {
   readonly #returned = Array.from({ length: levels }, () => new TimeHeap<T>())
   /** Per level, the rank of its first item; Infinity when the level is empty. */
   readonly #ranks = new Float64Array(levels).fill(Infinity)
-  /** Per level, the acceptance number of its first item. */
-  readonly #seqs = new Float64Array(levels)
+  /** Per level, the acceptance number of its first item, modulo 2^32. */
+  readonly #seqs = new Uint32Array(levels)
   /**
    * The knock-out of the levels' first items: match n is between the winners of 2n and 2n + 1, entry 10 + level is the
    * level itself, and entry 1 is the level of the next item.
@@ -149,7 +149,7 @@ export class ReadyQueue<T extends ReadyItem> {
       const othersRank = ranks[other] ?? Infinity
       if (
         othersRank < winnersRank ||
-        (othersRank === winnersRank && (seqs[other] ?? 0) < (seqs[winner] ?? 0))
+        (othersRank === winnersRank && isBefore(seqs[other] ?? 0, seqs[winner] ?? 0))
       ) {
         winner = other
         winnersRank = othersRank

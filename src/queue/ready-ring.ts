@@ -7,12 +7,23 @@ import type { ReadyItem } from './ready-queue.js'
 
 const firstCapacity = 16
 /** What a ring has until its first item: most of them never get one. */
-const noKeys = new Float64Array(0)
+const noKeys = new Uint32Array(0)
+/** Ms from the first to the last of a ring, less one. */
+const longestMs = 2 ** 32 - 1
+
+/** Of two acceptance numbers modulo 2^32: fewer than 2^31 jobs ever wait, so their distance tells. */
+export function isBefore(seq: number, other: number): boolean {
+  return ((seq - other) | 0) < 0
+}
 
 export class ReadyRing<T extends ReadyItem> {
   #items: (T | undefined)[] = []
-  /** `readyAt` and `seq` of each item, in turn: the next head is compared without touching the job's own memory. */
+  /**
+   * Of each item `readyAt`, counted from the first since the ring was empty, then `seq` modulo 2^32: the next head is compared
+   * without touching the job's own memory.
+   */
   #keys = noKeys
+  #since = 0
   #mask = -1
   #head = 0
   #tail = 0
@@ -22,10 +33,10 @@ export class ReadyRing<T extends ReadyItem> {
 
   /** The oldest item's instant; only meaningful while `size > 0`. */
   get headAt(): number {
-    return this.#keys[2 * (this.#head & this.#mask)] ?? Infinity
+    return this.#since + (this.#keys[2 * (this.#head & this.#mask)] ?? 0)
   }
 
-  /** The oldest item's acceptance number; only meaningful while `size > 0`. */
+  /** The oldest item's acceptance number, modulo 2^32; only meaningful while `size > 0`. */
   get headSeq(): number {
     return this.#keys[2 * (this.#head & this.#mask) + 1] ?? 0
   }
@@ -34,19 +45,22 @@ export class ReadyRing<T extends ReadyItem> {
     return this.size === 0 ? undefined : this.#items[this.#head & this.#mask]
   }
 
-  /** Whether the item may stand at the end: nothing in the ring comes after it. */
-  accepts(item: T): boolean {
+  /** Whether the item may stand at the end: nothing in the ring comes after it, and it is within 49 days of the first. */
+  accepts({ readyAt, seq }: T): boolean {
     if (this.size === 0) return true
     const last = 2 * ((this.#tail - 1) & this.#mask)
-    const at = this.#keys[last] ?? Infinity
-    return item.readyAt > at || (item.readyAt === at && item.seq > (this.#keys[last + 1] ?? Infinity))
+    const afterMs = readyAt - this.#since
+    const lastMs = this.#keys[last] ?? 0
+    if (afterMs !== lastMs) return afterMs > lastMs && afterMs <= longestMs
+    return isBefore(this.#keys[last + 1] ?? 0, seq)
   }
 
   push(item: T): void {
     if (this.#tail - this.#head > this.#mask) this.#makeRoom()
+    if (this.size === 0) this.#since = item.readyAt
     const cell = this.#tail & this.#mask
     this.#items[cell] = item
-    this.#keys[2 * cell] = item.readyAt
+    this.#keys[2 * cell] = item.readyAt - this.#since
     this.#keys[2 * cell + 1] = item.seq
     item.place = this.#tail++
     this.size++
@@ -109,7 +123,7 @@ export class ReadyRing<T extends ReadyItem> {
 
   #allocate(capacity: number): void {
     this.#items = new Array<T | undefined>(capacity).fill(undefined)
-    this.#keys = new Float64Array(2 * capacity)
+    this.#keys = new Uint32Array(2 * capacity)
     this.#mask = capacity - 1
   }
 }

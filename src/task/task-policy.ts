@@ -1,7 +1,7 @@
 /** Reads a task's options into the numbers the scheduler works with, defaults applied. */
 import { OptionError } from '../errors.js'
 import type { DedupeRule, RateRule, TaskLimits, TaskPolicy } from '../job/task-record.js'
-import { durationMs, flag, integer, ownOptions, priorityLevel, show } from '../options.js'
+import { durationMs, flag, integer, oneOf, ownOptions, priorityLevel, show } from '../options.js'
 import { readBackoff } from './backoff-options.js'
 
 const taskOptionNames = [
@@ -91,14 +91,6 @@ export function timeoutMs(name: string, value: unknown): number {
 /** Ms; Infinity when it is not given. */
 function optionalMs(name: string, value: unknown): number {
   return value === undefined ? Infinity : durationMs(name, value)
-}
-
-function oneOf<T extends string>(name: string, value: unknown, allowed: readonly T[]): T {
-  const found = allowed.find((one) => one === value)
-  if (found !== undefined) return found
-  throw new OptionError(
-    `${name} is ${show(value)}. Give one of ${allowed.map((one) => `'${one}'`).join(', ')}.`,
-  )
 }
 
 function readLimits(where: string, options: Record<string, unknown>): TaskLimits | undefined {

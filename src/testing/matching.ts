@@ -48,10 +48,6 @@ export function readTimes(times: unknown): number | undefined {
   return times === undefined ? undefined : integer('times', times, 0)
 }
 
-export function nameOf(task: Task | string): string {
-  return typeof task === 'string' ? task : task.name
-}
-
 /** Whether every expected field is equal; asymmetric matchers may stand for values. */
 export function fits(context: MatcherContext, actual: object, expected: object): boolean {
   return Object.entries(expected).every(

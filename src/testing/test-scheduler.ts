@@ -3,7 +3,7 @@ import { ClosedError, OptionError, TestError } from '../errors.js'
 import type { Flow } from '../flows/flow-handle.js'
 import type { FlowKind } from '../job/flow-step.js'
 import type { JobSnapshot, RequestContext } from '../job/snapshot.js'
-import { durationMs, integer, show, type Duration } from '../options.js'
+import { durationMs, integer, type Duration } from '../options.js'
 import type { WorldNeeds } from '../real-world.js'
 import { Scheduler, type CloseReport, type Job } from '../scheduler.js'
 import type { Task, TaskDefinition } from '../task/define-task.js'
@@ -16,6 +16,7 @@ import { PlannedFailures } from './planned-failures.js'
 import { readTestSettings, type TestSchedulerOptions, type TestSettings } from './test-options.js'
 import { TestRecord, type TraceEntry } from './test-record.js'
 import { TestWorld } from './test-world.js'
+import { nameOf } from '../task/task-name.js'
 
 /** Jobs that an error message lists. */
 const mostListed = 10
@@ -186,13 +187,9 @@ export class TestScheduler extends Scheduler {
 
   /** A task's name; tasks are known by it, as a module that was evaluated again has other objects. */
   #nameOf(caller: string, task: unknown): string {
-    if (typeof task === 'string') {
-      this.jobs({ task, limit: 1 }) // refuses a name that no task has
-      return task
-    }
-    const name: unknown = typeof task === 'object' ? (task as { name?: unknown } | null)?.name : undefined
-    if (typeof name === 'string') return name
-    throw new OptionError(`${caller} got ${show(task)}. Give a task or its name.`)
+    const name = nameOf(caller, task)
+    if (typeof task === 'string') this.jobs({ task, limit: 1 }) // refuses a name that no task has
+    return name
   }
 
   /** Jobs that are with worker threads, and threads that are coming or going. */

@@ -8,11 +8,11 @@ import {
   fits,
   howMany,
   lookedAt,
-  nameOf,
   readTimes,
   type MatcherContext,
   type MatcherResult,
 } from './matching.js'
+import { nameOf } from '../task/task-name.js'
 
 /** What `toHaveDeferred` can ask of jobs besides their payload. */
 export interface ExpectedDefer {
@@ -45,7 +45,7 @@ export function toHaveDeferred(
   const fieldsOf = (job: JobSnapshot): Record<string, unknown> => ({ ...job, delay: delayOf(scheduler, job) })
   const wanted = wantedFields(payload, others)
   const fitting = jobs.filter((job) => fits(this, fieldsOf(job), wanted))
-  const name = nameOf(task)
+  const name = nameOf('toHaveDeferred', task)
   return {
     pass: times === undefined ? fitting.length > 0 : fitting.length === times,
     message: () => {

@@ -4,13 +4,13 @@ import {
   errorFits,
   explain,
   lookedAt,
-  nameOf,
   readTimes,
   type ErrorPattern,
   type MatcherContext,
   type MatcherResult,
 } from './matching.js'
 import type { TraceEntry } from './test-record.js'
+import { nameOf } from '../task/task-name.js'
 
 /** What `toHaveRetried` can ask of one job's retries. */
 export interface ExpectedRetries {
@@ -45,7 +45,7 @@ export function toHaveRetried(
   const perJob = jobs
     .filter(({ payload }) => wanted.payload === undefined || this.equals(payload, wanted.payload))
     .map(({ id }) => retries.filter((retry) => retry.id === id))
-  const name = nameOf(task)
+  const name = nameOf('toHaveRetried', task)
   return {
     pass: perJob.some((own) => (own.length > 0 || times === 0) && isWanted(own, wanted)),
     message: () => {

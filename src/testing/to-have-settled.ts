@@ -10,12 +10,12 @@ import {
   fits,
   howMany,
   lookedAt,
-  nameOf,
   readTimes,
   type ErrorPattern,
   type MatcherContext,
   type MatcherResult,
 } from './matching.js'
+import { nameOf } from '../task/task-name.js'
 
 /** What `toHaveSettled` can ask of jobs. */
 export interface ExpectedEnd {
@@ -48,7 +48,7 @@ export function toHaveSettled(
   refuseOtherStates(wanted.state)
   const settled = scheduler.deferred(task).filter(({ state }) => settledStates.has(state))
   const fitting = settled.filter((job) => fits(this, job, wanted) && errorFits(job.error, error))
-  const name = nameOf(task)
+  const name = nameOf('toHaveSettled', task)
   const isAnyLeft = settled.length < scheduler.deferred(task).length
   const hint = settled.length === 0 && isAnyLeft ? notRun : ''
   return {

@@ -14,6 +14,7 @@ import { durationMs, key, show } from '../options.js'
 import { BoundedLog } from './bounded-log.js'
 import { openResults, resultOf } from './open-results.js'
 import type { LogMessage } from './protocol.js'
+import { nameOf } from '../task/task-name.js'
 
 /** What an attempt needs of the thread (or main lane) it runs in. */
 export interface AttemptHost {
@@ -133,7 +134,7 @@ export class Attempt implements TaskContext {
 
   get defer(): TaskContext['defer'] {
     const defer = (task: unknown, payload?: unknown, options?: DeferOptions): Promise<DeferredChild> =>
-      fromLineOf(defer, () => this.#host.defer(this.token, nameOf(task), payload, options))
+      fromLineOf(defer, () => this.#host.defer(this.token, nameOf('context.defer', task), payload, options))
     const later = (plan: FlowPlan): Promise<never> => this.#host.deferFlow(this.token, plan) as Promise<never>
     const flow = (steps: unknown, options?: unknown): Promise<never> =>
       fromLineOf(flow, () => later(planFlow(steps, options)))
@@ -200,13 +201,6 @@ export class Attempt implements TaskContext {
     this.#progressAt = this.#host.now()
     this.#host.progress(this.token, value)
   }
-}
-
-/** Of a task or its name. A function has a name too, which could be that of a task. */
-function nameOf(task: unknown): string {
-  const name: unknown = typeof task === 'object' ? (task as { name?: unknown } | null)?.name : task
-  if (typeof name === 'string') return name
-  throw new OptionError(`context.defer got ${show(task)}. Give a task or its name.`)
 }
 
 /**

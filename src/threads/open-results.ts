@@ -1,9 +1,11 @@
 /** What a step's handler sees of the steps before it. */
-import { JobError, OptionError, ResultError } from '../errors.js'
+import { OptionError, ResultError } from '../errors.js'
+import { endError } from '../job/end-error.js'
 import type { Handed, HandedStep } from '../job/flow-step.js'
 import { decodePayload } from '../job/payload.js'
 import { show } from '../options.js'
 import type { StepResult, StepResults } from '../task/context.js'
+import { nameOf } from '../task/task-name.js'
 
 /** `context.results`: fresh values for this attempt. */
 export function openResults(handed: Handed | undefined): StepResults {
@@ -28,22 +30,15 @@ export function resultOf(
   task: { readonly name: string } | string,
   ref: string | undefined,
 ): unknown {
-  const step = find(handed?.steps ?? [], typeof task === 'string' ? task : task.name, ref)
+  const step = find(handed?.steps ?? [], nameOf('context.result', task), ref)
   const { end } = step
   if (end.state !== 'completed') {
-    const message = `Step '${step.ref}' of task '${step.task}' ${end.state}: ${end.error.message}`
-    throw new JobError(codes[end.state], message, step.ref, end.error)
+    throw endError(end.state, `Step '${step.ref}' of task '${step.task}' ${end.state}`, step.ref, end.error)
   }
   if (end.refused !== undefined)
     throw new ResultError(`Step '${step.ref}' completed, but its result was dropped: ${end.refused}`)
   return decodePayload(end.result)
 }
-
-const codes = {
-  failed: 'ERR_SIDEWORK_FAILED',
-  cancelled: 'ERR_SIDEWORK_CANCELLED',
-  expired: 'ERR_SIDEWORK_EXPIRED',
-} as const
 
 function find(steps: readonly HandedStep[], task: string, ref: string | undefined): HandedStep {
   const found = steps.filter((step) => step.task === task && (ref === undefined || step.ref === ref))

@@ -82,6 +82,20 @@ describe('a process that holds more memory than threads.maxRssBytes', () => {
     expect(sim.began.slice(2).map(({ at }) => at)).toEqual([1250, 2750])
   })
 
+  it('runs what was sent to the thread before its turn elsewhere, once', () => {
+    const script = (number: number) => ({ memoryBytes: number === 1 ? 900 : 0, exitsInMs: 20 })
+    const sim = simWith({ threads: script }, untilGone(1))
+    const task = sim.task('t', { takesMs: 3 }, { attempts: 1 })
+    const jobs = Array.from({ length: 1000 }, () => sim.scheduler.defer(task))
+    sim.advance(1252)
+    expect(sim.scheduler.stats().lanes.cpu.outstanding).toBeGreaterThan(sim.scheduler.stats().running)
+    sim.advance(10_000)
+    const ended = jobs.map((job) => [job.state, job.snapshot().attempt])
+    expect(ended.filter(([state]) => state === 'failed')).toHaveLength(1)
+    expect(ended.filter(([state, attempt]) => state === 'completed' && attempt === 1)).toHaveLength(999)
+    expect(sim.began).toHaveLength(1000)
+  })
+
   it('replaces an idle thread without harm to anybody', () => {
     const sim = simWith({ threads: () => ({ memoryBytes: 900 }) }, untilGone(1))
     const job = sim.scheduler.defer(sim.task('t'))

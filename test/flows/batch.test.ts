@@ -85,6 +85,15 @@ describe('a batch', () => {
     await expect(batch.result()).resolves.toEqual({ total: 1, completed: 1, failed: 0 })
   })
 
+  it('tells its counts also where the callback failed because it used a scheduler that had closed', async () => {
+    const sim = makeSim()
+    sim.task('t')
+    sim.task('done', failsWith('closed', 'ERR_SIDEWORK_CLOSED'), { attempts: 1 })
+    const batch = sim.scheduler.batch('t', [0], { callback: { task: 'done' } })
+    sim.advance(10)
+    await expect(batch.result()).resolves.toEqual({ total: 1, completed: 1, failed: 0 })
+  })
+
   it('retries a failed job without running its callback again', async () => {
     const sim = makeSim()
     let works = false

@@ -100,6 +100,15 @@ describe.each(table)('a step that %s, with %s', (name, onFailure) => {
   })
 })
 
+it('a step that used a scheduler which had closed has failed: nobody closed its own', async () => {
+  const sim = makeSim()
+  sim.task('t', failsWith('closed', 'ERR_SIDEWORK_CLOSED'), { attempts: 1 })
+  const flow = sim.scheduler.chain([{ task: 't' }])
+  const result = flow.result().catch((error: unknown) => error)
+  sim.advance(10)
+  expect(await result).toMatchObject({ code: 'ERR_SIDEWORK_FAILED', cause: { code: 'ERR_SIDEWORK_CLOSED' } })
+})
+
 describe.each(policies)('a flow whose scheduler closes, with %s', (onFailure) => {
   it('ends as cancelled, its unsettled steps are lost, and whoever waits is told', async () => {
     const sim = makeSim()

@@ -93,6 +93,18 @@ describe('the ready queue', () => {
     )
   })
 
+  it('keeps its order over more milliseconds than 32 bits hold', () => {
+    const queue = new ReadyQueue<Item>(1)
+    const [first, between, last] = [0, 2 ** 31, 2 ** 32 + 5].map((after, seq) => ({
+      seq,
+      priority: 5 - (seq % 2),
+      readyAt: 100 + after,
+      place: 0,
+    })) as [Item, Item, Item]
+    for (const item of [first, between, last]) queue.push(item)
+    expect([queue.pop(), queue.pop(), queue.pop()]).toEqual([first, between, last])
+  })
+
   it('keeps its order over more jobs than its rings begin with, with holes everywhere', () => {
     const queue = new ReadyQueue<Item>(30_000)
     const items = Array.from({ length: 20_000 }, (_, seq) => ({

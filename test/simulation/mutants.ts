@@ -42,7 +42,7 @@ export const mutants: readonly Mutant[] = [
   m('a zombie result is accepted', 'dispatch/reports.ts', 'const { isValid } = execution', 'const isValid = true'),
   m('a cancelled job stays in its queue', 'settle/settler.ts', '    this.#queue.take(job)\n    this.#journal.cancel', '    this.#journal.cancel'),
   m('aging has the wrong sign', 'queue/ready-queue.ts', 'const rank = item.readyAt - level * this.#agingMs', 'const rank = item.readyAt + level * this.#agingMs'),
-  m('ties go to the last accepted', 'queue/ready-queue.ts', '(seqs[other] ?? 0) < (seqs[winner] ?? 0)', '(seqs[other] ?? 0) > (seqs[winner] ?? 0)'),
+  m('ties go to the last accepted', 'queue/ready-queue.ts', 'isBefore(seqs[other] ?? 0, seqs[winner] ?? 0)', '!isBefore(seqs[other] ?? 0, seqs[winner] ?? 0)'),
   m('limited jobs lose every tie', 'queue/lane-queue.ts', 'rank < group.rank || (rank === group.rank && free.seq < group.seq)', 'rank <= group.rank'),
   m('an interrupted job becomes ready anew', 'settle/settler.ts', '        this.#queue.giveBack(job)\n', '        job.readyAt = now + 5\n        this.#queue.giveBack(job)\n'),
   m('a dedupe key is freed by the wrong job', 'defer/dedupe-index.ts', 'if (entry.job !== job) return undefined', ''),

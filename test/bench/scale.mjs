@@ -18,7 +18,7 @@ const wholeWayGroup = '100,000 jobs on 10,000 ordering keys, the whole way'
 const queueGroups = sizes.map((resident) => ({
   name: queueGroup(resident),
   parameters: { measured: 'push and pop', resident },
-  contenders: ['ready-queue', 'heap-js', 'p-queue-priority'],
+  contenders: ['ready-queue', 'bare-rings', 'heap-js', 'p-queue-priority'],
   figures: [{ key: 'pairNs', label: 'ns per push and pop', digits: 0 }],
   base: 'heap-js',
 }))
@@ -75,6 +75,12 @@ export const comparisons = [
     name: `${queueGroup(resident)}, p-queue`,
     ours: ours('ready-queue', queueGroup(resident)),
     peer: { group: queueGroup(resident), contender: 'p-queue-priority' },
+  })),
+  ...sizes.map((resident) => ({
+    ...queue,
+    name: `${queueGroup(resident)}, bare rings`,
+    ours: ours('ready-queue', queueGroup(resident)),
+    peer: { group: queueGroup(resident), contender: 'bare-rings' },
   })),
   {
     ...queue,

@@ -20,11 +20,11 @@ export async function makeApp(defers, middleware = undefined) {
   return { app, completed: () => scheduler.stats().completed, idle: () => scheduler.idle() }
 }
 
-/** `req.defer` of one request, as its handler has it. */
+/** `req.defer` of one request, as its handler has it; and what to wait for until no job is left. */
 export async function makeCall() {
   const scheduler = createScheduler({ tasks, threads: 1, logger: false })
   await scheduler.ready()
   const req = { method: 'POST', url: '/', headers: { host: 'app.example' } }
   sidework(scheduler)(req, {}, () => {})
-  return (payload) => req.defer(noop, payload)
+  return { run: (payload) => req.defer(noop, payload), rest: () => scheduler.idle() }
 }

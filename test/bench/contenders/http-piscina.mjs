@@ -12,5 +12,6 @@ export async function makeCall() {
     recordTiming: false,
   })
   const options = { name: 'noop' }
-  return (payload) => void pool.run(payload, options)
+  let last
+  return { run: (payload) => void (last = pool.run(payload, options)), rest: () => last }
 }

@@ -3,7 +3,7 @@ import { show } from './options.js'
 import type { Scheduler } from './scheduler.js'
 
 /**
- * The scheduler, of which the caller uses `@internal` members too: only those of this package have them.
+ * The scheduler, of which the caller uses members too that its declarations leave out: only those of this package have them.
  * @throws OptionError when it is none
  */
 export function ownScheduler(caller: string, scheduler: Scheduler): Scheduler {

@@ -1,6 +1,6 @@
 /**
- * What this room needs beyond the public Scheduler: the members below, on the scheduler object itself, marked
- * `@internal` there. Nothing here is exported from the package.
+ * What this room needs beyond the public Scheduler: the members below, on the scheduler object itself, which
+ * its declarations leave out. Nothing here is exported from the package.
  */
 import type { Flow } from '../flows/flow-handle.js'
 import type { FlowOverview } from '../flows/flow-snapshot.js'

@@ -6,60 +6,84 @@ import type { TaskOptions } from './task/task-options.js'
 /** Options of the worker threads. A bare number means `cpu`. */
 export interface ThreadOptions {
   /** Threads of the cpu lane, each running one job at a time. Default: `os.availableParallelism() - 1`, at least 1. */
-  cpu?: number
+  cpu?: number | undefined
   /** Threads of the io lane. Default 1. */
-  io?: number
+  io?: number | undefined
   /** Jobs that share an io thread. Default 32. */
-  ioConcurrency?: number
+  ioConcurrency?: number | undefined
   /** Threads per lane that stay when idle. Default 0. */
-  minIdle?: number
+  minIdle?: number | undefined
   /** How long a thread above `minIdle` stays without work. Default '30s'. */
-  idleTimeout?: Duration
+  idleTimeout?: Duration | undefined
   /**
    * How long a thread may take to import the task modules and run their `setup()`; then it is given up and the jobs wait
    * for another. Default '9s'.
    */
-  startTimeout?: Duration
+  startTimeout?: Duration | undefined
   /** Niceness of the threads on Linux, 0–19: higher gives way to requests more. Default 10. */
-  nice?: number
+  nice?: number | undefined
   /** Memory bounds of each thread, as Node's `Worker` takes them. Default: Node's own. */
-  resourceLimits?: ResourceLimits
+  resourceLimits?: ResourceLimits | undefined
   /**
    * Memory of the whole process (RSS, bytes) above which the thread that holds most is replaced and its job failed: what
    * `resourceLimits` do not cover, such as Buffers. Default: 80 % of what the system or its container has.
    */
-  maxRssBytes?: number
+  maxRssBytes?: number | undefined
   /** Node flags for the threads, on top of those of the process that make sense there. */
-  execArgv?: readonly string[]
+  execArgv?: readonly string[] | undefined
   /** A bundled thread entry of your own that imports 'sidework/thread'. Default: the package's. */
-  entry?: URL
+  entry?: URL | undefined
 }
 
 /** Options of `createScheduler`. */
 export interface SchedulerOptions {
   /** The modules that define tasks; every thread imports them. './tasks.js' finds './tasks.ts'. */
-  tasks?: URL | string | readonly (URL | string)[]
-  threads?: number | ThreadOptions
+  tasks?: URL | string | readonly (URL | string)[] | undefined
+  threads?: number | ThreadOptions | undefined
   /**
    * The main lane: jobs at once (default 8), work per turn of the event loop (default '5ms'), and how long other work of a
    * turn may take before nothing starts (default '20ms'; one job a second starts nevertheless). A handler that holds the main
    * thread for `blockedAfter` (default '1s', `false` for never) is told while it does, on stderr, and afterwards in the log.
    */
-  main?: { concurrency?: number; budget?: Duration; maxDelay?: Duration; blockedAfter?: Duration | false }
+  main?:
+    | {
+        concurrency?: number | undefined
+        budget?: Duration | undefined
+        maxDelay?: Duration | undefined
+        blockedAfter?: Duration | false | undefined
+      }
+    | undefined
   /** Most unsettled jobs. Default 100,000. */
-  maxQueued?: number
+  maxQueued?: number | undefined
   /** Most bytes of payload in unsettled jobs. Default 256 MiB. */
-  maxQueuedBytes?: number
+  maxQueuedBytes?: number | undefined
   /** Most bytes of one payload's JSON. Default 256 KiB. */
-  maxPayloadBytes?: number
+  maxPayloadBytes?: number | undefined
   /** The wait that is worth one priority level; `false` for strict priority. Default '30s'. */
-  aging?: Duration | false
+  aging?: Duration | false | undefined
   /** Settled jobs kept for `job(id)`: completed ones (1,000), others (10,000), bytes (64 MiB), age ('24h'). */
-  keep?: { completed?: number; failed?: number; bytes?: number; for?: Duration }
+  keep?:
+    | {
+        completed?: number | undefined
+        failed?: number | undefined
+        bytes?: number | undefined
+        for?: Duration | undefined
+      }
+    | undefined
   /** Limits that several tasks share, by name: most running at once, most starts in any window of length `per`. */
-  limits?: Readonly<Record<string, { concurrency?: number; rateLimit?: { limit: number; per: Duration } }>>
+  limits?:
+    | Readonly<
+        Record<
+          string,
+          {
+            concurrency?: number | undefined
+            rateLimit?: { limit: number; per: Duration } | undefined
+          }
+        >
+      >
+    | undefined
   /** For every task that does not say. */
-  defaults?: Omit<TaskOptions, 'orderingKey' | 'dedupe' | 'concurrency' | 'rateLimit' | 'limits'>
+  defaults?: Omit<TaskOptions, 'orderingKey' | 'dedupe' | 'concurrency' | 'rateLimit' | 'limits'> | undefined
   /** A pino logger, or `false` for silence. Default: pino at 'info', named 'sidework'. */
-  logger?: Logger | false
+  logger?: Logger | false | undefined
 }

@@ -349,7 +349,7 @@ export class Scheduler {
    * promise.
    * @param options `timeout`: the deadline, default '25s', 0 allowed; `drain: false`: ready jobs are not run any more
    */
-  close(options: { timeout?: Duration; drain?: boolean } = {}): Promise<CloseReport> {
+  close(options: { timeout?: Duration | undefined; drain?: boolean | undefined } = {}): Promise<CloseReport> {
     if (this.#closed !== undefined) return this.#closed
     const own = ownOptions('close', options, closeNames)
     const timeoutMs = durationMs('timeout', orDefault(own['timeout'], '25s'), { zero: true })

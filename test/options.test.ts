@@ -177,6 +177,7 @@ function refuses(name: string, rule: Rule, give: (value: unknown) => unknown): v
 describe('an option of createScheduler', () => {
   it.each(cases(schedulerOptions))('%s', (name, rule) => {
     for (const value of rule.good) readSettings({ logger: false, ...nested(name, value) })
+    if (name !== 'limits.smtp') readSettings({ logger: false, ...nested(name, undefined) })
     refuses(name, rule, (value) => createScheduler({ logger: false, ...nested(name, value) }))
   })
 
@@ -201,7 +202,7 @@ describe('an option of createScheduler', () => {
 
 describe('an option of defineTask', () => {
   it.each(cases(taskOptions))('%s', (name, rule) => {
-    for (const value of rule.good) readTaskPolicy('t', { [name]: value }, {})
+    for (const value of [...rule.good, undefined]) readTaskPolicy('t', { [name]: value }, {})
     const scheduler = makeScheduler()
     refuses(name, rule, (value) =>
       scheduler.defer({ name: 't', run: () => undefined, options: { lane: 'main', [name]: value } } as never),
@@ -246,7 +247,7 @@ describe('an option of defer', () => {
     refuses(name, rule, (value) => scheduler.defer(() => undefined, { [name]: value }))
     expect(scheduler.stats().accepted).toBe(0)
     scheduler.pause()
-    for (const value of rule.good) scheduler.defer(() => undefined, { [name]: value })
+    for (const value of [...rule.good, undefined]) scheduler.defer(() => undefined, { [name]: value })
     expect(scheduler.stats().accepted).toBeGreaterThan(0)
   })
 

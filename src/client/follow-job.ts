@@ -29,7 +29,7 @@ export interface FollowOptions {
   /** Each change of the status, progress, the first and the last included. */
   onStatus?: (status: FinalStatus) => void
   /** Ends the following: the promise rejects with its reason. The job goes on. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** A browser opens six connections to one host over HTTP/1.1; two are left for other requests. */

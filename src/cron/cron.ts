@@ -36,7 +36,7 @@ export interface CronOptions {
    * Where several processes have the same schedules: whether this one runs what is due. Asked at each wake with something
    * due. Throwing, rejecting and 10 s without an answer count as a failure: the runs are skipped. Default: always.
    */
-  leader?: LeaderHook
+  leader?: LeaderHook | undefined
 }
 
 /** All of a scheduler: a name is that of one schedule, whichever of them made it. */
@@ -137,7 +137,11 @@ export class Cron {
    * @throws SideworkError (ERR_SIDEWORK_UNKNOWN_SCHEDULE), what `defer` throws
    */
   runNow(name: string): Job {
-    return this.#book.runNow(this.#find(name))
+    try {
+      return this.#book.runNow(this.#find(name))
+    } catch (error) {
+      throw fromCallerOf(runNow, error)
+    }
   }
 
   /** Takes the schedule away; jobs that were deferred go on. @returns false when it is unknown */
@@ -260,7 +264,7 @@ export class Cron {
 
 // As they stand on the stack, whatever somebody puts in their places later.
 // eslint-disable-next-line @typescript-eslint/unbound-method -- never called
-const { schedule, every } = Cron.prototype
+const { schedule, every, runNow } = Cron.prototype
 
 /** `(task, payload?, options?)` or `(fn, options?)`, as `defer` has them. */
 function split(method: string, task: unknown, rest: readonly unknown[]): readonly [unknown, unknown] {

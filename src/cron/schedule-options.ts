@@ -18,37 +18,37 @@ export interface EveryOptions {
    * When a run is due while a job of the schedule is unsettled: `'skip'` (default) leaves it out, `'queue'` lets one wait
    * until that job has settled, `'allow'` runs it beside, `'replace'` cancels that job and takes its place.
    */
-  overlap?: Overlap
+  overlap?: Overlap | undefined
   /**
    * Runs whose time passed while the event loop was blocked, the machine slept or the clock was set: `'latest'` (default)
    * makes up for the last, `'none'` for none, `'all'` for the last `maxCatchUp`.
    */
-  catchUp?: CatchUp
+  catchUp?: CatchUp | undefined
   /** Most runs made up for at once with `catchUp: 'all'`. 1–1,000, default 100. */
-  maxCatchUp?: number
+  maxCatchUp?: number | undefined
   /** Runs that are later than this are not made up for. A duration above 0; without it there is no bound. */
-  catchUpWindow?: Duration
+  catchUpWindow?: Duration | undefined
   /** Each run comes later by a random time below this, yet before the next instant. A duration, default 0. */
-  jitter?: Duration
+  jitter?: Duration | undefined
   /** The schedule ends after so many runs. 1 or more; skipped and `runNow` runs do not count. */
-  maxRuns?: number
+  maxRuns?: number | undefined
   /** Nothing runs earlier. A `Date` or ms since the epoch. With `every`, the instant of the first run. */
-  startAt?: Date | number
+  startAt?: Date | number | undefined
   /** Nothing runs later, and the schedule ends. A `Date` or ms since the epoch. */
-  endAt?: Date | number
+  endAt?: Date | number | undefined
   /** Options of each job's `defer`: priority, attempts, … */
-  defer?: RecurringDeferOptions
+  defer?: RecurringDeferOptions | undefined
 }
 
 /** Options of `cron.schedule`. */
 export interface ScheduleOptions extends EveryOptions {
   /** An IANA name such as `'Europe/Berlin'`. Default: the zone of the system, as `list()` shows it. */
-  timezone?: string
+  timezone?: string | undefined
   /**
    * When both day of month and day of week are restricted: `'or'` (default, as in crontab(5)) runs when either matches,
    * `'and'` when both do.
    */
-  dayMatch?: DayMatch
+  dayMatch?: DayMatch | undefined
 }
 
 /** The options with defaults applied and durations in ms. */

@@ -22,7 +22,7 @@ export interface Job<out R = unknown> {
    * @param options `timeout`: give up waiting after this long; the job goes on
    * @throws (rejects) JobError, ResultError, ResultTimeoutError
    */
-  result(options?: { timeout?: Duration }): Promise<R>
+  result(options?: { timeout?: Duration | undefined }): Promise<R>
   /** Cancels the job, whatever its state. @returns false when it was settled already */
   cancel(reason?: string): boolean
   snapshot(): JobSnapshot
@@ -39,6 +39,8 @@ export interface HandlePort {
   startError(job: JobRecord): SerializedError | undefined
   /** What is paused, so that it does not start. */
   paused(job: JobRecord): 'scheduler' | 'task' | undefined
+  /** Somebody waits, without a bound, for a job that waits for a response. */
+  heldAwaited(job: JobRecord): void
   /** Calls `run` after `delayMs`. */
   alarm(delayMs: number, run: () => void): Disarmable
 }
@@ -123,6 +125,7 @@ class ResultWaiter implements Waiter {
 
   begin(timeoutMs: number | undefined): void {
     this.#job.tell(this)
+    if (timeoutMs === undefined && this.#job.state === 'held') this.#port.heldAwaited(this.#job)
     if (timeoutMs !== undefined) this.#alarm = this.#port.alarm(timeoutMs, () => this.#giveUp(timeoutMs))
   }
 

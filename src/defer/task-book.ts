@@ -78,7 +78,7 @@ export class TaskBook {
     }
     if (typeof task !== 'object' || task === null || !isDefinition(task)) {
       throw new OptionError(
-        `The task is ${show(task)}. Give a task made by defineTask, its name or, to defer, a function.`,
+        `The task is ${show(task)}. Give a task made by defineTask, its name or, to defer, a function.${task === undefined ? ' Is it exported?' : ''}`,
       )
     }
     return this.#byDefinition.get(task) ?? this.#bind(task)

@@ -167,6 +167,13 @@ export class LogBook {
     if (this.allows(message)) this.logger?.warn({ task }, message)
   }
 
+  /** Nothing else would tell why a request is not answered. */
+  heldAwaited(task: string): void {
+    const message =
+      'result() was called for a job that is held until the response has ended: a response that waits for it is never sent'
+    if (this.allows(message)) this.logger?.warn({ task }, message)
+  }
+
   threadStarted(lane: Lane, thread: number): void {
     if (lane !== 'main') this.logger?.debug({ lane, thread }, 'thread started')
   }

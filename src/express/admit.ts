@@ -9,9 +9,9 @@ import { withPort } from './port.js'
 /** The bounds; at least one. */
 export interface AdmitOptions {
   /** Most ready jobs. */
-  maxReady?: number
+  maxReady?: number | undefined
   /** Longest that a ready job may have waited. */
-  maxWait?: Duration
+  maxWait?: Duration | undefined
 }
 
 const longestRetryAfterS = 60

@@ -20,7 +20,7 @@ export interface CloseOnSignalOptions {
    * For requests and jobs together, default '25s', 0 allowed. Requests get at most half of it; jobs what is left.
    * Jobs that must be forced to end take up to a second more; `onClosed` is not counted.
    */
-  timeout?: Duration
+  timeout?: Duration | undefined
   /** Runs after the scheduler has closed and is awaited: store `report.lost`, close databases. */
   onClosed?(this: void, report: CloseReport): void | Promise<void>
 }

@@ -25,7 +25,7 @@ export interface IdempotentOptions {
   /** How long an answer is given again, counted from when it was first given. Above 0; '24h' is usual. */
   ttl: Duration
   /** Whether a request without a key is answered 400. Default false: it is carried out as if this were not here. */
-  required?: boolean
+  required?: boolean | undefined
   /**
    * Whose key it is: the same key in two scopes is two keys. Default: the `Authorization` and `Cookie` headers, so that
    * nobody gets another's answer. Give the user's id where those change between a request and its repetition. What it

@@ -34,7 +34,7 @@ export interface JobsRouterOptions {
     action: 'read' | 'cancel',
   ): boolean | Promise<boolean>
   /** What is shown beyond the status: `['result']` shows results, though never of a `sensitive` task. Default none. */
-  expose?: readonly 'result'[]
+  expose?: readonly 'result'[] | undefined
 }
 
 /** One request that matched, with its response. */

@@ -11,9 +11,9 @@ import { giveMembers, Members } from './request-members.js'
 /** How `sidework()` behaves. */
 export interface SideworkOptions {
   /** The absolute path, as clients see it (proxy prefix included), of `jobsRouter`. Default '/jobs'. */
-  jobsPath?: string
+  jobsPath?: string | undefined
   /** When a job of `req.defer` is let go whose options do not say: see there. Default 'now'. */
-  on?: DeferMoment
+  on?: DeferMoment | undefined
 }
 
 /** Calls the next handler, or the error handlers. */

@@ -28,7 +28,7 @@ export interface RequestDeferOptions extends DeferOptions {
    * `'close'`: also when the client went away. Until then it is `held`: checked, copied and counted at the call; its
    * delay, its place in its line and its expiry begin when it is let go. `sidework(scheduler, { on })` sets another default.
    */
-  on?: DeferMoment
+  on?: DeferMoment | undefined
 }
 
 /** `req.defer`: `scheduler.defer` for the job's request, whose id and `traceparent` travel with the job. */
@@ -40,18 +40,18 @@ export interface RequestDefer {
   /** `scheduler.flow` for this request. With `on`, the whole flow is held, and released or discarded together. */
   flow<T extends Record<string, AnyTask>>(
     steps: { [Ref in keyof T]: FlowStepSpec<T[Ref], keyof T & string> },
-    options?: FlowOptions & { on?: DeferMoment },
+    options?: FlowOptions & { on?: DeferMoment | undefined },
   ): Flow<{ readonly [Ref in keyof T]: ResultOf<T[Ref]> }>
   /** `scheduler.chain` for this request, likewise. */
   chain<const T extends readonly AnyTask[]>(
     steps: { readonly [Position in keyof T]: ChainStepSpec<T[Position]> },
-    options?: FlowOptions & { on?: DeferMoment },
+    options?: FlowOptions & { on?: DeferMoment | undefined },
   ): Flow
   /** `scheduler.batch` for this request, likewise. */
   batch<T extends AnyTask, C extends AnyTask = AnyTask>(
     task: T,
     payloads: readonly PayloadOf<T>[],
-    options?: BatchOptions<C> & { on?: DeferMoment },
+    options?: BatchOptions<C> & { on?: DeferMoment | undefined },
   ): Batch<ResultOf<T>>
   /** Discards every job and flow of this request that is still held. @returns how many */
   discard(): number

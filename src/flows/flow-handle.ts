@@ -24,7 +24,7 @@ export interface Flow<out R = Readonly<Record<string, unknown>>> {
    * @throws (rejects) JobError of the step because of which it did not, once all have settled; ResultError,
    *   ResultTimeoutError
    */
-  result(options?: { timeout?: Duration }): Promise<R>
+  result(options?: { timeout?: Duration | undefined }): Promise<R>
   /** Cancels every step that has not settled. @returns false when all had */
   cancel(reason?: string): boolean
   snapshot(): FlowSnapshot
@@ -42,7 +42,7 @@ export interface Batch<out R = unknown> extends Omit<Flow, 'jobs' | 'result'> {
    * @param options `timeout`: give up waiting after this long; the batch goes on
    * @throws (rejects) JobError when it was cancelled or its deadline passed; ResultTimeoutError
    */
-  result(options?: { timeout?: Duration }): Promise<BatchCounts>
+  result(options?: { timeout?: Duration | undefined }): Promise<BatchCounts>
 }
 
 /** What handles need of their scheduler. */

@@ -15,12 +15,12 @@ import { ownScheduler } from '../own-scheduler.js'
 /** What `metrics()` takes. */
 export interface MetricsOptions {
   /** Where the metrics are registered, to be served together with others. Default: a registry of their own. */
-  register?: AnyRegistry
+  register?: AnyRegistry | undefined
   /**
    * Tasks, and schedules, that get a label value of their own, 1–10,000; those beyond share the value 'other'.
    * Default 16, which makes at most 1,000 time series.
    */
-  maxTasks?: number
+  maxTasks?: number | undefined
 }
 
 /** Answers scrapes: fits Express, connect and plain node:http. */

@@ -23,15 +23,15 @@ export type PayloadFor<T> =
 /** One step of a flow. `after` names the steps whose end it waits for; their results are in `context.results`. */
 export type FlowStepSpec<T extends AnyTask, Ref extends string> = {
   task: T
-  after?: readonly Ref[]
-  options?: StepOptions
+  after?: readonly Ref[] | undefined
+  options?: StepOptions | undefined
 } & PayloadFor<T>
 
 /** One step of a chain. `ref`: its name in `context.results`; default the task's name, then `name#2`, `name#3` … */
 export type ChainStepSpec<T extends AnyTask> = {
   task: T
-  ref?: string
-  options?: StepOptions
+  ref?: string | undefined
+  options?: StepOptions | undefined
 } & PayloadFor<T>
 
 /** How a flow or chain behaves. */
@@ -40,11 +40,11 @@ export interface FlowOptions {
    * What a step that finally fails, is cancelled or expires does to those after it: `'cancel'` (default) cancels them,
    * `'continue'` lets them run and see it in `context.results`.
    */
-  onFailure?: OnFailure
+  onFailure?: OnFailure | undefined
   /** Longest the whole may take, from acceptance or release. What has not settled by then expires or is stopped. */
-  deadline?: Duration
+  deadline?: Duration | undefined
   /** Of every step that does not say: 0–9 or 'low' (2), 'normal' (5), 'high' (8). Default: each task's own. */
-  priority?: Priority
+  priority?: Priority | undefined
 }
 
 /** The job after all jobs of a batch. `context.results.batch` holds the counts. */
@@ -53,7 +53,7 @@ export type CallbackSpec<T extends AnyTask> = { task: T; options?: StepOptions }
 /** How a batch behaves. `onFailure` is `'continue'` unless told otherwise. */
 export interface BatchOptions<C extends AnyTask = AnyTask> extends FlowOptions {
   /** Runs once, after every job of the batch has settled, also when there is none. */
-  callback?: CallbackSpec<C>
+  callback?: CallbackSpec<C> | undefined
   /** For each job of the batch; no `id`, which would be the same for all. */
-  options?: Omit<StepOptions, 'id'>
+  options?: Omit<StepOptions, 'id'> | undefined
 }

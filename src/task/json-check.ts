@@ -5,6 +5,9 @@
 
 type Leaf = string | number | boolean | null | undefined | void | Uint8Array
 
+/** Told as a whole, and not by its methods. */
+type Collection = ReadonlyMap<unknown, unknown> | ReadonlySet<unknown>
+
 type IsAny<T> = 0 extends 1 & T ? true : false
 
 /** The parts of `T` that are not JSON (nor `Uint8Array`): `never` when all is well. */
@@ -17,7 +20,7 @@ export type NotJson<T, Depth extends 0[] = []> =
         ? never
         : T extends Leaf
           ? never
-          : T extends bigint | symbol | ((...args: never) => unknown) | Date
+          : T extends bigint | symbol | ((...args: never) => unknown) | Date | Collection
             ? T
             : T extends readonly (infer Element)[]
               ? NotJson<Element, [...Depth, 0]>

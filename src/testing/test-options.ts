@@ -6,21 +6,21 @@ import type { SchedulerOptions, ThreadOptions } from '../scheduler-options.js'
 /** Options of `createTestScheduler`: those of `createScheduler`, and what makes a test. */
 export interface TestSchedulerOptions extends Omit<SchedulerOptions, 'threads'> {
   /** The virtual wall clock at the start: ISO 8601 with a zone, a `Date`, or ms since the epoch. Default 2026-01-01T00:00:00Z. */
-  now?: string | number | Date
+  now?: string | number | Date | undefined
   /** Decides ids and jitter: the same seed gives the same trace. An integer, default 1. */
-  seed?: number
+  seed?: number | undefined
   /**
    * `true`: real worker threads, which need `tasks`. Else handlers run on the main thread, and this says how many places
    * there are. Default `{ cpu: 4, io: 1 }`, whatever the machine.
    */
-  threads?: true | number | ThreadOptions
+  threads?: true | number | ThreadOptions | undefined
   /**
    * Real time for which attempts may say nothing. Then `run()` rejects, and `advance()` takes them for waiting for virtual
    * time. Default '2s'.
    */
-  patience?: Duration
+  patience?: Duration | undefined
   /** `close()` rejects when jobs are left. Default false. */
-  strict?: boolean
+  strict?: boolean | undefined
 }
 
 /** The options with every default applied. */

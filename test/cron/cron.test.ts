@@ -439,6 +439,18 @@ describe('a mistake is told at the call', () => {
     expect(made.cron.list().filter(({ name }) => name !== 'n')).toEqual([])
   }) // prettier-ignore
 
+  it('begins, where runNow does not know the name, at the line that called', () => {
+    const { cron } = makeCron()
+    const error = (() => {
+      try {
+        return cron.runNow('nobody')
+      } catch (thrown) {
+        return thrown as Error
+      }
+    })()
+    expect(error).toHaveProperty('stack', expect.stringMatching(/^[^\n]*\n +at [^\n]*cron\.test\.ts/))
+  })
+
   it.each([
     ['a zone in the place of the options', 'UTC', "cron.schedule got 'UTC' for its options. Give an object such as { timezone"],
     ['null in the place of the options', null, 'cron.schedule got null for its options.'],

@@ -45,6 +45,26 @@ describe('a held job', () => {
     expect(held.state).toBe('completed')
   })
 
+  it('that is awaited without a bound is warned of, as the response may be what waits', () => {
+    const sim = simWith('t')
+    const job = hold(sim, 't')
+    const warnings = () => sim.logged.filter(({ level }) => level === 'warn')
+    void job.result({ timeout: '1s' }).catch(() => undefined)
+    expect(warnings()).toEqual([])
+    void job.result()
+    expect(warnings()).toEqual([
+      {
+        level: 'warn',
+        fields: { task: 't' },
+        message: expect.stringMatching(/^result\(\) was called for a job that is held/),
+      },
+    ])
+    release(sim, job)
+    void job.result()
+    sim.advance(10)
+    expect(warnings()).toHaveLength(1)
+  })
+
   it('that is refused leaves no trace', () => {
     const sim = simWith('t')
     const refused: unknown[] = []

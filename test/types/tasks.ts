@@ -171,6 +171,10 @@ export function notJson() {
   defineTask('types.x', () => fetch('http://localhost'))
   // @ts-expect-error -- a Response
   defineTask('types.x', async () => ({ page: await fetch('http://localhost') }))
+  // @ts-expect-error -- a Map
+  defineTask('types.x', (_payload: { of: Map<string, number> }) => 1)
+  // @ts-expect-error -- a Set as result
+  defineTask('types.x', () => new Set(['a']))
   // @ts-expect-error -- a Date as result
   defineTask('types.x', async () => new Date(0))
   // @ts-expect-error -- a Map as result

@@ -6,7 +6,7 @@
  */
 import cluster from 'node:cluster'
 import type { AddOnPort } from '../add-on-port.js'
-import { ClosedError, fromCallerOf, OptionError, SideworkError } from '../errors.js'
+import { ClosedError, fromLineOf, OptionError, SideworkError } from '../errors.js'
 import { integer, key, knownAre, ownOptions, show, type Duration } from '../options.js'
 import type { InlineHandler, Job, Scheduler } from '../scheduler.js'
 import type { Task } from '../task/define-task.js'
@@ -84,11 +84,7 @@ export class Cron {
     options?: ScheduleOptions,
   ): void
   schedule(name: string, expression: string, task: unknown, ...rest: readonly unknown[]): void {
-    try {
-      this.#schedule(name, expression, task, rest)
-    } catch (error) {
-      throw fromCallerOf(schedule, error)
-    }
+    fromLineOf(schedule, () => this.#schedule(name, expression, task, rest))
   }
 
   /**
@@ -104,11 +100,7 @@ export class Cron {
   every(name: string, interval: Duration, task: Task<undefined>): void
   every<I>(name: string, interval: Duration, task: Task<I>, payload: NoInfer<I>, options?: EveryOptions): void
   every(name: string, interval: Duration, task: unknown, ...rest: readonly unknown[]): void {
-    try {
-      this.#every(name, interval, task, rest)
-    } catch (error) {
-      throw fromCallerOf(every, error)
-    }
+    fromLineOf(every, () => this.#every(name, interval, task, rest))
   }
 
   /** All schedules, in the order in which they were made. */
@@ -137,11 +129,7 @@ export class Cron {
    * @throws SideworkError (ERR_SIDEWORK_UNKNOWN_SCHEDULE), what `defer` throws
    */
   runNow(name: string): Job {
-    try {
-      return this.#book.runNow(this.#find(name))
-    } catch (error) {
-      throw fromCallerOf(runNow, error)
-    }
+    return fromLineOf(runNow, () => this.#book.runNow(this.#find(name)))
   }
 
   /** Takes the schedule away; jobs that were deferred go on. @returns false when it is unknown */
@@ -297,8 +285,10 @@ function bounded(timetable: Timetable, from: number, to: number): Timetable {
  * @throws OptionError for what is no scheduler and for unknown options; ClosedError
  */
 export function createCron(scheduler: Scheduler, options: CronOptions = {}): Cron {
-  const { leader } = ownOptions('createCron', options, cronNames)
-  if (leader !== undefined && typeof leader !== 'function')
-    throw new OptionError(`leader is ${show(leader)}. Give a function that answers true or false.`)
-  return new Cron(scheduler, leader as LeaderHook | undefined) // what it answers is judged when it does
+  return fromLineOf(createCron, () => {
+    const { leader } = ownOptions('createCron', options, cronNames)
+    if (leader !== undefined && typeof leader !== 'function')
+      throw new OptionError(`leader is ${show(leader)}. Give a function that answers true or false.`)
+    return new Cron(scheduler, leader as LeaderHook | undefined) // what it answers is judged when it does
+  })
 }

@@ -1,10 +1,10 @@
 /** `admit(scheduler, …)`: turns requests away before their handler runs, while the queue is over a bound. */
-import { OptionError } from '../errors.js'
+import { fromLineOf, OptionError } from '../errors.js'
 import { durationMs, integer, ownOptions, type Duration } from '../options.js'
 import type { Scheduler } from '../scheduler.js'
 import { answerProblem } from './answer.js'
 import type { ConnectHandler } from './middleware.js'
-import { withPort } from './port.js'
+import { withPort, type DeferPort } from './port.js'
 
 /** The bounds; at least one. */
 export interface AdmitOptions {
@@ -24,13 +24,7 @@ const longestRetryAfterS = 60
  * app.post('/reports', admit(scheduler, { maxReady: 500, maxWait: '30s' }), createReport)
  */
 export function admit(scheduler: Scheduler, options: AdmitOptions): ConnectHandler {
-  const port = withPort('admit()', scheduler)
-  const own: AdmitOptions = ownOptions('admit()', options, new Set(['maxReady', 'maxWait']))
-  if (own.maxReady === undefined && own.maxWait === undefined) {
-    throw new OptionError('admit() got no bound. Give maxReady, maxWait or both.')
-  }
-  const maxReady = own.maxReady === undefined ? Infinity : integer('maxReady', own.maxReady, 0)
-  const maxWaitMs = own.maxWait === undefined ? Infinity : durationMs('maxWait', own.maxWait, { zero: true })
+  const { port, maxReady, maxWaitMs } = fromLineOf(admit, () => read(scheduler, options))
   return (_req, res, next) => {
     const { ready, oldestWaitMs } = port.backlog()
     if (ready <= maxReady && oldestWaitMs <= maxWaitMs) return next()
@@ -38,5 +32,21 @@ export function admit(scheduler: Scheduler, options: AdmitOptions): ConnectHandl
     answerProblem(res, 503, 'Service Unavailable', 'Too much work is waiting. Please try again later.', {
       'Retry-After': String(retryAfterS),
     })
+  }
+}
+
+function read(
+  scheduler: Scheduler,
+  options: AdmitOptions,
+): { readonly port: DeferPort; readonly maxReady: number; readonly maxWaitMs: number } {
+  const port = withPort('admit()', scheduler)
+  const own: AdmitOptions = ownOptions('admit()', options, new Set(['maxReady', 'maxWait']))
+  if (own.maxReady === undefined && own.maxWait === undefined) {
+    throw new OptionError('admit() got no bound. Give maxReady, maxWait or both.')
+  }
+  return {
+    port,
+    maxReady: own.maxReady === undefined ? Infinity : integer('maxReady', own.maxReady, 0),
+    maxWaitMs: own.maxWait === undefined ? Infinity : durationMs('maxWait', own.maxWait, { zero: true }),
   }
 }

@@ -7,11 +7,11 @@
  *   │   event streams go on, each until its job settles ───────────────────────────▶  │ 4 end those that are left
  */
 import { after, monotonicMs } from '../clock.js'
-import { OptionError } from '../errors.js'
+import { fromLineOf, OptionError } from '../errors.js'
 import { durationMs, ownOptions, show, type Duration } from '../options.js'
 import type { CloseReport, Scheduler } from '../scheduler.js'
 import { endStreams, leaveStreams } from './job-streams.js'
-import { withPort } from './port.js'
+import { withPort, type DeferPort } from './port.js'
 import { RequestsInFlight, type ClosableServer } from './requests-in-flight.js'
 
 /** How `closeOnSignal` behaves. */
@@ -52,14 +52,7 @@ export function closeOnSignal(
   scheduler: Scheduler,
   options: CloseOnSignalOptions = {},
 ): () => void {
-  if (!isServer(server))
-    throw new OptionError(
-      `closeOnSignal() got ${show(server)} as server. Give what app.listen() returned, or another HTTP/1 server of Node.`,
-    )
-  const port = withPort('closeOnSignal()', scheduler)
-  const own: CloseOnSignalOptions = ownOptions('closeOnSignal()', options, new Set(['timeout', 'onClosed']))
-  const timeoutMs = durationMs('timeout', own.timeout ?? '25s', { zero: true })
-  const onClosed = readOnClosed(own.onClosed)
+  const { port, timeoutMs, onClosed } = fromLineOf(closeOnSignal, () => read(server, scheduler, options))
   const requests = new RequestsInFlight(server)
   let first: { readonly signal: NodeJS.Signals; readonly at: number } | undefined
   const onSignal = (signal: NodeJS.Signals) => {
@@ -83,6 +76,25 @@ export function closeOnSignal(
     requests.forget()
     leaving.delete(requests)
   }
+}
+
+function read(
+  server: ClosableServer,
+  scheduler: Scheduler,
+  options: CloseOnSignalOptions,
+): {
+  readonly port: DeferPort
+  readonly timeoutMs: number
+  readonly onClosed: CloseOnSignalOptions['onClosed']
+} {
+  if (!isServer(server))
+    throw new OptionError(
+      `closeOnSignal() got ${show(server)} as server. Give what app.listen() returned, or another HTTP/1 server of Node.`,
+    )
+  const port = withPort('closeOnSignal()', scheduler)
+  const own: CloseOnSignalOptions = ownOptions('closeOnSignal()', options, new Set(['timeout', 'onClosed']))
+  const timeoutMs = durationMs('timeout', own.timeout ?? '25s', { zero: true })
+  return { port, timeoutMs, onClosed: readOnClosed(own.onClosed) }
 }
 
 /** Whether it has what `RequestsInFlight` calls. */

@@ -9,7 +9,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { LRUCache } from 'lru-cache'
 import { monotonicMs } from '../clock.js'
-import { OptionError } from '../errors.js'
+import { fromLineOf, OptionError } from '../errors.js'
 import { durationMs, flag, ownOptions, show, type Duration } from '../options.js'
 import { answerProblem } from './answer.js'
 import { giveAgain, recordAnswer, type Answer } from './answer-recorder.js'
@@ -71,14 +71,7 @@ export function forgetExecution(res: ServerResponse): void {
  * app.post('/reports', express.json(), idempotent({ ttl: '24h', scope: (req) => req.user.id }), createReport)
  */
 export function idempotent(options: IdempotentOptions): ConnectHandler {
-  const own: Partial<IdempotentOptions> = ownOptions(
-    'idempotent()',
-    options,
-    new Set(['ttl', 'required', 'scope']),
-  )
-  const ttlMs = durationMs('ttl', own.ttl)
-  const isRequired = flag('required', own.required ?? false)
-  const scope = readScope(own.scope) ?? credentials
+  const { ttlMs, isRequired, scope } = fromLineOf(idempotent, () => readOptions(options))
   // Made for the first key, as it sets up all it may ever hold.
   let keys: KeyBook | undefined
   return (req, res, next) => {
@@ -98,6 +91,21 @@ export function idempotent(options: IdempotentOptions): ConnectHandler {
     keys ??= new KeyBook(ttlMs)
     keys.handle(digest(owner, read.key), asked, res, next)
   }
+}
+
+function readOptions(options: IdempotentOptions): {
+  readonly ttlMs: number
+  readonly isRequired: boolean
+  readonly scope: NonNullable<IdempotentOptions['scope']>
+} {
+  const own: Partial<IdempotentOptions> = ownOptions(
+    'idempotent()',
+    options,
+    new Set(['ttl', 'required', 'scope']),
+  )
+  const ttlMs = durationMs('ttl', own.ttl)
+  const isRequired = flag('required', own.required ?? false)
+  return { ttlMs, isRequired, scope: readScope(own.scope) ?? credentials }
 }
 
 /** One request that is being carried out. */

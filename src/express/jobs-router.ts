@@ -1,6 +1,6 @@
 /** `jobsRouter(scheduler)`: where clients ask how a job is, follow it and, if they may, cancel it. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { OptionError } from '../errors.js'
+import { fromLineOf, OptionError } from '../errors.js'
 import type { JobSnapshot } from '../job/snapshot.js'
 import { ownOptions, show } from '../options.js'
 import type { Scheduler } from '../scheduler.js'
@@ -52,7 +52,7 @@ interface Visit extends JobPath {
  * app.use('/jobs', jobsRouter(scheduler, { authorize: (req, job) => ownerOf(job) === req.headers['x-user-id'] }))
  */
 export function jobsRouter(scheduler: Scheduler, options: JobsRouterOptions = {}): ConnectHandler {
-  const router = new JobsRouter(withPort('jobsRouter()', scheduler), options)
+  const router = fromLineOf(jobsRouter, () => new JobsRouter(withPort('jobsRouter()', scheduler), options))
   return (req, res, next) => {
     const path = matchJobPath(req.url ?? '')
     if (path === undefined) return next()

@@ -1,10 +1,11 @@
 /** `sidework(scheduler)`: gives every request `req.defer` and every response `res.accepted`. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { fromLineOf } from '../errors.js'
 import { ownOptions } from '../options.js'
 import type { Scheduler } from '../scheduler.js'
 import { readJobsPath, type Accepted, type AcceptedPlace } from './accepted.js'
 import { readMoment, type DeferMoment } from './held-jobs.js'
-import { withPort } from './port.js'
+import { withPort, type DeferPort } from './port.js'
 import type { RequestDefer } from './request-defer.js'
 import { giveMembers, Members } from './request-members.js'
 
@@ -47,13 +48,8 @@ declare global {
  * app.post('/signup', (req, res) => res.accepted(req.defer(sendMail, { to: req.body.email })))
  */
 export function sidework(scheduler: Scheduler, options: SideworkOptions = {}): ConnectHandler {
-  const port = withPort('sidework()', scheduler)
-  const { jobsPath = '/jobs', on } = ownOptions('sidework()', options, new Set(['jobsPath', 'on']))
-  const usual = readMoment(on, 'now')
-  const place: AcceptedPlace = {
-    jobsPath: readJobsPath(jobsPath),
-    isSensitive: (id) => port.isSensitive(id),
-  }
+  const { port, usual, jobsPath } = fromLineOf(sidework, () => read(scheduler, options))
+  const place: AcceptedPlace = { jobsPath, isSensitive: (id) => port.isSensitive(id) }
   // A request that begins after `close()` is refused like everybody else; one that was there before may still defer.
   const early = new Members({ port, usual, isLate: false }, place)
   const late = new Members({ port, usual, isLate: true }, place)
@@ -61,4 +57,13 @@ export function sidework(scheduler: Scheduler, options: SideworkOptions = {}): C
     giveMembers(req, res, port.isClosing ? late : early)
     next()
   }
+}
+
+function read(
+  scheduler: Scheduler,
+  options: SideworkOptions,
+): { readonly port: Scheduler & DeferPort; readonly usual: DeferMoment; readonly jobsPath: string } {
+  const port = withPort('sidework()', scheduler)
+  const { jobsPath = '/jobs', on } = ownOptions('sidework()', options, new Set(['jobsPath', 'on']))
+  return { port, usual: readMoment(on, 'now'), jobsPath: readJobsPath(jobsPath) }
 }

@@ -8,6 +8,7 @@
  * lead to, so that a value of its own would carry each request into the old generation.
  */
 import { IncomingMessage, ServerResponse } from 'node:http'
+import { fromLineOf } from '../errors.js'
 import { answerAccepted, type Accepted, type AcceptedPlace } from './accepted.js'
 import { deferOf, type DeferTerms, type RequestDefer } from './request-defer.js'
 
@@ -26,7 +27,9 @@ export class Members {
   }
 
   accepted(_req: IncomingMessage, res: ServerResponse): Accepted {
-    return (job, body) => answerAccepted(res, this.#place, job, body)
+    const accepted: Accepted = (job, body) =>
+      fromLineOf(accepted, () => answerAccepted(res, this.#place, job, body))
+    return accepted
   }
 }
 

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Registry } from 'prom-client'
 import { LoopDelay } from '../clock.js'
-import { OptionError } from '../errors.js'
+import { fromLineOf, OptionError } from '../errors.js'
 import { integer, orDefault, ownOptions, show } from '../options.js'
 import type { Scheduler } from '../scheduler.js'
 import { EventCounts } from './event-counts.js'
@@ -38,11 +38,7 @@ export interface MetricsHandler {
  * app.get('/metrics', metrics(scheduler))
  */
 export function metrics(scheduler: Scheduler, options: MetricsOptions = {}): MetricsHandler {
-  const port = ownScheduler('metrics()', scheduler)
-  const own = ownOptions('metrics()', options, new Set(['register', 'maxTasks']))
-  const registry = readRegistry(own['register'])
-  const maxTasks = integer('maxTasks', orDefault(own['maxTasks'], 16), 1, 10_000)
-  refuseTwice(registry)
+  const { port, registry, maxTasks } = fromLineOf(metrics, () => read(scheduler, options))
   const loopDelay = new LoopDelay()
   scheduler.once('closed', () => loopDelay.stop())
   const measurements = port.measure()
@@ -56,6 +52,15 @@ export function metrics(scheduler: Scheduler, options: MetricsOptions = {}): Met
     })
   }
   return Object.assign(handler, { register: registry })
+}
+
+function read(scheduler: Scheduler, options: MetricsOptions) {
+  const port = ownScheduler('metrics()', scheduler)
+  const own = ownOptions('metrics()', options, new Set(['register', 'maxTasks']))
+  const registry = readRegistry(own['register'])
+  const maxTasks = integer('maxTasks', orDefault(own['maxTasks'], 16), 1, 10_000)
+  refuseTwice(registry)
+  return { port, registry, maxTasks }
 }
 
 /** All metrics of one scrape are read at the same moment. */

@@ -1,7 +1,16 @@
 import express, { type ErrorRequestHandler } from 'express'
 import request from 'supertest'
 import { expect, it } from 'vitest'
-import { sidework, type RequestDefer } from '../../src/express/index.js'
+import { createCron } from '../../src/cron/index.js'
+import {
+  admit,
+  closeOnSignal,
+  idempotent,
+  jobsRouter,
+  sidework,
+  type RequestDefer,
+} from '../../src/express/index.js'
+import { metrics } from '../../src/metrics/index.js'
 import { defineTask } from '../../src/task/define-task.js'
 import { makeScheduler } from './make-scheduler.js'
 
@@ -25,4 +34,31 @@ it.each<[string, (defer: RequestDefer) => unknown]>([
   const { text } = await request(app.use(told)).get('/').expect(500)
   expect(text).toContain("Task 'line.build': payload")
   expect(frames[0]).toContain('refused-line.test.ts')
+})
+
+const none = {} as never
+
+it.each<[string, () => unknown]>([
+  ['sidework', () => sidework(none)],
+  ['jobsRouter', () => jobsRouter(none)],
+  ['closeOnSignal', () => closeOnSignal(none, makeScheduler())],
+  ['admit', () => admit(makeScheduler(), {})],
+  ['idempotent', () => idempotent(none)],
+  ['createCron', () => createCron(none)],
+  ['metrics', () => metrics(none)],
+])('the stack of a refused %s begins at the line that called it', (_name, call) => {
+  expect(call).toThrow(
+    expect.objectContaining({
+      code: 'ERR_SIDEWORK_OPTION',
+      stack: expect.stringMatching(/^[^\n]*\n +at [^\n]*refused-line\.test\.ts/),
+    }),
+  )
+})
+
+it('the stack of a refused res.accepted begins at the line that called it', async () => {
+  const app = express().use(sidework(makeScheduler()))
+  app.get('/', (_req, res) => res.accepted(none))
+  const told: ErrorRequestHandler = (error: Error, _req, res, _next) => void res.status(500).send(error.stack)
+  const { text } = await request(app.use(told)).get('/').expect(500)
+  expect(text).toMatch(/^[^\n]*\n +at [^\n]*refused-line\.test\.ts/)
 })

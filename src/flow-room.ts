@@ -16,6 +16,7 @@ export class FlowRoom {
     handle: (job: Job): JobHandle => this.#rooms.handle(job),
     idOf: (job: Job): string => this.#rooms.table.idOf(job),
     cancel: (flow: Flow, reason: unknown): boolean => this.cancel(flow, reason),
+    heldAwaited: (flow: Flow): void => this.#rooms.log.heldAwaited({ flow: flow.id }),
     snapshot: (flow: Flow) => snapshotOf(flow, this.#rooms.world.clock, this.#handlePort.idOf),
     alarm: (delayMs: number, run: () => void) =>
       this.#rooms.agenda.alarm(this.#rooms.world.clock.now() + delayMs, run),

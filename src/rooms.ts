@@ -179,7 +179,7 @@ export class Rooms {
     cancel: (job: JobRecord, reason: string | undefined): boolean => this.operations.cancel(job, reason),
     snapshot: (job: JobRecord): JobSnapshot => this.snapshot(job, 'plain'),
     startError: (job: JobRecord): SerializedError | undefined => this.#startErrorOf(job),
-    heldAwaited: (job: JobRecord): void => this.log.heldAwaited(job.task.name),
+    heldAwaited: (job: JobRecord): void => this.log.heldAwaited({ task: job.task.name }),
     paused: ({ task }: JobRecord) => this.#pausedFor(task.name),
     alarm: (delayMs: number, run: () => void) => this.agenda.alarm(this.world.clock.now() + delayMs, run),
   }

@@ -168,10 +168,10 @@ export class LogBook {
   }
 
   /** Nothing else would tell why a request is not answered. */
-  heldAwaited(task: string): void {
+  heldAwaited(what: { readonly task: string } | { readonly flow: string }): void {
     const message =
-      'result() was called for a job that is held until the response has ended: a response that waits for it is never sent'
-    if (this.allows(message)) this.logger?.warn({ task }, message)
+      'result() was called of what is held until the response has ended: a response that waits for it is never sent'
+    if (this.allows(message)) this.logger?.warn(what, message)
   }
 
   threadStarted(lane: Lane, thread: number): void {

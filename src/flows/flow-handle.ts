@@ -50,6 +50,8 @@ export interface FlowHandlePort {
   handle(job: JobRecord): Job
   idOf(job: JobRecord): string
   cancel(flow: FlowRecord, reason: unknown): boolean
+  /** Somebody waits, without a bound, for a flow that waits for a response. */
+  heldAwaited(flow: FlowRecord): void
   snapshot(flow: FlowRecord): FlowSnapshot
   alarm(delayMs: number, run: () => void): Disarmable
 }
@@ -116,6 +118,7 @@ export class FlowHandle {
         }
       }
       if (flow.isSettled) return tell()
+      if (timeoutMs === undefined && flow.isHeld) this.#port.heldAwaited(flow)
       const giveUp = (): void => {
         flow.waiters = flow.waiters.filter((other) => other !== waiter)
         const { completed, failed, total } = flow.counts

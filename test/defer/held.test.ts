@@ -56,7 +56,7 @@ describe('a held job', () => {
       {
         level: 'warn',
         fields: { task: 't' },
-        message: expect.stringMatching(/^result\(\) was called for a job that is held/),
+        message: expect.stringMatching(/^result\(\) was called of what is held/),
       },
     ])
     release(sim, job)

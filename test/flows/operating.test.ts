@@ -259,6 +259,16 @@ describe('a held flow', () => {
     expect(flow.state).toBe('completed')
   })
 
+  it('that is awaited without a bound is warned of', () => {
+    const sim = makeSim()
+    sim.task('t')
+    const flow = hold(sim)
+    void flow.result({ timeout: 1 }).catch(() => undefined)
+    expect(sim.logged.filter(({ level }) => level === 'warn')).toEqual([])
+    void flow.result()
+    expect(sim.logged.filter(({ level }) => level === 'warn')).toMatchObject([{ fields: { flow: flow.id } }])
+  })
+
   it('is cancelled as a whole when it is discarded', async () => {
     const sim = makeSim()
     sim.task('t')

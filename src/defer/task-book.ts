@@ -35,7 +35,10 @@ export class TaskBook {
    */
   find(task: unknown): TaskRecord {
     if (task === this.#lastDefinition && this.#lastRecord !== undefined) return this.#lastRecord
-    const record = typeof task === 'string' ? this.#findByName(task) : this.#findByDefinition(task)
+    const record =
+      typeof task === 'string'
+        ? this.#findByName(task)
+        : (this.#byDefinition.get(task as object) ?? this.#findByDefinition(task))
     this.#lastDefinition = task
     this.#lastRecord = record
     return record
@@ -81,7 +84,7 @@ export class TaskBook {
         `The task is ${show(task)}. Give a task made by defineTask, its name or, to defer, a function.${task === undefined ? ' Is it exported?' : ''}`,
       )
     }
-    return this.#byDefinition.get(task) ?? this.#bind(task)
+    return this.#bind(task)
   }
 
   #bind(definition: TaskDefinition): TaskRecord {

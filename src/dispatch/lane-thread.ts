@@ -39,7 +39,7 @@ export class LaneThread {
   readonly claims: Claims | undefined
   readonly places: Window | Slots
   /** The tasks it was told of, by number. */
-  readonly introduced = new Map<number, TaskRecord>()
+  readonly introduced: (TaskRecord | undefined)[] = []
   /** Runs a job that must be alone. */
   isExclusive = false
   /** Nothing is sent ahead until it reports: it was found stuck. */

@@ -53,7 +53,7 @@ export class Batch {
     this.#tokens?.push(execution.token)
     this.#seqs.push(job.seq)
     this.#cells.push(job.slot)
-    if (job.task.policy.lane === 'main') (this.#priorities ??= []).push(job.priority)
+    if (this.#thread.lane === 'main') (this.#priorities ??= []).push(job.priority)
     if (job.task !== this.#task) this.#changeTask(job.task, at)
     this.#tasks?.push(job.task.number)
     const { payload } = job
@@ -85,7 +85,7 @@ export class Batch {
 
   /** It is told again then, and meant from there on. */
   #isDefinedAnew(task: TaskRecord): boolean {
-    const known = this.#thread.introduced.get(task.number)
+    const known = this.#thread.introduced[task.number]
     return known !== undefined && known !== task
   }
 
@@ -95,8 +95,9 @@ export class Batch {
     else this.#tasks ??= new Array<number>(at).fill(this.#firstTask)
     this.#task = task
     const { introduced } = this.#thread
-    if (introduced.get(number) === task) return
-    introduced.set(number, task)
+    if (introduced[number] === task) return
+    while (introduced.length <= number) introduced.push(undefined)
+    introduced[number] = task
     ;(this.#introduced ??= []).push([number, name, policy.maxAttempts, policy.sensitive])
   }
 

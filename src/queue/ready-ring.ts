@@ -8,7 +8,7 @@ import type { ReadyItem } from './ready-queue.js'
 const firstCapacity = 16
 /** What a ring has until its first item: most of them never get one. */
 const noKeys = new Uint32Array(0)
-/** Ms from the first to the last of a ring, less one. */
+/** The last of a ring comes at most so many ms after the first; what comes later waits in the heap until the ring is empty. */
 const longestMs = 2 ** 32 - 1
 
 /** Of two acceptance numbers modulo 2^32: fewer than 2^31 jobs ever wait, so their distance tells. */

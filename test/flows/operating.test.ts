@@ -259,14 +259,17 @@ describe('a held flow', () => {
     expect(flow.state).toBe('completed')
   })
 
-  it('that is awaited without a bound is warned of', () => {
+  it('that is awaited without a bound is warned of', async () => {
     const sim = makeSim()
     sim.task('t')
     const flow = hold(sim)
     void flow.result({ timeout: 1 }).catch(() => undefined)
     expect(sim.logged.filter(({ level }) => level === 'warn')).toEqual([])
-    void flow.result()
+    const result = flow.result()
     expect(sim.logged.filter(({ level }) => level === 'warn')).toMatchObject([{ fields: { flow: flow.id } }])
+    sim.scheduler.releaseHeld([flow.id])
+    sim.advance(10)
+    await expect(result).resolves.toEqual({ a: undefined, b: undefined })
   })
 
   it('is cancelled as a whole when it is discarded', async () => {

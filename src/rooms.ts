@@ -17,6 +17,7 @@ import { Announcements } from './events/announcements.js'
 import { Emitter } from './events/emitter.js'
 import { History } from './events/history.js'
 import { LogBook } from './events/log-book.js'
+import { ThreadLines } from './events/thread-lines.js'
 import { FlowRoom } from './flow-room.js'
 import type { FlowBook } from './flows/flow-book.js'
 import type { Job as JobRecord } from './job/job.js'
@@ -51,6 +52,7 @@ export class Rooms {
   readonly book: TaskBook
   readonly emitter: Emitter
   readonly log: LogBook
+  readonly threadLines: ThreadLines
   readonly announce: Announcements
   readonly table: JobTable
   readonly history: History
@@ -86,8 +88,8 @@ export class Rooms {
       settings,
       definitionOf: (task, cell) => this.#definitionOf(task, cell),
       contextOf: (cell) => this.table.at(cell)?.mainWork?.context,
-      held: (task, ms) => this.log.heldMainThread(task, ms),
-      unwatched: (error) => this.log.unwatched(error),
+      held: (task, ms) => this.threadLines.heldMainThread(task, ms),
+      unwatched: (error) => this.threadLines.unwatched(error),
     })
     const world = this.world
     const idOf = (job: JobRecord): string => this.table.idOf(job)
@@ -95,6 +97,7 @@ export class Rooms {
       now: () => world.clock.now(),
       later: (delayMs, run) => this.agenda.alarm(world.clock.now() + delayMs, run),
     })
+    this.threadLines = new ThreadLines(this.log)
     this.emitter = new Emitter(world, (event, error) => this.log.listenerThrew(event, error))
     this.announce = new Announcements(this.emitter, world.clock, this.log, idOf)
     this.#ids = new JobIds(world.idKey)

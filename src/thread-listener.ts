@@ -30,14 +30,14 @@ export function threadListener(rooms: Rooms): DispatchListener {
       if (!rooms.limits.pauseShared(name, delayMs)) rooms.log.unknownLimit(job, name)
     },
     threadStarted: ({ lane, number }) => {
-      rooms.log.threadStarted(lane, number)
+      rooms.threadLines.started({ lane, number })
       rooms.emitter.emit('thread:started', { lane, thread: number, at: clock.wall() })
     },
     threadExited: (thread, reason, { exitCode, error: thrown }) => {
       const { lane, number, stoppedFor } = thread
       const error = thrown === undefined ? undefined : serializeError(thrown)
       const crash = reason === 'crashed' ? { task: thread.suspect, isIdle: thread.isIdle } : undefined
-      rooms.log.threadExited({ lane, number }, { reason, exitCode, stoppedFor, error, crash })
+      rooms.threadLines.exited({ lane, number }, { reason, exitCode, stoppedFor, error, crash })
       const told = error === undefined ? undefined : { error }
       rooms.emitter.emit('thread:exited', {
         lane,
@@ -49,12 +49,12 @@ export function threadListener(rooms: Rooms): DispatchListener {
       })
       rooms.rest.look()
     },
-    printed: (thread, job, message) => rooms.log.printed(thread, job, message),
-    leaked: (thread, message) => rooms.log.leaked(thread, message),
-    waits: (message) => rooms.log.waits(message),
+    printed: (thread, job, message) => rooms.threadLines.printed(thread, job, message),
+    leaked: (thread, message) => rooms.threadLines.leaked(thread, message),
+    waits: (message) => rooms.threadLines.waits(message),
     memoryExceeded: (rssBytes, maxRssBytes, thread) =>
-      rooms.log.memoryExceeded(rssBytes, maxRssBytes, thread?.number),
-    startFailed: (lane, error) => rooms.log.startFailed(lane, error),
+      rooms.threadLines.memoryExceeded(rssBytes, maxRssBytes, thread?.number),
+    startFailed: (lane, error) => rooms.threadLines.startFailed(lane, error),
   }
 }
 

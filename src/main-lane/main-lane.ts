@@ -19,6 +19,7 @@ import type { AbortMessage, Ending, FromThread, RunMessage, ToThread } from '../
 import { ThreadHost } from '../threads/thread-host.js'
 import { OpenBatch, type KnownTasks } from '../threads/unpack.js'
 import type { BlockageWatch } from './blockage.js'
+import { Turn, type MainLanePace } from './turn.js'
 import type { ThreadListener, ThreadPort } from '../world.js'
 
 interface Context {
@@ -47,17 +48,6 @@ export interface MainLanePorts {
   readonly blockage?: Pick<BlockageWatch, 'begin' | 'letGo' | 'close'>
 }
 
-/** How much of the main thread the lane takes. */
-export interface MainLanePace {
-  /** Ms of work per turn of the event loop. */
-  readonly budgetMs: number
-  /** Ms that other work of a turn may take; above it nothing starts. */
-  readonly maxDelayMs: number
-}
-
-/** However busy the main thread is, a job that waits starts after this long. */
-const longestWaitMs = 1_000
-
 /** Something to be done, in the order of `priority`. */
 interface Urgent {
   readonly priority: number
@@ -83,7 +73,6 @@ interface Yielded extends Urgent {
 export class MainLane implements ThreadPort {
   readonly shared = undefined
   readonly #ports: MainLanePorts
-  readonly #pace: MainLanePace
   readonly #listener: ThreadListener
   readonly #host: ThreadHost
   readonly #tasks: KnownTasks = new Map()
@@ -94,12 +83,7 @@ export class MainLane implements ThreadPort {
   #yielded: Yielded[] = []
   /** Those that go on in this turn. */
   #goingOn: Yielded[] = []
-  #turnStartedAt = 0
-  #askedForTurnAt = 0
-  /** Other work did not hold this turn up. */
-  #isLoopFree = true
-  /** When a handler last started, or when there was something to start again. */
-  #startedAt = 0
+  readonly #turn: Turn
   #tokens: number[] = []
   #endings: Ending[] = []
   #isPumping = false
@@ -107,7 +91,7 @@ export class MainLane implements ThreadPort {
 
   constructor(ports: MainLanePorts, pace: MainLanePace, listener: ThreadListener) {
     this.#ports = ports
-    this.#pace = pace
+    this.#turn = new Turn(pace)
     this.#listener = listener
     const send = (message: FromThread): void => this.#send(message)
     this.#host = new ThreadHost(send, new JobIds(ports.idKey), ports.payloadLimits, {
@@ -174,7 +158,7 @@ export class MainLane implements ThreadPort {
 
   #receive(run: RunMessage): void {
     const batch = new OpenBatch(run, this.#tasks)
-    if (this.#waiting.length === 0) this.#startedAt = this.#ports.now()
+    if (this.#waiting.length === 0) this.#turn.waitsSince(this.#ports.now())
     for (let index = 0; index < batch.size; index++) {
       insert(this.#waiting, { batch, index, priority: batch.priorityAt(index) })
     }
@@ -184,13 +168,12 @@ export class MainLane implements ThreadPort {
   #wake(): void {
     if (this.#isPumping || this.#isClosed) return
     this.#isPumping = true
-    this.#askedForTurnAt = this.#ports.now()
+    this.#turn.ask(this.#ports.now())
     this.#ports.nextTurn(() => this.#takeTurn())
   }
 
   #takeTurn(): void {
-    this.#turnStartedAt = this.#ports.now()
-    this.#isLoopFree = this.#turnStartedAt - this.#askedForTurnAt <= this.#pace.maxDelayMs
+    this.#turn.begin(this.#ports.now())
     this.#goingOn = this.#yielded
     this.#yielded = []
     this.#work()
@@ -204,13 +187,13 @@ export class MainLane implements ThreadPort {
       const [goingOn] = this.#goingOn
       const next = this.#mayStart(now) ? this.#waiting[0] : undefined
       const isNextFirst =
-        next !== undefined && (this.#isOwed(now) || next.priority > (goingOn?.priority ?? -1))
+        next !== undefined && (this.#turn.isOwed(now) || next.priority > (goingOn?.priority ?? -1))
       if (isNextFirst) {
         this.#waiting.shift()
-        this.#startedAt = now
+        this.#turn.waitsSince(now)
         hasStarted = true
         this.#start(next.batch, next.index)
-      } else if (goingOn !== undefined && !this.#isSpent(now)) {
+      } else if (goingOn !== undefined && !this.#turn.isSpent(now)) {
         this.#goingOn.shift()
         this.#ports.blockage?.begin(goingOn.task)
         goingOn.goOn()
@@ -223,7 +206,7 @@ export class MainLane implements ThreadPort {
     }
     for (const late of this.#goingOn.reverse()) insertFirst(this.#yielded, late)
     this.#goingOn = []
-    if (!hasStarted || !this.#hasTime(this.#ports.now())) return this.#endTurn()
+    if (!hasStarted || !this.#turn.hasTime(this.#ports.now())) return this.#endTurn()
     // What ends by then is reported, and frees places: their next jobs still belong to this turn.
     this.#ports.afterMicrotasks(() => {
       // Who yielded meanwhile goes on in the next turn, before its equals.
@@ -238,21 +221,7 @@ export class MainLane implements ThreadPort {
   }
 
   #mayStart(now: number): boolean {
-    return this.#waiting.length > 0 && (this.#isOwed(now) || this.#hasTime(now))
-  }
-
-  /** More may start in this turn. */
-  #hasTime(now: number): boolean {
-    return this.#isLoopFree && !this.#isSpent(now)
-  }
-
-  #isSpent(now: number): boolean {
-    return now - this.#turnStartedAt >= this.#pace.budgetMs
-  }
-
-  /** Something has waited so long that it starts whatever else there is to do. */
-  #isOwed(now: number): boolean {
-    return now - this.#startedAt >= longestWaitMs
+    return this.#waiting.length > 0 && (this.#turn.isOwed(now) || this.#turn.hasTime(now))
   }
 
   #start(batch: OpenBatch, index: number): void {

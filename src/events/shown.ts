@@ -1,0 +1,38 @@
+/** What a log line shows of errors, and of what may hold a payload: nothing of it where the task is sensitive. */
+import { serializeError, type SerializedError } from '../job/serialized-error.js'
+import type { TaskRecord } from '../job/task-record.js'
+
+const withheld = '(withheld: the task is sensitive)'
+
+/** What may have been made from a payload. */
+export function shownText(task: TaskRecord, text: string): string {
+  return task.policy.sensitive ? withheld : text
+}
+
+/** What a log line shows of an error. */
+export function briefError(task: TaskRecord | undefined, error: SerializedError): Error {
+  if (task?.policy.sensitive !== true) return errorOf(error)
+  return errorOf({ ...error, message: withheld, stack: error.name })
+}
+
+/** An error as it came, with the stacks of the causes below its own. */
+export function wholeError(error: unknown): Error {
+  return errorOf(withCauses(serializeError(error)))
+}
+
+function withCauses(error: SerializedError): SerializedError {
+  const { cause, message, stack = message } = error
+  return cause === undefined
+    ? error
+    : { ...error, stack: `${stack}\ncaused by: ${withCauses(cause).stack ?? cause.message}` }
+}
+
+/** An error for the logger. Pino's serializer writes the name of the constructor as its type, and knows errors only. */
+function errorOf({ name, message, code, stack }: SerializedError): Error {
+  const error = new Error(message)
+  const hidden = (value: unknown) => ({ value, configurable: true, writable: true }) // Error has them on its prototype
+  const named = Object.defineProperty(function () {}, 'name', { value: name })
+  Object.defineProperties(error, { name: hidden(name), constructor: hidden(named) })
+  error.stack = stack ?? `${name}: ${message}`
+  return Object.assign(error, code === undefined ? undefined : { code })
+}

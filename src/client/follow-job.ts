@@ -41,14 +41,11 @@ const longestPauseMs = 30_000
 let streams = 0
 
 /**
- * Follows a job, flow, chain or batch to its end by server-sent events; by asking every second where those are refused, not there, or taken by
- * four other jobs of this page. An unreachable server is asked again, ever more rarely (at most every 30 s), until it
- * answers.
+ * Follows a job, flow, chain or batch to its end: by server-sent events, or by asking every second where they are refused or
+ * four are open. An unreachable server is asked ever more rarely, at most every 30 s, until it answers.
  * @param url of the job, as `Location` and `links.self` of the 202 give it; of the page's own origin
- * @returns the final status, also that of a failed job; state 'gone' when the server does not know the job (any more)
- * @throws (rejects) the signal's reason; what a callback threw; an Error when the server refuses to tell (4xx but 404)
- * @example
- * const { state } = await followJob(links.self, { onProgress: ({ ratio }) => (bar.value = ratio) })
+ * @returns the final status, also of a failed job; state 'gone' when the server does not know it (any more)
+ * @throws (rejects) the signal's reason; what a callback threw; an Error without a URL, or when the server refuses to tell (4xx but 404)
  */
 export function followJob(url: string, options: FollowOptions = {}): Promise<FinalStatus> {
   return new Promise((resolve, reject) => new Follower(url, options, resolve, reject).stream())
@@ -60,6 +57,7 @@ class Follower {
   readonly #resolve: (status: FinalStatus) => void
   readonly #reject: (reason: unknown) => void
   #source: EventSource | undefined
+  #request: AbortController | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
   #isOver = false
   #pauseMs = pollEveryMs
@@ -81,6 +79,7 @@ class Follower {
 
   stream(): void {
     const { signal } = this.#options
+    if (!this.#url) throw new TypeError('followJob needs the URL of a job.')
     if (signal?.aborted) return this.#fail(signal.reason)
     signal?.addEventListener('abort', this.#aborted)
     if (typeof EventSource === 'undefined' || streams >= maxStreams) return void this.#poll()
@@ -114,12 +113,13 @@ class Follower {
   }
 
   async #poll(): Promise<void> {
-    const { signal } = this.#options
+    const request = (this.#request = new AbortController())
+    this.#timer = setTimeout(() => request.abort(), longestSilenceMs)
     this.#pauseMs = Math.min(this.#pauseMs * 2, longestPauseMs)
     try {
       const response = await fetch(this.#url, {
         headers: { Accept: 'application/json' },
-        ...(signal && { signal }),
+        signal: request.signal,
       })
       const { ok, status } = response
       if (status === 404 || status === 410) return this.#gone()
@@ -130,6 +130,7 @@ class Follower {
     } catch {
       // The server is restarting or the network is away: the next try will tell.
     }
+    clearTimeout(this.#timer)
     if (!this.#isOver) this.#timer = setTimeout(() => void this.#poll(), this.#pauseMs)
   }
 
@@ -183,6 +184,7 @@ class Follower {
 
   #stop(): void {
     this.#isOver = true
+    this.#request?.abort()
     this.#closeSource()
     this.#options.signal?.removeEventListener('abort', this.#aborted)
   }

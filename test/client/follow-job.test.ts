@@ -261,6 +261,48 @@ describe('by polling, where there is no EventSource', () => {
     await expect(followJob('/jobs/j')).rejects.toThrow('/jobs/j answered 401.')
   })
 
+  /** A server that takes each question and answers none, until the question is given up. */
+  const neverAnswers = () => {
+    const fetched = vi.fn(
+      (url: string, { signal: given }: { signal: AbortSignal }) =>
+        new Promise<Response>((_, reject) => {
+          given.addEventListener('abort', () => reject(new DOMException(`${url} was given up`, 'AbortError')))
+        }),
+    )
+    vi.stubGlobal('fetch', fetched)
+    return fetched
+  }
+
+  it('gives up a question that has no answer after three heartbeats, and asks again', async () => {
+    const fetched = neverAnswers()
+    const end = followJob('/jobs/j')
+    await vi.advanceTimersByTimeAsync(45_000 + 1999) // the connection is half open: nothing comes, and nobody says so
+    expect(fetched).toHaveBeenCalledTimes(1)
+    const next = fetchAnswers(answer(status('completed')))
+    await vi.advanceTimersByTimeAsync(1)
+    expect(next).toHaveBeenCalledTimes(1)
+    expect((await end).state).toBe('completed')
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('a signal ends a question under way', async () => {
+    const fetched = neverAnswers()
+    const controller = new AbortController()
+    const end = followJob('/jobs/j', { signal: controller.signal })
+    controller.abort(new Error('enough'))
+    await expect(end).rejects.toThrow('enough')
+    expect(fetched.mock.calls[0]?.[1].signal.aborted).toBe(true)
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(fetched).toHaveBeenCalledTimes(1)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it.each([undefined, null, ''])('says what is missing when there is no URL: %s', async (none) => {
+    const fetched = fetchAnswers()
+    await expect(followJob(none as unknown as string)).rejects.toThrow('followJob needs the URL of a job.')
+    expect(fetched).not.toHaveBeenCalled()
+  })
+
   it('a signal ends the waiting between two questions', async () => {
     fetchAnswers(answer(status('running')))
     const controller = new AbortController()

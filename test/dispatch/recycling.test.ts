@@ -89,6 +89,7 @@ describe('a process that holds more memory than threads.maxRssBytes', () => {
     const jobs = Array.from({ length: 1000 }, () => sim.scheduler.defer(task))
     sim.advance(1252)
     expect(sim.scheduler.stats().lanes.cpu.outstanding).toBeGreaterThan(sim.scheduler.stats().running)
+    expect([sim.thread(1).isDying, sim.thread(1).isGone, sim.thread(1).sentAhead]).toEqual([true, false, []])
     sim.advance(10_000)
     const ended = jobs.map((job) => [job.state, job.snapshot().attempt])
     expect(ended.filter(([state]) => state === 'failed')).toHaveLength(1)

@@ -12,6 +12,8 @@ import { spin } from './spin.mjs'
 const threads = 2
 const loopMs = 400
 const contenders = ['sidework', 'piscina', 'piscina-tuned', 'poolifier']
+/** No pool, but what its jobs would have at most. */
+const bound = 'raw-paced'
 const goals = { 5: 85, 20: 92, 100: 95, 2000: 97 }
 const durationsUs = Object.keys(goals).map(Number)
 
@@ -20,7 +22,7 @@ const busyGroup = 'jobs of 2,000 µs, 1 thread, while the main thread works 6 of
 const quietGroups = durationsUs.map((jobUs) => ({
   name: groupName(jobUs),
   parameters: { jobUs },
-  contenders,
+  contenders: [...contenders, bound],
   figures: [
     { key: 'sharePercent', label: '% of bare loops', digits: 1 },
     { key: 'jobsPerSecond', label: 'jobs/s', digits: 0 },
@@ -41,7 +43,7 @@ export const groups = [
 ]
 
 const quietRows = durationsUs.flatMap((jobUs) =>
-  contenders.slice(1).map((contender) => ({
+  [...contenders.slice(1), bound].map((contender) => ({
     name: `share of bare loops, ${groupName(jobUs)}, ${contender}`,
     unit: '%',
     figure: 'sharePercent',

@@ -38,7 +38,7 @@ export const groups = [
   {
     name: saturated,
     parameters: { load: { kind: 'closed', connections }, background: 'noops' },
-    contenders: onThreads,
+    contenders: [...onThreads, 'raw-kept'],
     figures: [
       { key: 'requestsPerSecond', label: 'requests/s', digits: 0 },
       { key: 'donePercent', label: 'jobs done %', digits: 1 },
@@ -56,7 +56,7 @@ export const groups = [
   ...burningRates.map((perSecond) => ({
     name: burning(perSecond),
     parameters: { load: { kind: 'open', perSecond }, background: 'burning' },
-    contenders: ['nothing', 'sidework-nice', 'sidework', 'piscina', 'piscina-nice'],
+    contenders: ['nothing', 'sidework-nice', 'sidework', 'piscina', 'piscina-nice', 'loops-nice'],
     figures: [...latencyFigures, { key: 'jobsPerSecond', label: 'jobs/s', digits: 0 }],
     base: 'nothing',
   })),
@@ -71,6 +71,7 @@ export const groups = [
 
 export const comparisons = [
   row(saturated, 'sidework', 'requestsPerSecond', 'nothing', { of: 'ratio', sign: '≥', bound: 0.93 }),
+  row(saturated, 'raw-kept', 'requestsPerSecond', 'nothing'),
   row(saturated, 'sidework', 'donePercent', 'piscina-tuned', { of: 'ours', sign: '≥', bound: 99 }),
   row(saturated, 'sidework', 'jobsPerSecond', 'piscina'),
   row(noopLatency, 'sidework', 'p99Ms', 'nothing', { of: 'ratio', sign: '≤', bound: 1.3 }),
@@ -78,6 +79,8 @@ export const comparisons = [
   ...burningRates.flatMap((perSecond) => [
     row(burning(perSecond), 'sidework-nice', 'p90Ms', 'nothing', { of: 'ratio', sign: '≤', bound: 1.4 }),
     row(burning(perSecond), 'sidework-nice', 'p99Ms', 'nothing', { of: 'ratio', sign: '≤', bound: 1.6 }),
+    row(burning(perSecond), 'loops-nice', 'p90Ms', 'nothing'),
+    row(burning(perSecond), 'loops-nice', 'p99Ms', 'nothing'),
     row(burning(perSecond), 'sidework-nice', 'p99Ms', 'piscina', { of: 'ratio', sign: '≤', bound: 1 }),
     row(burning(perSecond), 'sidework-nice', 'jobsPerSecond', 'piscina', {
       of: 'ratio',

@@ -7,7 +7,8 @@ import { start as startBatches } from './raw.mjs'
 
 const keptJobs = 1_000
 
-export function start(threads, mode) {
+/** @param pace `mostInBatch` of raw.mjs, if there is less to a batch than that */
+export function start(threads, mode, pace = {}) {
   const history = new Array(keptJobs)
   let accepted = 0
   let settled = 0
@@ -22,6 +23,7 @@ export function start(threads, mode) {
         history[settled++ % keptJobs] = record
       }
     },
+    ...pace,
   })
 }
 

@@ -1,18 +1,20 @@
 /** The thread side of the bare contender. */
 import { parentPort, workerData } from 'node:worker_threads'
-import { answer, noop } from '../tasks/pool-handlers.mjs'
+import * as handlers from '../tasks/pool-handlers.mjs'
+
+const handler = handlers[handlers.handlerOf[workerData.mode]]
 
 parentPort.on('message', workerData.mode === 'awaited' ? answerBatch : runBatch)
 parentPort.postMessage('ready')
 
 function runBatch(batch) {
   const payloads = opened(batch)
-  for (const payload of payloads) noop(payload)
+  for (const payload of payloads) handler(payload)
   parentPort.postMessage(payloads.length)
 }
 
 function answerBatch(batch) {
-  parentPort.postMessage(opened(batch).map((payload) => answer(payload)))
+  parentPort.postMessage(opened(batch).map((payload) => handler(payload)))
 }
 
 /** A batch of raw-kept is text. */

@@ -6,34 +6,48 @@ import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { awaitEach, offerInTurns } from '../load.mjs'
 
-const batchSize = 256
+const mostInBatch = 256
 const batchesPerThread = 2
 
-/** Payloads travel as they are; nothing is kept of a job. */
-const asTheyAre = { keep: (payload) => payload, pack: (payloads) => payloads, settle: () => {} }
+/** Payloads travel as they are; nothing is kept of a job; batches are as large as they get. */
+const asTheyAre = {
+  keep: (payload) => payload,
+  pack: (payloads) => payloads,
+  settle: () => {},
+  mostInBatch: () => mostInBatch,
+}
 
-/** @param luggage what is kept of a payload, what a thread gets of those of a batch, what is done when they are done */
+/**
+ * @param luggage what is kept of a payload, what a thread gets of those of a batch, what is done when they are done, and how
+ * many jobs make a batch that begins with this payload
+ */
 export async function start(threads, mode, luggage = asTheyAre) {
-  const queue = new BatchQueue(mode === 'awaited', luggage)
+  const queue = new BatchQueue(mode === 'awaited', { ...asTheyAre, ...luggage })
   await Promise.all(Array.from({ length: threads }, () => queue.addThread(mode)))
   return {
-    run: (count) =>
-      mode === 'awaited' ? awaitEach(count, (payload) => queue.ask(payload)) : offerAll(queue, count),
+    run: (count, makePayload) =>
+      mode === 'awaited'
+        ? awaitEach(count, (payload) => queue.ask(payload))
+        : offerAll(queue, count, makePayload),
+    offer: (payload) => queue.offer(payload),
+    done: () => queue.done,
     close: () => queue.close(),
   }
 }
 
-async function offerAll(queue, count) {
+async function offerAll(queue, count, makePayload) {
   await offerInTurns(
     count,
     (payload) => queue.offer(payload),
     () => queue.outstanding,
+    makePayload,
   )
   await queue.empty()
 }
 
 class BatchQueue {
   outstanding = 0
+  done = 0
   #asked
   #luggage
   #threads = []
@@ -55,14 +69,14 @@ class BatchQueue {
   }
 
   offer(payload) {
-    this.#openBatch().payloads.push(this.#luggage.keep(payload))
+    this.#openBatch(payload).payloads.push(this.#luggage.keep(payload))
     this.outstanding++
     this.#flushSoon()
   }
 
   ask(payload) {
     return new Promise((resolve) => {
-      const batch = this.#openBatch()
+      const batch = this.#openBatch(payload)
       batch.payloads.push(this.#luggage.keep(payload))
       batch.resolves.push(resolve)
       this.#flushSoon()
@@ -80,10 +94,11 @@ class BatchQueue {
     return Promise.all(this.#threads.map(({ worker }) => worker.terminate()))
   }
 
-  #openBatch() {
+  #openBatch(payload) {
     const last = this.#batches.at(-1)
-    if (last !== undefined && last.payloads.length < batchSize) return last
-    const batch = { payloads: [], resolves: this.#asked ? [] : undefined }
+    if (last !== undefined && last.payloads.length < last.most) return last
+    const most = this.#luggage.mostInBatch(payload)
+    const batch = { payloads: [], resolves: this.#asked ? [] : undefined, most }
     this.#batches.push(batch)
     return batch
   }
@@ -116,6 +131,7 @@ class BatchQueue {
       return
     }
     this.outstanding -= ack
+    this.done += ack
     if (this.outstanding === 0) this.#whenEmpty()
   }
 }

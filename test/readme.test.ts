@@ -163,7 +163,8 @@ describe('the code in the documents', () => {
       {
         'prelude.d.ts': prelude,
         'wrong.ts': `scheduler.defer(sendWelcome, { mail: 'asha@example.com' })
-          defineTask('at', ({ at }: { at: Date }) => at.getTime())
+          defineTask('at', ({ user }: { user: { born: Date } }) => user.born.getTime())
+          defineTask('found', () => ({ list: [{ counts: new Map<string, number>() }] }))
           export {}`,
       },
       installed,
@@ -171,7 +172,12 @@ describe('the code in the documents', () => {
     expect(typeErrors(project.folder)).toEqual([
       // The explanation is about the payload, not about another way to call `defer`.
       expect.stringMatching(/^wrong\.ts:1: [^]*'mail' does not exist in type '\{ email: string; }'/),
-      expect.stringMatching(/^wrong\.ts:2: [^]*'the payload must be JSON; this is not': Date/),
+      expect.stringMatching(
+        /^wrong\.ts:2: [^]*'the payload must be JSON; this is not': Date; at: "payload\.user\.born"/,
+      ),
+      expect.stringMatching(
+        /^wrong\.ts:3: [^]*'the result must be JSON; this is not': Map<string, number>; at: "result\.list\[]\.counts"/,
+      ),
     ])
   })
 

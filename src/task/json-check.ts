@@ -28,9 +28,25 @@ export type NotJson<T, Depth extends 0[] = []> =
                 ? { [Key in keyof T]-?: Key extends symbol ? T : NotJson<T[Key], [...Depth, 0]> }[keyof T]
                 : never
 
-/** `unknown` (harmless in an intersection) when payload and result are JSON, else a type that names what is not. */
+/**
+ * Where they are: `payload.list[].when`. Looked for only where something is wrong, and three levels deep: each path is a type of
+ * its own.
+ */
+type PathTo<T, Path extends string, Depth extends 0[] = []> = [NotJson<T>] extends [never]
+  ? never
+  : T extends Leaf
+    ? never
+    : T extends NotJson<T>
+      ? Path
+      : Depth['length'] extends 3
+        ? `${Path}…`
+        : T extends readonly (infer Element)[]
+          ? PathTo<Element, `${Path}[]`, [...Depth, 0]>
+          : { [Key in keyof T]-?: PathTo<T[Key], `${Path}.${Key & string}`, [...Depth, 0]> }[keyof T]
+
+/** `unknown` (harmless in an intersection) when payload and result are JSON, else a type that names what is not, and where. */
 export type JsonHandler<P, R> = [NotJson<P>] extends [never]
   ? [NotJson<R>] extends [never]
     ? unknown
-    : { 'the result must be JSON; this is not': NotJson<R> }
-  : { 'the payload must be JSON; this is not': NotJson<P> }
+    : { 'the result must be JSON; this is not': NotJson<R>; at: PathTo<R, 'result'> }
+  : { 'the payload must be JSON; this is not': NotJson<P>; at: PathTo<P, 'payload'> }

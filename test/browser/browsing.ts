@@ -37,14 +37,14 @@ export async function visit(url: string): Promise<Visit> {
 }
 
 /** Ended, with its data removed, when the test has finished. */
-export async function example(port = 0): Promise<Example> {
+export async function example(port = 0): Promise<Example & { readonly dataDir: string }> {
   const dataDir = await mkdtemp(join(tmpdir(), 'sidework-browser-'))
   const started = await startExample(dataDir, { PORT: String(port) })
   onTestFinished(async () => {
     await started.end('SIGKILL')
     await rm(dataDir, { recursive: true, force: true })
   })
-  return started
+  return { ...started, dataDir }
 }
 
 export async function signUp(page: Page, name: string, email: string): Promise<void> {

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { mostCounted, plan, type CatchUpPolicy } from '../../src/cron/plan.js'
 import { IntervalTimetable } from '../../src/cron/timetable.js'
+import { leastMs } from '../least.js'
 
 const policyOf = (own: Partial<CatchUpPolicy> = {}): CatchUpPolicy => ({
   catchUp: 'latest', maxCatchUp: 100, catchUpWindowMs: Infinity, ...own,
@@ -27,9 +28,9 @@ describe('a plan', () => {
   }) // prettier-ignore
 
   it('of thirty days of seconds takes less than 10 ms, and counts what it missed up to a bound', () => {
-    const start = performance.now()
-    const month = plan(everySecond, 1_000, 30 * 86_400_000 + 500, policyOf({ catchUp: 'all' }))
-    expect(performance.now() - start).toBeLessThan(10)
+    const planMonth = () => plan(everySecond, 1_000, 30 * 86_400_000 + 500, policyOf({ catchUp: 'all' }))
+    const month = planMonth()
+    expect(leastMs(5, planMonth)).toBeLessThan(10)
     expect(month.runs).toHaveLength(100)
     expect(month.runs.at(-1)).toBe(30 * 86_400_000)
     expect(month.missed).toBe(mostCounted)

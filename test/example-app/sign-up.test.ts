@@ -1,6 +1,7 @@
 import { scryptSync } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { hashPassword, readSignUp } from '../../example-app/sign-up.js'
+import { leastMs } from '../least.js'
 
 const body = (overrides: Record<string, unknown> = {}) => ({
   name: 'Asha',
@@ -66,9 +67,8 @@ test.each(['', '1234567', 'x'.repeat(201), 12345678])('the password %j is refuse
 })
 
 test('a hostile address is judged in no time', () => {
-  const startedAt = performance.now()
-  readSignUp(body({ email: `${'a'.repeat(50)}@${'a-'.repeat(5_000)}` }))
-  expect(performance.now() - startedAt).toBeLessThan(100)
+  const hostile = body({ email: `${'a'.repeat(50)}@${'a-'.repeat(5_000)}` })
+  expect(leastMs(3, () => readSignUp(hostile))).toBeLessThan(100)
 })
 
 describe('hashPassword', () => {

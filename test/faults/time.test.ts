@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { ScheduleOptions } from '../../src/cron/index.js'
 import { createCron } from '../../src/cron/index.js'
 import { makeCron, timeOf, type CronSim } from '../cron/make-cron.js'
+import { leastOf } from '../least.js'
 
 const minute = 60_000
 const hour = 60 * minute
@@ -86,9 +87,13 @@ describe('D2: a wall clock that jumps ahead', () => {
   ])('by %s: one run is made up for in less than 10 ms, then it goes on', (_name, jump) => {
     for (const expression of ['* * * * * *', '*/5 * * * *', '0 2 * * *']) {
       const made = scheduled(expression)
-      // The best of three, as a neighbour may take the core.
-      const took = [made, scheduled(expression), scheduled(expression)].map((one) => jumped(one, jump))
-      expect(Math.min(...took)).toBeLessThan(10)
+      const took = jumped(made, jump)
+      expect(
+        Math.min(
+          took,
+          leastOf(4, () => jumped(scheduled(expression), jump)),
+        ),
+      ).toBeLessThan(10)
       const before = made.fired.filter(({ at }) => at < Date.UTC(2026, 0, 1) + hour + 501).length
       expect(made.fired.length - before).toBe(1)
       expect(made.fired.at(-1)?.reason).toBe(expression === '* * * * * *' ? 'due' : 'catch-up')

@@ -68,6 +68,8 @@ interface Running {
 interface Yielded extends Urgent {
   readonly task: string
   goOn(): void
+  /** There are no more turns. */
+  giveUp(): void
 }
 
 export class MainLane implements ThreadPort {
@@ -125,6 +127,10 @@ export class MainLane implements ThreadPort {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#waiting = []
+    const late = [...this.#goingOn, ...this.#yielded]
+    this.#goingOn = []
+    this.#yielded = []
+    for (const one of late) one.giveUp()
     const gone = (): void => this.#ports.soon(() => this.#listener.exited({ exitCode: 0 }))
     if (this.#ports.blockage === undefined) gone()
     else this.#ports.blockage.close(gone)
@@ -150,10 +156,14 @@ export class MainLane implements ThreadPort {
   #yieldNow(token: number): Promise<void> {
     const { attempt, priority } = this.#attempts.get(token) ?? { attempt: undefined, priority: 0 } // has ended: goes on last
     const task = attempt?.task ?? ''
-    return new Promise((goOn) => {
-      insert(this.#yielded, { priority, task, goOn })
+    const turn = new Promise<void>((goOn, refuse) => {
+      const giveUp = (): void => refuse(new ClosedError())
+      if (this.#isClosed) return giveUp()
+      insert(this.#yielded, { priority, task, goOn, giveUp })
       this.#wake()
     })
+    turn.catch(() => undefined) // a handler need not await it
+    return turn
   }
 
   #receive(run: RunMessage): void {

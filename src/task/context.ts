@@ -94,7 +94,10 @@ export interface TaskContext {
   progress(value: Progress): void
   /** Says that the attempt is alive, without saying how far it is: `visibilityTimeout` begins again. */
   heartbeat(): void
-  /** Lets pending I/O, heartbeats and aborts through; on the main lane also requests and more urgent jobs. */
+  /**
+   * Lets pending I/O, heartbeats and aborts through; on the main lane also requests and more urgent jobs. There it rejects with
+   * ClosedError when the scheduler has closed and given the handler up.
+   */
   yieldNow(): Promise<void>
   /**
    * Defers a child job. Accepted also while the scheduler closes, until its deadline; rejects when the attempt has ended, was

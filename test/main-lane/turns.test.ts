@@ -165,6 +165,33 @@ it('context.defer of a handler that goes on after close() rejects', async () => 
   expect(await answer.given).toBe('ERR_SIDEWORK_CLOSED')
 })
 
+it('yieldNow of a handler that goes on after close() rejects, so that it comes to its end', async () => {
+  const scheduler = createScheduler({ logger: false })
+  const unhandled = vi.fn()
+  process.on('unhandledRejection', unhandled)
+  onTestFinished(() => void process.off('unhandledRejection', unhandled))
+  const [begun, cleanedUp, later] = [promised<void>(), promised<void>(), promised<unknown>()]
+  scheduler.defer(async ({ yieldNow }) => {
+    begun.give()
+    try {
+      for (;;) await yieldNow()
+    } finally {
+      cleanedUp.give()
+      later.give(await yieldNow().catch((error: { code: string }) => error.code))
+    }
+  })
+  scheduler.defer(({ yieldNow }) => {
+    void yieldNow() // not awaited: nobody hears of it
+    return new Promise(() => undefined)
+  })
+  await begun.given
+  await scheduler.close({ timeout: 0 })
+  await cleanedUp.given
+  expect(await later.given).toBe('ERR_SIDEWORK_CLOSED')
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(unhandled).not.toHaveBeenCalled()
+})
+
 it('places that come free within the budget are filled again in the same turn', async () => {
   const scheduler = createScheduler({ logger: false, main: { concurrency: 2, budget: 1000, maxDelay: 1000 } })
   onTestFinished(() => void scheduler.close({ timeout: 0 }))

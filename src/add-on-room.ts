@@ -69,7 +69,7 @@ export class AddOnRoom {
     const isClosure = typeof task === 'function'
     try {
       if (rooms.closing !== undefined) throw new ClosedError()
-      const draft = rooms.drafts.draftAgain(isClosure ? rooms.book.inline : rooms.book.find(task), prepared)
+      const draft = rooms.drafts.draftAgain(isClosure ? rooms.book.inline : rooms.book.named(task), prepared)
       draft.more().schedule = schedule
       const accepted = rooms.acceptance.accept(draft)
       const job = accepted instanceof Duplicate ? accepted.of : accepted

@@ -72,7 +72,7 @@ export class Operations {
     const limit = integer('limit', orDefault(own['limit'], 100), 1, 1000)
     const state = own['state'] === undefined ? undefined : jobState(own['state'])
     const orderingKey = own['key'] === undefined ? undefined : key('key', own['key'])
-    const task = own['task'] === undefined ? undefined : this.#rooms.book.find(own['task']).name
+    const task = own['task'] === undefined ? undefined : this.#rooms.book.named(own['task']).name
     const before = own['before'] === undefined ? Infinity : (this.find(own['before'])?.seq ?? -1)
     const matches = (job: Job): boolean =>
       job.seq < before &&

@@ -2,6 +2,7 @@
  * Reads options: durations, priorities, keys, names. Whatever is not what it must be is refused here, at the call,
  * with the name of the option, the value it had and what is allowed.
  */
+import { types } from 'node:util'
 import ms from 'ms'
 import { OptionError } from './errors.js'
 
@@ -18,8 +19,19 @@ export const maxDurationMs = 3652.5 * 24 * 60 * 60 * 1000
 export function show(value: unknown): string {
   if (typeof value === 'string') return value.length > 60 ? `'${value.slice(0, 60)}…'` : `'${value}'`
   if (typeof value === 'function') return 'a function'
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
+  if (typeof value === 'object' && value !== null) return kindOf(value) ?? 'an object'
   return String(value)
+}
+
+/** What an object is that has no options of its own, however it is looked at; undefined for any other. */
+function kindOf(value: object): string | undefined {
+  if (Array.isArray(value)) return 'an array'
+  if (types.isPromise(value)) return 'a promise'
+  if (types.isMap(value)) return 'a Map'
+  if (types.isSet(value)) return 'a Set'
+  if (types.isDate(value)) return 'a Date'
+  if (types.isNativeError(value)) return 'an Error'
+  return undefined
 }
 
 /**
@@ -118,17 +130,31 @@ export function key(name: string, value: unknown): string {
   if (typeof value === 'string' && value !== '' && value.length <= 256 && !controlCharacter.test(value)) {
     if (value.isWellFormed() && (value.length <= 85 || Buffer.byteLength(value) <= 256)) return value
   }
-  const shown = typeof value === 'string' ? JSON.stringify(value.slice(0, 60)) : show(value)
   throw new OptionError(
-    `${name} is ${shown}. Give a well-formed string of 1 to 256 bytes without control characters.`,
+    `${name} is ${typeof value === 'string' ? quoted(value) : show(value)}. Give a well-formed string of 1 to 256 bytes without control characters.`,
     'ERR_SIDEWORK_KEY',
   )
+}
+
+/** With control characters and lone surrogates made visible, and how long it is where that is what is wrong. */
+function quoted(text: string): string {
+  const bytes = Buffer.byteLength(text)
+  return text.length > 60
+    ? `${JSON.stringify(`${text.slice(0, 60)}…`)} (${bytes} bytes)`
+    : JSON.stringify(text)
 }
 
 /** A lone number or string was mostly meant for the option that is known first. */
 function exampleOf(value: unknown, [first]: Iterable<string>): string {
   const isLone = typeof value === 'number' || typeof value === 'string'
   return isLone ? `an object such as { ${first}: ${show(value)} }` : 'an object with options'
+}
+
+/** @throws OptionError for what holds no properties to be read: lists, promises and other built-in kinds */
+export function ownRecord(what: string, value: unknown, allowed: string, verb = 'is'): object {
+  if (typeof value === 'object' && value !== null && kindOf(value) === undefined) return value
+  const remedy = types.isPromise(value) ? 'Await it first' : `Give ${allowed}`
+  throw new OptionError(`${what} ${verb} ${show(value)}. ${remedy}.`)
 }
 
 /**
@@ -144,15 +170,12 @@ export function ownOptions(
   allowed?: string,
 ): Record<string, unknown> {
   if (value === undefined) return {}
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new OptionError(
-      allowed === undefined
-        ? `The options of ${where} are ${show(value)}. Give ${exampleOf(value, known)}.`
-        : `${where} is ${show(value)}. Give ${allowed}.`,
-    )
-  }
+  const record =
+    allowed === undefined
+      ? ownRecord(`The options of ${where}`, value, exampleOf(value, known), 'are')
+      : ownRecord(where, value, allowed)
   const own: Record<string, unknown> = Object.create(null) as Record<string, unknown> // a bare object has no properties
-  for (const [name, option] of Object.entries(value)) {
+  for (const [name, option] of Object.entries(record)) {
     if (!known.has(name)) {
       throw new OptionError(
         `${where} has an unknown option ${show(name)}. Known are: ${[...known].join(', ')}.`,

@@ -9,7 +9,7 @@ import type { Lane } from './job/snapshot.js'
 import type { MainLanePace } from './main-lane/turn.js'
 import { payloadLimits } from './job/payload-limits.js'
 import type { LimitRule } from './job/task-record.js'
-import { durationMs, integer, key, orDefault, ownOptions, show } from './options.js'
+import { durationMs, integer, key, orDefault, ownOptions, ownRecord, show } from './options.js'
 import type { SchedulerOptions } from './scheduler-options.js'
 import { readDefaults, readRate, timeoutMs } from './task/task-policy.js'
 import { taskModuleUrls } from './threads/task-modules.js'
@@ -176,11 +176,9 @@ function readKeep(keep: Record<string, unknown>): KeepSettings {
 
 function readLimits(limits: unknown): ReadonlyMap<string, LimitRule> {
   if (limits === undefined) return new Map()
-  if (typeof limits !== 'object' || limits === null || Array.isArray(limits)) {
-    throw new OptionError(`limits is ${show(limits)}. Give an object { name: { concurrency, rateLimit } }.`)
-  }
+  const own = ownRecord('limits', limits, 'an object { name: { concurrency, rateLimit } }')
   return new Map(
-    Object.entries(limits).map(([name, rule]) => [key('A limit name', name), readLimit(name, rule)]),
+    Object.entries(own).map(([name, rule]) => [key('A limit name', name), readLimit(name, rule)]),
   )
 }
 

@@ -12,7 +12,7 @@ import { TaskBook } from './defer/task-book.js'
 import { Closing } from './closing.js'
 import { Dispatcher } from './dispatch/dispatcher.js'
 import { LaneRoom } from './dispatch/lane-room.js'
-import { SideworkError } from './errors.js'
+import { ClosedError, SideworkError } from './errors.js'
 import { Announcements } from './events/announcements.js'
 import { Emitter } from './events/emitter.js'
 import { History } from './events/history.js'
@@ -155,6 +155,9 @@ export class Rooms {
     this.acceptance = new Acceptance({
       ...rooms,
       nextSeq: () => this.drafts.nextSeq(),
+      refuseWhenClosed: () => {
+        if (this.closing?.acceptsChildren === false) throw new ClosedError()
+      },
       find: (id) => this.operations.find(id),
       reclaim: (job) => this.operations.reclaim(job),
       cancelHeld: (job, error) => this.operations.cancelWith(job, error),
@@ -253,8 +256,9 @@ export class Rooms {
   }
 
   #definitionOf(task: string, cell: number): TaskDefinition | undefined {
-    const closure = this.table.at(cell)?.mainWork?.closure
-    if (closure === undefined) return this.book.definitionOf(task)
+    const job = this.table.at(cell)
+    const closure = job?.mainWork?.closure
+    if (closure === undefined) return job === undefined ? undefined : this.book.definitionOf(job.task)
     // Only the closure matters here; it was deferred as `(context) => result`.
     return { name: task, options: {}, run: (_payload, context) => closure(context as never) }
   }

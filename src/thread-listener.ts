@@ -12,6 +12,7 @@ import type { Rooms } from './rooms.js'
 import type { FlowPlan, PlannedStep } from './task/flow-plan.js'
 import { withCarrier } from './task/trace-channels.js'
 import type { DeferFlowMessage, DeferMessage } from './threads/protocol.js'
+import { refusalOf } from './threads/refusal.js'
 
 export function threadListener(rooms: Rooms): DispatchListener {
   const { clock } = rooms.world
@@ -74,8 +75,8 @@ function deferChild(rooms: Rooms, parent: Job, message: DeferMessage, thread: La
     const id = rooms.table.idOf(deduplicated ? accepted.of : accepted)
     thread.port.post({ kind: 'deferred', call: message.call, id, deduplicated })
   } catch (error) {
-    const refusal = rooms.refused(message.task, error)
-    thread.port.post({ kind: 'deferred', call: message.call, error: serializeError(refusal) })
+    rooms.refused(message.task, error)
+    thread.port.post({ kind: 'deferred', call: message.call, error: refusalOf(error) })
   }
 }
 
@@ -99,7 +100,8 @@ function deferFlow(
     if (plan.kind === 'batch') port.post({ kind: 'deferred', call, id })
     else port.post({ kind: 'deferred', call, id, jobs: idsOf(rooms, flow) })
   } catch (error) {
-    port.post({ kind: 'deferred', call, error: serializeError(rooms.refused(`(${plan.kind})`, error)) })
+    rooms.refused(`(${plan.kind})`, error)
+    port.post({ kind: 'deferred', call, error: refusalOf(error) })
   }
 }
 

@@ -24,6 +24,8 @@ export interface AcceptanceRooms extends DuplicateRooms {
   readonly journal: Journal
   readonly agenda: Agenda
   nextSeq(): number
+  /** Asked once the user's code (getters, key functions, schemas) has run, which may have closed the scheduler. @throws ClosedError */
+  refuseWhenClosed(): void
   /** A job that is unsettled or still kept. */
   find(id: string): Job | undefined
   /** Told when a waiting job's time is over. */
@@ -48,8 +50,9 @@ export class Acceptance {
     this.#signals = new AbortWatch((job, reason) => rooms.abort(job, reason))
   }
 
-  /** @throws OptionError for an id in use, QueueFullError */
+  /** @throws OptionError for an id in use, QueueFullError, ClosedError */
   accept(job: Job): Job | Duplicate {
+    this.#rooms.refuseWhenClosed()
     this.#checkId(job)
     const found = this.#standing(job)
     // A duplicate takes no room.
@@ -58,7 +61,7 @@ export class Acceptance {
     return this.#acceptBeside(found, job)
   }
 
-  /** All of them, or none. @throws OptionError, QueueFullError */
+  /** All of them, or none. @throws like `accept` */
   acceptAll(jobs: readonly Job[]): (Job | Duplicate)[] {
     this.admitAll(jobs)
     return jobs.map((job) => {
@@ -69,8 +72,9 @@ export class Acceptance {
     })
   }
 
-  /** Counts jobs in that will be entered, all of them or none. @throws OptionError, QueueFullError */
+  /** Counts jobs in that will be entered, all of them or none. @throws like `accept` */
   admitAll(jobs: readonly Job[]): void {
+    this.#rooms.refuseWhenClosed()
     const ids = new Set<string>()
     for (const job of jobs) {
       this.#checkId(job)
@@ -92,6 +96,7 @@ export class Acceptance {
 
   /** The job waits for `release` or `discard`. It counts from here on. @throws like `accept` */
   hold(job: Job): void {
+    this.#rooms.refuseWhenClosed()
     this.#checkId(job)
     this.#rooms.admission.admit(1, encodedSizeBytes(job.payload))
     job.state = 'held'
@@ -122,6 +127,7 @@ export class Acceptance {
    */
   readmit(restored: readonly RestoredJob[], now: number, made: (jobs: readonly Job[]) => void): Job[] {
     const { admission } = this.#rooms
+    this.#rooms.refuseWhenClosed()
     const ids = new Set<string>()
     for (const { id } of restored) {
       if (this.#rooms.find(id) !== undefined || ids.has(id)) throw taken(id)

@@ -37,8 +37,9 @@ export class Admission {
       )
     }
     if (this.bytes + bytes > this.#maxBytes) {
+      const never = bytes > this.#maxBytes ? ' It never holds as many.' : ''
       throw this.#refusal(
-        `Queue is full (${this.bytes} of ${this.#maxBytes} bytes, ${bytes} more wanted). Raise maxQueuedBytes or answer 503.`,
+        `Queue is full (${this.bytes} of ${this.#maxBytes} bytes, ${bytes} more wanted).${never} Raise maxQueuedBytes or answer 503.`,
       )
     }
     this.#jobs += count

@@ -96,13 +96,19 @@ export class Drafts {
     const details = job.more()
     details.wanted = readDeferOptions(job, options, this.#rooms.clock)
     const { policy } = job.task
-    details.orderingKey ??= keyFrom(job.task, 'orderingKey', policy.orderingKey, payload)
+    details.orderingKey ??= this.#orderingKeyOf(job.task, payload)
     details.limitKeys = limitKeysOf(job.task, payload)
     if (details.dedupe === undefined && policy.dedupe !== undefined) {
-      const dedupeKey = keyFrom(job.task, 'dedupe', policy.dedupe.key, payload)
-      if (dedupeKey !== undefined) details.dedupe = { ...policy.dedupe, key: dedupeKey }
+      const dedupeKey = keyFrom(job.task, 'dedupe', policy.dedupe.key(payload as never)) // the task's own payload
+      details.dedupe = { ...policy.dedupe, key: dedupeKey }
     }
     details.request = request
+  }
+
+  /** Not every payload has one. */
+  #orderingKeyOf(task: TaskRecord, payload: unknown): string | undefined {
+    const answered = task.policy.orderingKey?.(payload as never) // the task's own payload
+    return answered === undefined ? undefined : keyFrom(task, 'orderingKey', answered)
   }
 
   #checkShared(task: TaskRecord, names: readonly string[]): void {
@@ -120,24 +126,18 @@ export class Drafts {
 /** The keys that a payload gives to its task's limits. @throws OptionError for what is no key */
 export function limitKeysOf(task: TaskRecord, payload: unknown): LimitKeys | undefined {
   const { limits } = task.policy
-  if (limits?.concurrency?.key === undefined && limits?.rate?.key === undefined) return undefined
-  const concurrency = keyFrom(task, 'concurrency.key', limits.concurrency?.key, payload)
-  const rate = keyFrom(task, 'rateLimit.key', limits.rate?.key, payload)
+  const concurrency = limits?.concurrency?.key
+  const rate = limits?.rate?.key
+  if (concurrency === undefined && rate === undefined) return undefined
   return {
-    ...(concurrency === undefined ? undefined : { concurrency }),
-    ...(rate === undefined ? undefined : { rate }),
+    ...(concurrency && { concurrency: keyFrom(task, 'concurrency.key', concurrency(payload as never)) }), // its own payload
+    ...(rate && { rate: keyFrom(task, 'rateLimit.key', rate(payload as never)) }),
   }
 }
 
-/** What a key function answers for the payload. @throws OptionError for what is no key */
-function keyFrom(
-  task: TaskRecord,
-  option: string,
-  keyOf: ((payload: never) => unknown) | undefined,
-  payload: unknown,
-): string | undefined {
-  const answered = keyOf?.(payload as never) // this task's own payload
-  return answered === undefined ? undefined : key(`Task '${task.name}': the answer of ${option}`, answered)
+/** What a key function answered for the payload. @throws OptionError for what is no key */
+function keyFrom(task: TaskRecord, option: string, answered: unknown): string {
+  return key(`Task '${task.name}': the answer of ${option}`, answered)
 }
 
 function onlyClosures(): UnknownTaskError {

@@ -1,4 +1,5 @@
 /** Reads what one `defer` says for itself into the job's details. */
+import { types } from 'node:util'
 import { OptionError } from '../errors.js'
 import type { Job, JobDedupe, JobPolicy, JobWishes } from '../job/job.js'
 import { durationMs, integer, key, maxDurationMs, ownOptions, priorityLevel, show } from '../options.js'
@@ -76,7 +77,7 @@ function readRunAt(own: Record<string, unknown>, clock: Clock): number | undefin
   const delayMs = readDelay(delay)
   if (delayMs !== undefined) return delayMs === 0 ? undefined : clock.now() + delayMs
   if (runAt === undefined) return undefined
-  const at = runAt instanceof Date ? runAt.getTime() : runAt
+  const at = types.isDate(runAt) ? runAt.getTime() : runAt
   const inMs = typeof at === 'number' ? Math.ceil(at - clock.wall()) : NaN
   if (!Number.isFinite(inMs) || inMs > maxDurationMs) {
     throw new OptionError(
@@ -98,11 +99,9 @@ function readPolicy(own: Record<string, unknown>): JobPolicy | undefined {
 
 function readDedupe(value: unknown): JobDedupe | undefined {
   if (value === undefined) return undefined
-  const own =
-    typeof value === 'string'
-      ? { key: value }
-      : ownOptions('dedupe', value, dedupeNames, 'a key, or { key, mode, ttl }')
-  return { key: key('dedupe', own['key']), ...readDedupeOptions('dedupe', own) }
+  if (typeof value === 'string') return { key: key('dedupe', value), ...readDedupeOptions('dedupe', {}) }
+  const own = ownOptions('dedupe', value, dedupeNames, 'a key, or { key, mode, ttl }')
+  return { key: key('dedupe.key', own['key']), ...readDedupeOptions('dedupe', own) }
 }
 
 const dedupeNames: ReadonlySet<string> = new Set(['key', 'mode', 'ttl'])

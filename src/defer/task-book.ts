@@ -1,6 +1,7 @@
 /**
  * The tasks one scheduler knows: by object and by name. A task is bound at its first use; a module that was evaluated
- * again (watch mode, a test's module reset) brings a new object of the same name, which takes the old one's place.
+ * again (watch mode, a test's module reset) brings a new object of the same name, which takes the old one's place. Nobody
+ * can defer the old one from then on; jobs that it has already keep its handler.
  */
 import { types } from 'node:util'
 import { OptionError, UnknownTaskError } from '../errors.js'
@@ -16,7 +17,10 @@ export class TaskBook {
   readonly #byDefinition = new WeakMap<object, TaskRecord>()
   readonly #byName = new Map<string, TaskRecord>()
   readonly #definitions = new Map<string, TaskDefinition>()
-  #lastDefinition: unknown
+  /** Of records that were replaced too. */
+  readonly #definitionBy = new WeakMap<TaskRecord, TaskDefinition>()
+  /** The task that was found last: mostly it is the next one too. */
+  #lastDefinition: object | undefined
   #lastRecord: TaskRecord | undefined
   #lastNumber = 0
 
@@ -30,23 +34,27 @@ export class TaskBook {
   }
 
   /**
-   * The task's record, for a task or its name.
-   * @throws UnknownTaskError, OptionError
+   * The record under which a job of the task is deferred, for a task or its name.
+   * @throws UnknownTaskError, OptionError, also for a task whose name a later one has taken
    */
   find(task: unknown): TaskRecord {
     if (task === this.#lastDefinition && this.#lastRecord !== undefined) return this.#lastRecord
-    const record =
-      typeof task === 'string'
-        ? this.#findByName(task)
-        : (this.#byDefinition.get(task as object) ?? this.#findByDefinition(task))
-    this.#lastDefinition = task
+    if (typeof task === 'string') return this.#findByName(task)
+    const record = this.#byDefinition.get(task as object) ?? this.#findByDefinition(task)
+    this.#lastDefinition = task as object // it has a record
     this.#lastRecord = record
     return record
   }
 
-  /** The handler of a task that runs on the main thread. */
-  definitionOf(name: string): TaskDefinition | undefined {
-    return this.#definitions.get(name) ?? registeredTasks().get(name)
+  /** The record of that name, whichever task of the name was given: for who asks for jobs, and defers none. @throws like `find` */
+  named(task: unknown): TaskRecord {
+    const name = typeof task === 'object' && task !== null && isDefinition(task) ? task.name : undefined
+    return name !== undefined && this.#byName.has(name) ? this.#findByName(name) : this.find(task)
+  }
+
+  /** The handler of a job that runs on the main thread: of the task with which it was deferred. */
+  definitionOf(record: TaskRecord): TaskDefinition | undefined {
+    return this.#definitionBy.get(record) ?? registeredTasks().get(record.name)
   }
 
   /** The record of deferred closures. */
@@ -61,9 +69,10 @@ export class TaskBook {
 
   #findByName(name: string): TaskRecord {
     const known = this.#byName.get(name)
-    if (known !== undefined) return known
-    if (name === inlineTaskName) return this.inline
     const definition = registeredTasks().get(name)
+    const isCurrent = definition === undefined || definition === this.#definitions.get(name)
+    if (known !== undefined && isCurrent) return known
+    if (name === inlineTaskName) return this.inline
     if (definition !== undefined) return this.#bind(definition)
     throw new UnknownTaskError(
       `No task is named ${show(name)}. ${knownAre(this.#names(), name)} Import the module that defines it, or check the name.`,
@@ -104,7 +113,10 @@ export class TaskBook {
     }
     const policy = readTaskPolicy(name, definition.options, this.#defaults)
     const record = new TaskRecord(name, policy, ++this.#lastNumber, known)
+    if (bound !== undefined) this.#byDefinition.delete(bound)
+    if (this.#lastDefinition === bound) this.#lastDefinition = undefined
     this.#byDefinition.set(definition, record)
+    this.#definitionBy.set(record, definition)
     this.#byName.set(name, record)
     this.#definitions.set(name, definition)
     return record

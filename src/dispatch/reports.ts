@@ -1,7 +1,6 @@
 /** What threads report: executions that ended, and what handlers say meanwhile. */
 import { giveBackLimits, type Job } from '../job/job.js'
 import type { Outcome } from '../job/outcome.js'
-import type { SerializedError } from '../job/serialized-error.js'
 import type { TaskRecord } from '../job/task-record.js'
 import type {
   DeferFlowMessage,
@@ -13,6 +12,7 @@ import type {
   PauseLimitMessage,
   ProgressMessage,
 } from '../threads/protocol.js'
+import type { Refusal } from '../threads/refusal.js'
 import type { Crew } from './crew.js'
 import type { DispatchRooms } from './dispatch-rooms.js'
 import type { Execution } from './execution.js'
@@ -203,8 +203,7 @@ export class Reports {
 
 const interrupted: Outcome = { kind: 'interrupted' }
 
-const givenUp: SerializedError = Object.freeze({
-  name: 'SideworkError',
+const givenUp: Refusal = Object.freeze({
   message:
     'The attempt that defers has ended, was cancelled or took too long, so that nothing it says counts. ' +
     'Defer before the handler ends, and look at signal.aborted.',

@@ -11,11 +11,11 @@
 import { ClosedError } from '../errors.js'
 import { JobIds } from '../job/job-ids.js'
 import type { PayloadLimits } from '../job/payload-limits.js'
-import { serializeError } from '../job/serialized-error.js'
 import type { TaskDefinition } from '../task/define-task.js'
 import type { Attempt } from '../threads/attempt.js'
 import { isPending } from '../threads/execute.js'
 import type { AbortMessage, Ending, FromThread, RunMessage, ToThread } from '../threads/protocol.js'
+import { refusalOf } from '../threads/refusal.js'
 import { ThreadHost } from '../threads/thread-host.js'
 import { OpenBatch, type KnownTasks } from '../threads/unpack.js'
 import type { BlockageWatch } from './blockage.js'
@@ -266,7 +266,7 @@ export class MainLane implements ThreadPort {
     if (!this.#isClosed) this.#listener.message(message)
     // A handler that was given up goes on, and waits for the answer.
     else if (typeof message === 'object' && 'call' in message)
-      this.#host.answer({ kind: 'deferred', call: message.call, error: serializeError(new ClosedError()) })
+      this.#host.answer({ kind: 'deferred', call: message.call, error: refusalOf(new ClosedError()) })
   }
 }
 

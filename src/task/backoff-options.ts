@@ -7,7 +7,7 @@ import {
   type ExponentialBackoff,
   type FixedBackoff,
 } from '../job/backoff-policy.js'
-import { durationMs, ownOptions, show } from '../options.js'
+import { durationMs, orDefault, ownOptions, show } from '../options.js'
 
 const exponentialOptions: ReadonlySet<string> = new Set(['type', 'delay', 'factor', 'max', 'jitter'])
 const allowed = "{ type: 'exponential' | 'fixed', delay, … } or a function (attempt, error) => delay | false"
@@ -45,7 +45,7 @@ function readExponential(name: string, own: Record<string, unknown>): Exponentia
 
 function readFixed(name: string, own: Record<string, unknown>): FixedBackoff {
   const delayMs = durationMs(`${name}.delay`, own.delay, { zero: true })
-  return { type: 'fixed', delayMs, jitter: share(`${name}.jitter`, own.jitter ?? 0) }
+  return { type: 'fixed', delayMs, jitter: share(`${name}.jitter`, orDefault(own.jitter, 0)) }
 }
 
 function share(name: string, value: unknown): number {

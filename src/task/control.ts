@@ -1,5 +1,5 @@
-import { SideworkError } from '../errors.js'
-import { durationMs, type Duration } from '../options.js'
+import { OptionError, SideworkError } from '../errors.js'
+import { durationMs, orDefault, ownOptions, show, type Duration } from '../options.js'
 
 /** Thrown by a handler: the attempt failed and a retry would not help. The job fails at once. */
 export class PermanentError extends SideworkError {
@@ -16,11 +16,11 @@ export class RetryLater extends SideworkError {
   /**
    * @param delay when to retry, from now; 0 is allowed
    * @param options `reason` is recorded as the error's message
+   * @throws OptionError
    */
   constructor(delay: Duration, options: { reason?: string; cause?: unknown } = {}) {
-    super('ERR_SIDEWORK_RETRY_LATER', options.reason ?? 'The handler asked to be retried later.', {
-      cause: options.cause,
-    })
+    const { reason, cause } = ownOptions('RetryLater', options, retryLaterNames)
+    super('ERR_SIDEWORK_RETRY_LATER', reasonText(reason), { cause })
     this.delayMs = durationMs('RetryLater delay', delay, { zero: true })
   }
 }
@@ -34,4 +34,12 @@ export class Snooze extends SideworkError {
     super('ERR_SIDEWORK_SNOOZE', 'The handler asked to run again later.')
     this.delayMs = durationMs('Snooze delay', delay, { zero: true })
   }
+}
+
+const retryLaterNames: ReadonlySet<string> = new Set(['reason', 'cause'])
+
+function reasonText(reason: unknown): string {
+  const text = orDefault(reason, 'The handler asked to be retried later.')
+  if (typeof text === 'string') return text
+  throw new OptionError(`The reason of RetryLater is ${show(text)}. Give text, or none.`)
 }

@@ -26,6 +26,7 @@ import type { EncodedBytes, EncodedPayload } from '../job/payload.js'
 import type { SerializedError } from '../job/serialized-error.js'
 import type { RequestContext, ScheduleContext } from '../job/snapshot.js'
 import type { FlowPlan } from '../task/flow-plan.js'
+import type { Refusal } from './refusal.js'
 
 /** What only some jobs of a batch need beside payload and number. */
 export interface RunExtra {
@@ -95,7 +96,7 @@ export interface DeferredMessage {
   readonly deduplicated?: boolean
   /** Ids of a flow's jobs by ref; not of a batch. */
   readonly jobs?: Readonly<Record<string, string>>
-  readonly error?: SerializedError
+  readonly error?: Refusal
 }
 
 export type ToThread =

@@ -1,9 +1,9 @@
 /** What attempts say, put into messages; and the answers to their defers. One per thread, one for the main lane. */
-import { fromCallerOf, OptionError, SideworkError } from '../errors.js'
+import { fromCallerOf, OptionError } from '../errors.js'
 import type { JobIds } from '../job/job-ids.js'
 import { encodePayload, type EncodedPayload } from '../job/payload.js'
 import type { PayloadLimits } from '../job/payload-limits.js'
-import { serializeError, type SerializedError } from '../job/serialized-error.js'
+import { serializeError } from '../job/serialized-error.js'
 import type { DeferredChild, DeferredFlow } from '../task/context.js'
 import type { DeferOptions } from '../task/defer-options.js'
 import type { FlowPlan, PlannedStep } from '../task/flow-plan.js'
@@ -11,6 +11,7 @@ import { show } from '../options.js'
 import { countOf, deferChannel, traceDeferLater } from '../task/trace-channels.js'
 import type { AttemptHost } from './attempt.js'
 import type { DeferFlowMessage, DeferMessage, DeferredMessage, FromThread, LogMessage } from './protocol.js'
+import { errorOfRefusal } from './refusal.js'
 
 /** Most characters of one log line's message, and of the JSON of its fields. */
 const maxLogText = 16 * 1024
@@ -111,7 +112,7 @@ export class ThreadHost implements AttemptHost {
     return traceDeferLater(`(${plan.kind})`, undefined, send, countOf(plan))
   }
 
-  /** @throws (rejects) SideworkError with the scheduler's code when it refuses */
+  /** @throws (rejects) what the scheduler refuses it with */
   async #ask<A>(
     message: Omit<DeferMessage, 'call'> | Omit<DeferFlowMessage, 'call'>,
     read: (answer: DeferredMessage) => A,
@@ -123,7 +124,7 @@ export class ThreadHost implements AttemptHost {
     })
     // After an await the stack goes on with whoever awaits the defer.
     // eslint-disable-next-line @typescript-eslint/unbound-method -- never called
-    if (answer.error !== undefined) throw fromCallerOf(this.#ask, refusalOf(answer.error))
+    if (answer.error !== undefined) throw fromCallerOf(this.#ask, errorOfRefusal(answer.error))
     return read(answer)
   }
 
@@ -147,10 +148,6 @@ export class ThreadHost implements AttemptHost {
     this.#calls.delete(message.call)
     answered?.(message)
   }
-}
-
-function refusalOf({ code = 'ERR_SIDEWORK_OPTION', message }: SerializedError): SideworkError {
-  return new SideworkError(code as SideworkError['code'], message) // the scheduler's own codes
 }
 
 /** What can reach across threads. @throws OptionError for what cannot */

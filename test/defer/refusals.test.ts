@@ -1,7 +1,13 @@
 /** What a refusal tells whoever made the call: the line, the task, and the mistake that is likely. */
 import { expect, it, onTestFinished } from 'vitest'
 import { createCron } from '../../src/cron/index.js'
-import { createScheduler, defineTask, type Scheduler, type SchedulerOptions } from '../../src/index.js'
+import {
+  createScheduler,
+  defineTask,
+  RetryLater,
+  type Scheduler,
+  type SchedulerOptions,
+} from '../../src/index.js'
 
 function makeScheduler(options: SchedulerOptions = {}): Scheduler {
   const scheduler = createScheduler({ logger: false, defaults: { lane: 'main' }, ...options })
@@ -13,6 +19,7 @@ const build = defineTask('refusals.build', (_order: unknown) => undefined, { lan
 /** Refused deep in the walk of the payload. */
 const deep = { a: { b: { c: { d: { e: { f: { g: { at: new Date(0) } } } } } } } }
 const never = () => undefined as never
+const anyTask = defineTask('refusals.free', (_payload: unknown) => undefined, { lane: 'main' })
 
 function thrownBy(call: () => unknown): Error {
   try {
@@ -158,7 +165,79 @@ it.each<[string, (s: Scheduler) => unknown, string]>([
   [
     'an item that is none',
     (s) => s.deferMany([5 as never]),
-    'An item of deferMany is 5. Give { task, payload, options }.',
+    'deferMany, item 0: The item is 5. Give { task, payload, options }.',
+  ],
+  [
+    'one item of many',
+    (s) => s.deferMany([{ task: anyTask }, { task: anyTask, payload: { a: [1n] } as never }]),
+    "deferMany, item 1: Task 'refusals.free': payload.a[0] is a bigint",
+  ],
+  [
+    'options that have yet to come',
+    (s) => s.defer(anyTask, undefined, Promise.resolve({ delay: '1h' }) as never),
+    'The options of defer are a promise. Await it first.',
+  ],
+  [
+    'options in a Map',
+    (s) => s.defer(anyTask, undefined, new Map([['delay', '1h']]) as never),
+    'The options of defer are a Map. Give an object with options.',
+  ],
+  [
+    'settings that have yet to come',
+    () => createScheduler(Promise.resolve({}) as never),
+    'The options of createScheduler are a promise. Await it first.',
+  ],
+  [
+    'limits in a Map',
+    () => createScheduler({ limits: new Map() as never }),
+    'limits is a Map. Give an object { name: { concurrency, rateLimit } }.',
+  ],
+  [
+    'a key that is too long',
+    (s) => s.defer(anyTask, undefined, { orderingKey: 'k'.repeat(257) }),
+    `orderingKey is "${'k'.repeat(60)}…" (257 bytes). Give a well-formed string of 1 to 256 bytes`,
+  ],
+  [
+    'a dedupe without a key',
+    (s) => s.defer(anyTask, undefined, { dedupe: { mode: 'last' } as never }),
+    'dedupe.key is undefined.',
+  ],
+  [
+    'a dedupe function that answers no key',
+    (s) => s.defer(defineTask('refusals.dedupe', never, { lane: 'main', dedupe: () => undefined as never })),
+    "Task 'refusals.dedupe': the answer of dedupe is undefined.",
+  ],
+  [
+    'a limit function that answers no key',
+    (s) =>
+      s.defer(
+        defineTask('refusals.limit', never, {
+          lane: 'main',
+          concurrency: { limit: 1, key: () => undefined as never },
+        }),
+      ),
+    "Task 'refusals.limit': the answer of concurrency.key is undefined.",
+  ],
+  [
+    'no jitter',
+    () =>
+      defineTask('refusals.jitter', never, { backoff: { type: 'fixed', delay: 1, jitter: null as never } }),
+    'backoff.jitter is null.',
+  ],
+  [
+    'a reason of RetryLater that stands alone',
+    () => new RetryLater('1m', 'quota used up' as never),
+    "The options of RetryLater are 'quota used up'. Give an object such as { reason: 'quota used up' }.",
+  ],
+  [
+    'an unknown option of RetryLater',
+    () => new RetryLater('1m', { reasn: 'x' } as never),
+    "RetryLater has an unknown option 'reasn'. Known are: reason, cause.",
+  ],
+  [
+    'what the queue never has room for',
+    (s) => s.deferMany([1, 2].map(() => ({ task: anyTask, payload: 'x'.repeat(600) }))),
+    'Queue is full (0 of 1000 bytes, 1204 more wanted). It never holds as many. Raise maxQueuedBytes',
   ],
   [
     'a handler before the name',

@@ -1,6 +1,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { createScheduler } from '../../src/index.js'
+import {
+  createScheduler,
+  defineTask,
+  OptionError,
+  PayloadError,
+  QueueFullError,
+  UnknownTaskError,
+} from '../../src/index.js'
 import type { TaskContext } from '../../src/task/context.js'
 import { makeSim, type Sim } from '../simulation/sim.js'
 
@@ -163,6 +170,66 @@ it('context.defer of a handler that goes on after close() rejects', async () => 
   await scheduler.close({ timeout: 0 })
   closed.give()
   expect(await answer.given).toBe('ERR_SIDEWORK_CLOSED')
+})
+
+describe('context.defer of what is refused rejects with the error that defer throws', () => {
+  const full = { status: 503, retryAfterMs: 1000, headers: { 'Retry-After': '1' } }
+  const strict = {
+    '~standard': {
+      version: 1 as const,
+      vendor: 'test',
+      validate: () => ({ issues: [{ message: 'too short', path: ['name'] }] }),
+    },
+  }
+  const issues = [{ message: 'too short', path: expect.stringContaining('name') as string }]
+  it.each<[string, unknown, (context: TaskContext) => Promise<unknown>, object]>([
+    [
+      'an unknown task',
+      UnknownTaskError,
+      ({ defer }) => defer('nobody'),
+      { code: 'ERR_SIDEWORK_UNKNOWN_TASK' },
+    ],
+    [
+      'a flow of one',
+      UnknownTaskError,
+      ({ defer }) => defer.chain([{ task: 'nobody' }]),
+      { code: 'ERR_SIDEWORK_UNKNOWN_TASK' },
+    ],
+    [
+      'a schema',
+      PayloadError,
+      ({ defer }) => defer('turns.strict', { name: '' }),
+      { status: 422, issues, code: 'ERR_SIDEWORK_PAYLOAD' },
+    ],
+    [
+      'a bad option',
+      OptionError,
+      ({ defer }) => defer('turns.any', undefined, { priority: 10 }),
+      { code: 'ERR_SIDEWORK_OPTION' },
+    ],
+    [
+      'a bad key',
+      OptionError,
+      ({ defer }) => defer('turns.any', undefined, { orderingKey: '' }),
+      { code: 'ERR_SIDEWORK_KEY' },
+    ],
+    [
+      'no room',
+      QueueFullError,
+      ({ defer }) => defer('turns.any'),
+      { ...full, code: 'ERR_SIDEWORK_QUEUE_FULL' },
+    ],
+  ])('%s', async (_name, kind, defer, facts) => {
+    defineTask('turns.any', () => undefined, { lane: 'main' })
+    defineTask('turns.strict', () => undefined, { lane: 'main', input: strict })
+    const scheduler = createScheduler({ logger: false, maxQueued: kind === QueueFullError ? 1 : 10 })
+    onTestFinished(() => void scheduler.close({ timeout: 0 }))
+    const answer = promised<unknown>()
+    scheduler.defer((context) => defer(context).catch(answer.give))
+    const error = await answer.given
+    expect(error).toBeInstanceOf(kind)
+    expect(error).toMatchObject(facts)
+  })
 })
 
 it('yieldNow of a handler that goes on after close() rejects, so that it comes to its end', async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { CloseReport, Scheduler } from '../../src/index.js'
 import type { Ending } from '../../src/threads/protocol.js'
 import { failsWith, neverEnds, snoozes, type Run } from '../simulation/script.js'
 import { makeSim } from '../simulation/sim.js'
@@ -49,6 +50,37 @@ describe('close()', () => {
     const event = { task: 't', code: 'ERR_SIDEWORK_CLOSED', at: expect.any(Number) as number }
     expect(refused).toEqual([event, event])
     await expect(sim.scheduler.ready()).rejects.toMatchObject({ code: 'ERR_SIDEWORK_CLOSED' })
+  })
+
+  it.each<[string, (scheduler: Scheduler, payload: object) => unknown]>([
+    ['defer', (scheduler, payload) => scheduler.defer('t', payload)],
+    ['deferMany', (scheduler, payload) => scheduler.deferMany([{ task: 't' }, { task: 't', payload }])],
+    ['flow', (scheduler, payload) => scheduler.flow({ a: { task: 't', payload } })],
+    ['batch', (scheduler, payload) => scheduler.batch('t', [payload])],
+    [
+      'a key function',
+      (scheduler, payload) => scheduler.defer('keyed', undefined, { signal: AbortSignal.timeout(1e6), ...{ id: String(payload) } }), // prettier-ignore
+    ],
+  ])('I1: refuses a job when what it is made of closes the scheduler: %s', async (name, defer) => {
+    const sim = makeSim()
+    sim.task('t')
+    let closed: Promise<CloseReport> | undefined
+    const close = (): string => {
+      closed = sim.scheduler.close()
+      return 'k'
+    }
+    sim.task('keyed', {}, { orderingKey: name === 'a key function' ? close : () => 'k' })
+    const payload = {
+      get at() {
+        return close()
+      },
+    }
+    expect(() => defer(sim.scheduler, payload)).toThrow(
+      expect.objectContaining({ code: 'ERR_SIDEWORK_CLOSED' }),
+    )
+    sim.advance(1)
+    expect((await closed)?.lost).toEqual([])
+    expect(sim.scheduler.stats()).toMatchObject({ accepted: 0, ready: 0, queuedBytes: 0 })
   })
 
   it('E4: answers every call with the same promise, also before anything started', async () => {

@@ -132,9 +132,11 @@ export class Queue {
     this.#agenda.addJob(job, until)
   }
 
-  /** A job from the agenda whose time has come. */
-  due(job: Job, now: number): void {
-    const readyAt = Math.min(now, job.details?.runAt ?? now)
+  /**
+   * A job whose time has come.
+   * @param readyAt since when it could have started: after its due time, if something else held it up until then
+   */
+  due(job: Job, readyAt: number): void {
     if (this.#mayRun(job)) this.makeReady(job, readyAt)
     else if (job.state !== 'blocked') this.#journal.block(job)
   }

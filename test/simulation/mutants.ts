@@ -45,6 +45,8 @@ export const mutants: readonly Mutant[] = [
   m('ties go to the last accepted', 'queue/ready-queue.ts', 'isBefore(seqs[other] ?? 0, seqs[winner] ?? 0)', '!isBefore(seqs[other] ?? 0, seqs[winner] ?? 0)'),
   m('limited jobs lose every tie', 'queue/lane-queue.ts', 'rank < group.rank || (rank === group.rank && free.seq < group.seq)', 'rank <= group.rank'),
   m('an interrupted job becomes ready anew', 'settle/settler.ts', '        this.#queue.giveBack(job)\n', '        job.readyAt = now + 5\n        this.#queue.giveBack(job)\n'),
+  m('a job that was held back is ready since its old due time', 'queue/queue.ts', 'return this.due(job, now)', 'return this.due(job, runAt ?? now)'),
+  m('a retry that was held up is ready since its old due time', 'settle/settler.ts', 'this.#queue.giveBack(job) : this.#queue.due(job, now)', 'this.#queue.giveBack(job) : this.#queue.due(job, details.runAt ?? now)'),
   m('a dedupe key is freed by the wrong job', 'defer/dedupe-index.ts', 'if (entry.job !== job) return undefined', ''),
   m('a follower is dropped', 'rooms.ts', 'if (follower !== undefined) this.acceptance.releaseFollower(follower, job.endedAt)', ''),
   m('a failed job keeps its dedupe key', 'defer/dedupe-index.ts', "job.state === 'completed' && keptUntil > now", "job.state !== 'cancelled' && keptUntil > now"),

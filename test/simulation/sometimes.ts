@@ -4,6 +4,7 @@ const names = [
   'a job was snoozed', 'a job used its last attempt', 'an attempt timed out', 'a job ran out of memory twice',
   'a job was sent ahead of its turn', 'the first of a key was sent ahead', 'recall took back a job that was sent ahead', 'a kept job was sent again after a recall',
   'a cancelled job had been sent ahead', 'an attempt lingered past the time of its retry', 'a job expired while its old attempt lingered',
+  'a retry was held up by its old attempt',
   'a job was retried while its old attempt lingered', 'a zombie reported a result', 
   'a rate window was full', 'a shared limit was paused', 
   'a defer found its job there', 'a completed job stood for its key until its ttl', 'a follower waited', 'a follower was released',

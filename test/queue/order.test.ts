@@ -115,8 +115,15 @@ describe('the order in which jobs of a lane start (rule 6.1)', () => {
     [
       'a retry whose old execution was still ending',
       (sim: Sim) => {
-        const options = { timeout: 100, killAfter: hour - 100, backoff: { type: 'fixed', delay: 1000 } } as const
-        sim.scheduler.defer(sim.task('slow', () => (sim.began.length < 1 ? neverEnds : {}), options), 'late')
+        const options = {
+          timeout: 100,
+          killAfter: hour - 100,
+          backoff: { type: 'fixed', delay: 1000 },
+        } as const
+        sim.scheduler.defer(
+          sim.task('slow', () => (sim.began.length < 1 ? neverEnds : {}), options),
+          'late',
+        )
         return () => undefined
       },
     ],

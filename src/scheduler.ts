@@ -289,8 +289,9 @@ export class Scheduler {
 
   /**
    * Lets a halted key go on.
-   * @param options `retry`: the job at which it halted runs first, in a new generation
-   * @returns false when the key is not halted
+   * @param options `retry`: the job at which it halted runs first, in a new generation or in that of a `retry(id)` since
+   * @returns false when the key is not halted; with `retry` also, leaving it halted, when that job cannot run again: it is
+   *   kept no longer, was cancelled or has expired since, or another job stands for its dedupe key
    * @throws QueueFullError, ClosedError, with `retry`; then the key stays halted
    */
   releaseKey(key: string, options: { retry?: boolean } = {}): boolean {

@@ -177,14 +177,17 @@ export class Queue {
 
   /**
    * Lets a halted key go on.
-   * @param first a job in state `ready` that goes before all others of the key
+   * @param first a job that goes before all others of the key: in state `ready` it stands nowhere, else it is blocked by the key
    */
   releaseKey(key: string, now: number, first?: Job): void {
+    if (first !== undefined) this.lines.leave(first, key)
     const head = this.lines.release(key)
-    if (first !== undefined) {
-      this.lines.joinFirst(first, key)
-      this.enterReady(first)
-    } else if (head?.state === 'blocked') this.makeReady(head, now)
+    if (first !== undefined) this.lines.joinFirst(first, key)
+    if (first?.state === 'ready') this.enterReady(first)
+    else {
+      const next = first ?? head
+      if (next?.state === 'blocked') this.makeReady(next, now)
+    }
   }
 
   /** Joins the line of its key, unless it stands there. @returns whether it is the head of a line that moves */

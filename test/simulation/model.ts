@@ -30,7 +30,8 @@ export class Model {
   readonly limits = new Map<string, ModelLimit>()
   isPaused = false
   readonly pausedTasks = new Set<number>()
-  readonly halted = new Set<string>()
+  /** Halted keys, with the id of the job at which each halted. */
+  readonly halted = new Map<string, string>()
   isClosing = false
   /** Until when the event loop was blocked last. */
   blockedUntil = 0
@@ -114,8 +115,13 @@ export class Model {
       job.isVague = job.isRankVague = true
       this.sometimes.reached('a job was retried while its old attempt lingered')
     }
-    if (isFirst) job.rank = -++this.#ranks
+    if (isFirst) this.joinFirst(job)
     else this.join(job)
+  }
+
+  /** Stands at the head of its key's line from here on. */
+  joinFirst(job: ModelJob): void {
+    job.rank = -++this.#ranks
   }
 
   /** Stands at the end of its key's line from here on. */

@@ -75,6 +75,8 @@ export const mutants: readonly Mutant[] = [
   m('a resume does not look for work', 'dispatch/dispatcher.ts', '      room.isSaturated = false\n      this.wake(room.lane)\n', ''),
   m('a halted key goes on', 'queue/ordering-lines.ts', 'return this.#halted.has(key) ? undefined : next', 'return next'),
   m('a released key stays shut', 'queue/ordering-lines.ts', 'return this.#lines.get(key)?.head\n  }\n\n  /** Halted', 'return undefined\n  }\n\n  /** Halted'),
+  m('a key is released whose job cannot run again', 'pausing.ts', '    if (retries && first === undefined) return false\n', ''),
+  m('a head that was retried before its release is not found', 'pausing.ts', 'return isRetried && ', 'return false && '),
   m('a retried head joins at the end', 'queue/queue.ts', 'this.lines.joinFirst(first, key)', 'this.lines.join(first, key)'),
   m('two io jobs too many share a thread', 'dispatch/dispatcher.ts', 'outstanding < room.settings.placesPerThread &&', 'outstanding < room.settings.placesPerThread + 2 &&'),
   m('jobs start after close', 'closing.ts', '    dispatcher.isPaused = true\n', ''),

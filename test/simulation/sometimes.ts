@@ -11,6 +11,7 @@ const names = [
   'a debounced job took a new payload', 'a debounced job waited again', 'a debounced job was due at once', 'a debounced job changed its line', 'a held job was released', 'a held job was discarded',
   'a held job found a duplicate', 'a crash blamed nobody', 'a crash blamed one job of a shared thread', 'a job ran alone after a crash',
   'a job was blocked by its key', 'a key halted', 'a halted key was released', 'a halted key was released with its job',
+  'a key stayed halted, as its job could not run again', 'a halted key was released with its job, which had been retried',
   'a halted key was released while its job lingered', 'the head of a line was cancelled', 'a job with a key was retried at the end of its line',
   'a signal cancelled a running job', 'a signal cancelled a waiting job', 'runNow hurried a retry', 'a waiting job changed its priority',
   'aging let a lower priority go first', 'the queue was full', 'an own id was taken', 'a retry was refused by its key',

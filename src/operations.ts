@@ -44,7 +44,7 @@ export interface OperationRooms {
   readonly admission: Admission
   readonly dedupe: DedupeIndex
   readonly book: TaskBook
-  /** A new generation's due time and expiry begin now. */
+  /** A job that has not started in its generation is due now, and its expiry begins. */
   renew(job: Job, now: number): void
   /** A new generation heeds the signal of its defer. */
   listenAgain(job: Job): void
@@ -171,7 +171,9 @@ export class Operations {
     if (job.details !== undefined && job.details.afterLingering !== 'stay') return false
     queue.take(job)
     const now = clock.now()
-    job.more().runAt = now
+    // The time to start an attempt counts from when the first was due.
+    if (job.attempt === 0) this.#rooms.renew(job, now)
+    else job.more().runAt = now
     settler.due(job, now)
     return true
   }

@@ -256,6 +256,25 @@ describe('runNow', () => {
     expect(sim.payloads).toEqual(['first', 'delayed', 'last'])
   })
 
+  it('begins the expiry of a job that has not started, and leaves that of one that has', () => {
+    const sim = makeSim()
+    const backoff = { type: 'fixed', delay: '1h' } as const
+    const task = sim.task('t', failsWith('no'), { backoff, expiresIn: '5m' })
+    const late = sim.scheduler.defer(task, undefined, { delay: '1h' })
+    const failed = sim.scheduler.defer(task)
+    sim.advance(10)
+    sim.scheduler.pause()
+    for (const { id } of [late, failed]) expect(sim.scheduler.runNow(id)).toBe(true)
+    const { runAt, expiresAt = NaN } = late.snapshot()
+    expect([runAt, expiresAt - runAt]).toEqual([sim.world.clock.wall(), 300_000])
+    sim.advance(299_989)
+    expect(states([late, failed])).toEqual(['ready', 'ready'])
+    sim.advance(1)
+    expect(states([late, failed])).toEqual(['ready', 'expired'])
+    sim.advance(10)
+    expect(states([late, failed])).toEqual(['expired', 'expired'])
+  })
+
   it('does not start a retry while the old execution is still ending', () => {
     const sim = makeSim({ scheduler: { threads: { cpu: 2 } } })
     const stubborn = { takesMs: 5000, ignoresAbort: true }

@@ -58,6 +58,7 @@ export const mutants: readonly Mutant[] = [
   m('a debounced job waits though its latest instant is over', 'defer/read-defer-options.ts', 'delayMs: isOver ? 0 : ', 'delayMs: '),
   m('debounce keeps the old expiry', 'defer/duplicates.ts', '    if (runAt <= now) this.#rooms.hurry(job)\n    this.#expiry.arm(job, now)\n', '    if (runAt <= now) this.#rooms.hurry(job)\n'),
   m('a debounced job without a delay waits for its old time', 'defer/duplicates.ts', '    if (runAt <= now) this.#rooms.hurry(job)\n', ''),
+  m('runNow keeps the old expiry', 'operations.ts', 'if (job.attempt === 0) this.#rooms.renew(job, now)', 'if (job.attempt < 0) this.#rooms.renew(job, now)'),
   m('waiting jobs never expire', 'rooms.ts', '    this.settler.expireWaiting(job, now)\n', ''),
   m('a held job joins its line at once', 'defer/acceptance.ts', "    job.state = 'held'\n", "    job.state = 'held'\n    this.#rooms.queue.joinLine(job)\n"),
   m('a held job is not counted', 'defer/acceptance.ts', "    this.#rooms.admission.admit(1, encodedSizeBytes(job.payload))\n    job.state = 'held'", "    job.state = 'held'"),

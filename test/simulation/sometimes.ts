@@ -13,7 +13,7 @@ const names = [
   'a job was blocked by its key', 'a key halted', 'a halted key was released', 'a halted key was released with its job',
   'a key stayed halted, as its job could not run again', 'a halted key was released with its job, which had been retried',
   'a halted key was released while its job lingered', 'the head of a line was cancelled', 'a job with a key was retried at the end of its line',
-  'a signal cancelled a running job', 'a signal cancelled a waiting job', 'runNow hurried a retry', 'a waiting job changed its priority',
+  'a signal cancelled a running job', 'a signal cancelled a waiting job', 'runNow hurried a retry', 'runNow began the expiry anew', 'a waiting job changed its priority',
   'aging let a lower priority go first', 'the queue was full', 'an own id was taken', 'a retry was refused by its key',
   'a thread could not be started', 'a thread died while it started', 'a shared thread was retired', 'a shared thread hung', 'a main-lane handler was given up',
   'a spinning thread was stopped', 'the timer woke early', 'the loop was blocked past a deadline', 'the wall clock jumped',

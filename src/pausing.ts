@@ -13,21 +13,22 @@ export class Pausing {
     this.#rooms = rooms
   }
 
-  /** No new starts, of the task or at all. @throws UnknownTaskError */
+  /** No new starts, of the task or at all; also of those that `close()` lets start while it drains. @throws UnknownTaskError */
   pause(task: unknown): void {
-    const { book, closing, dispatcher, limits, queue } = this.#rooms
-    if (closing !== undefined) return
+    const { book, closing, dispatcher, limits, queue, rest } = this.#rooms
     const record = task === undefined ? undefined : book.find(task)
+    if (closing?.acceptsChildren === false) return // its deadline has passed: nothing starts any more
     const wasRunning = record === undefined ? !dispatcher.isPaused : limits.pauseTask(record.name)
     if (!wasRunning) return
     if (record === undefined) dispatcher.isPaused = true
     // First: what threads say while they are called back has jobs sent to others.
     if (record !== undefined) queue.regate(record)
     dispatcher.recall.fromAll()
+    rest.look() // closing waits for jobs that may start only
     this.#tell('paused', record?.name)
   }
 
-  /** Starts go on after a `pause` of the same. @throws UnknownTaskError */
+  /** Starts go on after a `pause` of the same; not while the scheduler closes. @throws UnknownTaskError */
   resume(task: unknown): void {
     const { book, closing, dispatcher, limits } = this.#rooms
     if (closing !== undefined) return

@@ -272,12 +272,15 @@ export class Scheduler {
     })
   }
 
-  /** No new starts (of the task, or at all); running jobs go on. @throws UnknownTaskError for a name that no task has */
+  /**
+   * No new starts (of the task, or at all), also while `close()` drains; running jobs go on.
+   * @throws UnknownTaskError for a name that no task has
+   */
   pause(task?: string | Task): void {
     fromLineOf(pause, () => this.#pausing.pause(task))
   }
 
-  /** Starts go on after a `pause()` of the same. @throws UnknownTaskError for a name that no task has */
+  /** Starts go on after a `pause()` of the same, unless the scheduler closes. @throws UnknownTaskError for a name that no task has */
   resume(task?: string | Task): void {
     fromLineOf(resume, () => this.#pausing.resume(task))
   }

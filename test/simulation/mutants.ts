@@ -66,6 +66,7 @@ export const mutants: readonly Mutant[] = [
   m('a refused batch leaves a trace', 'defer/admission.ts', '    if (this.#jobs + count > this.#maxQueued) {\n', '    if (this.#jobs + count > this.#maxQueued) {\n      this.bytes += bytes\n'),
   m('a settled job is counted for ever', 'defer/admission.ts', '    this.#jobs--\n', ''),
   m('pause leaves jobs that were sent ahead', 'pausing.ts', '    dispatcher.recall.fromAll()\n', ''),
+  m('a pause while close drains is ignored', 'pausing.ts', 'if (closing?.acceptsChildren === false) return', 'if (closing !== undefined) return'),
   m('a cancelled job that was sent ahead is left there', 'operations.ts', 'dispatcher.recall.from(holder)', 'void holder'),
   m('jobs sent ahead of a stuck thread stay there', 'dispatch/recall.ts', '        this.from(thread)\n      } else', '      } else'),
   m('jobs are lost with their thread', 'dispatch/departure.ts', "if (!isCulprit || execution.phase === 'stopping') return { kind: 'interrupted' }", "if (!isCulprit) return { kind: 'completed' }\n  if (execution.phase === 'stopping') return { kind: 'interrupted' }"),

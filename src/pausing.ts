@@ -55,8 +55,9 @@ export class Pausing {
    * @returns false when it is not halted, or that job cannot run again; then it stays halted
    * @throws OptionError, QueueFullError, ClosedError
    */
-  releaseKey(orderingKey: string, options: unknown): boolean {
+  releaseKey(halted: unknown, options: unknown): boolean {
     const { closing, emitter, queue, rest, world } = this.#rooms
+    const orderingKey = key('key', halted)
     const own = ownOptions('releaseKey', options, releaseNames)
     const retries = flag('retry', orDefault(own['retry'], false))
     if (retries && closing !== undefined) throw new ClosedError()

@@ -169,6 +169,15 @@ describe("onExhausted: 'halt'", () => {
     expect(head.snapshot()).toMatchObject({ generation: 2, attempt: 1 })
   })
 
+  it.each([[''], [undefined], [5], [null], ['a\nb']])('refuses to release %j, which is no key', (bad) => {
+    const { sim } = haltedSim()
+    expect(() => sim.scheduler.releaseKey(bad as never)).toThrow(
+      expect.objectContaining({ name: 'OptionError', code: 'ERR_SIDEWORK_KEY' }),
+    )
+    expect(sim.scheduler.releaseKey('unknown')).toBe(false)
+    sim.scheduler.releaseKey(key)
+  })
+
   it('lets retry(id) of the head join at the end', () => {
     const { sim, head, fix } = haltedSim()
     fix()

@@ -144,6 +144,19 @@ describe('cancelAll', () => {
     expect(() => sim.scheduler.cancelAll({ tasks: 't' } as never)).toThrow(coded('OPTION'))
   })
 
+  it('and retryAll refuse a task that is undefined, which a slip in its name makes, instead of taking it for all', () => {
+    const sim = makeSim()
+    const jobs = Object.values(oneOfEach(sim))
+    const tasks: Record<string, string> = { send: 't' }
+    for (const all of ['cancelAll', 'retryAll'] as const)
+      expect(() => sim.scheduler[all]({ task: tasks['sent'] } as never)).toThrow(
+        `task is undefined. Give a task or its name, or leave task out for all: ${all}().`,
+      )
+    expect(jobs.map(({ state }) => state)).not.toContain('cancelled')
+    expect(sim.scheduler.cancelAll({})).toBe(jobs.length)
+    expect(sim.scheduler.retryAll(undefined)).toBe(jobs.length)
+  })
+
   it('cancels jobs that were sent ahead to a thread; none of them runs', () => {
     const sim = makeSim()
     const task = sim.task('short', ({ payload }: Run) => ({ takesMs: payload === 'slow' ? 50 : 0 }))

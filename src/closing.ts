@@ -56,7 +56,7 @@ export class Closing {
     this.moved()
   }
 
-  /** Whether children and requests in flight may still defer. */
+  /** Whether children and requests in flight may still defer, and jobs start, unless they are paused. */
   get acceptsChildren(): boolean {
     return this.#step === 'draining'
   }

@@ -31,6 +31,7 @@ export interface JobFilter {
 }
 
 const filterNames: ReadonlySet<string> = new Set(['state', 'task', 'key', 'limit', 'before'])
+const taskFilterNames: ReadonlySet<string> = new Set(['task'])
 
 /** The rooms operations work with. */
 export interface OperationRooms {
@@ -44,7 +45,7 @@ export interface OperationRooms {
   readonly admission: Admission
   readonly dedupe: DedupeIndex
   readonly book: TaskBook
-  /** A new generation's due time and expiry begin now. */
+  /** A job that has not started in its generation is due now, and its expiry begins. */
   renew(job: Job, now: number): void
   /** A new generation heeds the signal of its defer. */
   listenAgain(job: Job): void
@@ -73,7 +74,7 @@ export class Operations {
     const state = own['state'] === undefined ? undefined : jobState(own['state'])
     const orderingKey = own['key'] === undefined ? undefined : key('key', own['key'])
     const task = own['task'] === undefined ? undefined : this.#rooms.book.named(own['task']).name
-    const before = own['before'] === undefined ? Infinity : (this.find(own['before'])?.seq ?? -1)
+    const before = own['before'] === undefined ? Infinity : this.#seqOf(key('before', own['before']))
     const matches = (job: Job): boolean =>
       job.seq < before &&
       (state === undefined || job.state === state) &&
@@ -81,6 +82,11 @@ export class Operations {
       (orderingKey === undefined || job.details?.orderingKey === orderingKey) &&
       this.#isKept(job)
     return newest(this.#rooms.table.values(), limit, matches)
+  }
+
+  /** −1, before which there is none, when it is unknown or kept no longer. */
+  #seqOf(id: string): number {
+    return this.find(id)?.seq ?? -1
   }
 
   /** @returns false when it is settled @throws OptionError for a reason that is no text */
@@ -106,9 +112,9 @@ export class Operations {
       this.#rooms.dispatcher.overdue.stop(job, { kind: 'cancelled', error }, error.code ?? '', error.message)
   }
 
-  /** @returns how many, those included that went with the step before them */
-  cancelAll(task: unknown): number {
-    const jobs = this.#all(task, (job) => !isSettled(job.state))
+  /** @returns how many, those included that went with the step before them @throws OptionError, UnknownTaskError */
+  cancelAll(filter: unknown): number {
+    const jobs = this.#all('cancelAll', filter, (job) => !isSettled(job.state))
     for (const job of jobs) this.cancel(job, undefined)
     // Some may have ended otherwise meanwhile, others with the step before them.
     return jobs.filter(({ state }) => state === 'cancelled').length
@@ -124,10 +130,10 @@ export class Operations {
     return true
   }
 
-  /** All of them, or none. @returns how many @throws QueueFullError when there is no room for all */
-  retryAll(task: unknown): number {
+  /** All of them, or none. @returns how many @throws QueueFullError when there is no room for all, OptionError, UnknownTaskError */
+  retryAll(filter: unknown): number {
     const { admission, flows } = this.#rooms
-    const jobs = this.#all(task, (job) => this.#mayRevive(job))
+    const jobs = this.#all('retryAll', filter, (job) => this.#mayRevive(job))
     const all = [...new Set([...jobs, ...jobs.flatMap((job) => flows.revivedWith(job) ?? [])])]
     admission.admit(all.length, bytesOf(all))
     // There is room for all: each is counted again by itself, as one whose key another got meanwhile takes none.
@@ -171,7 +177,9 @@ export class Operations {
     if (job.details !== undefined && job.details.afterLingering !== 'stay') return false
     queue.take(job)
     const now = clock.now()
-    job.more().runAt = now
+    // The time to start an attempt counts from when the first was due.
+    if (job.attempt === 0) this.#rooms.renew(job, now)
+    else job.more().runAt = now
     settler.due(job, now)
     return true
   }
@@ -210,8 +218,9 @@ export class Operations {
     return job.token === 0
   }
 
-  #all(task: unknown, matches: (job: Job) => boolean): Job[] {
-    const name = task === undefined ? undefined : this.#rooms.book.find(task).name
+  #all(call: string, filter: unknown, matches: (job: Job) => boolean): Job[] {
+    const task = taskOf(call, filter)
+    const name = task === undefined ? undefined : this.#rooms.book.named(task).name
     const found: Job[] = []
     for (const job of this.#rooms.table.values()) {
       if ((name === undefined || job.task.name === name) && matches(job)) found.push(job)
@@ -229,6 +238,16 @@ export class Operations {
   #isKept(job: Job): boolean {
     return !isSettled(job.state) || this.#rooms.history.has(job)
   }
+}
+
+/** What a filter for many jobs names; undefined for all tasks. @throws OptionError */
+function taskOf(call: string, filter: unknown): unknown {
+  const { task } = ownOptions(call, filter, taskFilterNames)
+  // Of a task that was looked up under a wrong name; taken for none given, it would take every job there is.
+  if (task === undefined && Object.hasOwn(Object(filter) as object, 'task')) {
+    throw new OptionError(`task is undefined. Give a task or its name, or leave task out for all: ${call}().`)
+  }
+  return task
 }
 
 function bytesOf(jobs: readonly Job[]): number {

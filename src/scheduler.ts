@@ -50,7 +50,6 @@ export type { Stats } from './stats.js'
 export type { SchedulerOptions, ThreadOptions } from './scheduler-options.js'
 
 const closeNames: ReadonlySet<string> = new Set(['timeout', 'drain'])
-const taskNames: ReadonlySet<string> = new Set(['task'])
 
 /** Takes jobs and sees them through. Made by `createScheduler`. */
 export class Scheduler {
@@ -199,7 +198,7 @@ export class Scheduler {
     return job === undefined ? undefined : this.#rooms.snapshot(job, 'plain')
   }
 
-  /** Jobs, newest first. @throws OptionError for an unknown filter, state or a bad limit; UnknownTaskError */
+  /** Jobs, newest first. @throws OptionError for an unknown filter or state, a bad limit, key or id; UnknownTaskError */
   jobs(filter: JobFilter = {}): JobSnapshot[] {
     const found = fromLineOf(jobs, () => this.#rooms.operations.list(filter))
     return found.map((job) => this.#rooms.snapshot(job, 'plain'))
@@ -218,12 +217,10 @@ export class Scheduler {
   /**
    * Cancels every unsettled job (of a task).
    * @returns how many of them, steps after a cancelled one included
-   * @throws UnknownTaskError for a name that no task has
+   * @throws UnknownTaskError for a name that no task has, OptionError for a `task` that is undefined: leave it out for all
    */
   cancelAll(filter: { task?: string | Task } = {}): number {
-    return fromLineOf(cancelAll, () =>
-      this.#rooms.operations.cancelAll(ownOptions('cancelAll', filter, taskNames)['task']),
-    )
+    return fromLineOf(cancelAll, () => this.#rooms.operations.cancelAll(filter))
   }
 
   /**
@@ -247,12 +244,12 @@ export class Scheduler {
   /**
    * Retries every failed, cancelled or expired job (of a task) that is still kept: all of them, or none.
    * @returns how many of them, steps after a retried one included
-   * @throws QueueFullError when there is no room for all, ClosedError
+   * @throws QueueFullError when there is no room for all, ClosedError, UnknownTaskError, OptionError like `cancelAll`
    */
   retryAll(filter: { task?: string | Task } = {}): number {
     return fromLineOf(retryAll, () => {
       if (this.#rooms.closing !== undefined) throw new ClosedError()
-      const count = this.#rooms.operations.retryAll(ownOptions('retryAll', filter, taskNames)['task'])
+      const count = this.#rooms.operations.retryAll(filter)
       this.#rooms.rest.jobCame()
       return count
     })
@@ -272,12 +269,15 @@ export class Scheduler {
     })
   }
 
-  /** No new starts (of the task, or at all); running jobs go on. @throws UnknownTaskError for a name that no task has */
+  /**
+   * No new starts (of the task, or at all), also while `close()` drains; running jobs go on.
+   * @throws UnknownTaskError for a name that no task has
+   */
   pause(task?: string | Task): void {
     fromLineOf(pause, () => this.#pausing.pause(task))
   }
 
-  /** Starts go on after a `pause()` of the same. @throws UnknownTaskError for a name that no task has */
+  /** Starts go on after a `pause()` of the same, unless the scheduler closes. @throws UnknownTaskError for a name that no task has */
   resume(task?: string | Task): void {
     fromLineOf(resume, () => this.#pausing.resume(task))
   }
@@ -289,9 +289,10 @@ export class Scheduler {
 
   /**
    * Lets a halted key go on.
-   * @param options `retry`: the job at which it halted runs first, in a new generation
-   * @returns false when the key is not halted
-   * @throws QueueFullError, ClosedError, with `retry`; then the key stays halted
+   * @param options `retry`: the job at which it halted runs first, in a new generation or in that of a `retry(id)` since
+   * @returns false when the key is not halted; with `retry` also, leaving it halted, when that job cannot run again: it is
+   *   kept no longer, was cancelled or has expired since, or another job stands for its dedupe key
+   * @throws OptionError for what is no key; QueueFullError, ClosedError, with `retry`: then the key stays halted
    */
   releaseKey(key: string, options: { retry?: boolean } = {}): boolean {
     return fromLineOf(releaseKey, () => this.#pausing.releaseKey(key, options))
@@ -333,7 +334,7 @@ export class Scheduler {
     return this
   }
 
-  /** Takes a listener off. */
+  /** Takes a listener off, if it is on. @throws OptionError like `on` */
   off<E extends EventName>(event: E, listener: (event: SchedulerEvents[E]) => void): this {
     this.#rooms.emitter.remove(event, listener)
     return this

@@ -34,21 +34,16 @@ export class Emitter {
     this.#onError = onError
   }
 
-  /** @throws OptionError for an event there is none of */
+  /** @throws OptionError for an event there is none of, and for what is no function */
   add<E extends EventName>(event: E, listener: Listener<E>, isOnce: boolean): void {
-    if (!eventNames.includes(event)) {
-      throw new OptionError(`There is no event ${show(event)}. Known are: ${eventNames.join(', ')}.`)
-    }
-    if (typeof listener !== 'function') {
-      throw new OptionError(
-        `The listener for '${event}' is ${show(listener)}. Give a function (event) => void.`,
-      )
-    }
+    check(event, listener)
     this.#listeners.set(event, [...(this.#listeners.get(event) ?? []), { listener, isOnce }])
     this.wants[event] = true
   }
 
+  /** @throws OptionError like `add` */
   remove(event: EventName, listener: (event: never) => void): void {
+    check(event, listener)
     this.#keep(event, (entry) => entry.listener !== listener)
   }
 
@@ -99,6 +94,14 @@ export class Emitter {
   #await(event: EventName, told: PromiseLike<unknown>): void {
     told.then(undefined, (error: unknown) => this.#onError(event, error))
   }
+}
+
+function check(event: EventName, listener: unknown): void {
+  if (!eventNames.includes(event)) {
+    throw new OptionError(`There is no event ${show(event)}. Known are: ${eventNames.join(', ')}.`)
+  }
+  if (typeof listener === 'function') return
+  throw new OptionError(`The listener for '${event}' is ${show(listener)}. Give a function (event) => void.`)
 }
 
 function nobody(): Record<EventName, boolean> {

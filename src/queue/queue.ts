@@ -132,9 +132,11 @@ export class Queue {
     this.#agenda.addJob(job, until)
   }
 
-  /** A job from the agenda whose time has come. */
-  due(job: Job, now: number): void {
-    const readyAt = Math.min(now, job.details?.runAt ?? now)
+  /**
+   * A job whose time has come.
+   * @param readyAt since when it could have started: after its due time, if something else held it up until then
+   */
+  due(job: Job, readyAt: number): void {
     if (this.#mayRun(job)) this.makeReady(job, readyAt)
     else if (job.state !== 'blocked') this.#journal.block(job)
   }
@@ -175,14 +177,17 @@ export class Queue {
 
   /**
    * Lets a halted key go on.
-   * @param first a job in state `ready` that goes before all others of the key
+   * @param first a job that goes before all others of the key: in state `ready` it stands nowhere, else it is blocked by the key
    */
   releaseKey(key: string, now: number, first?: Job): void {
+    if (first !== undefined) this.lines.leave(first, key)
     const head = this.lines.release(key)
-    if (first !== undefined) {
-      this.lines.joinFirst(first, key)
-      this.enterReady(first)
-    } else if (head?.state === 'blocked') this.makeReady(head, now)
+    if (first !== undefined) this.lines.joinFirst(first, key)
+    if (first?.state === 'ready') this.enterReady(first)
+    else {
+      const next = first ?? head
+      if (next?.state === 'blocked') this.makeReady(next, now)
+    }
   }
 
   /** Joins the line of its key, unless it stands there. @returns whether it is the head of a line that moves */

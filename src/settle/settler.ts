@@ -84,10 +84,11 @@ export class Settler {
     }
   }
 
-  /** The agenda gave out a job whose time has come. */
+  /** The agenda gave out a job whose time has come, perhaps late. */
   due(job: Job, now: number): void {
-    if (job.details?.isLingering === true) job.details.afterLingering = 'go-on'
-    else this.#queue.due(job, now)
+    const { details } = job
+    if (details?.isLingering === true) details.afterLingering = 'go-on'
+    else this.#queue.due(job, Math.min(now, details?.runAt ?? now))
   }
 
   /** Cancels a job that waits. */

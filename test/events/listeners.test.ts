@@ -29,6 +29,22 @@ it('a listener that is taken off is not called again', async () => {
   expect(heard).toEqual(['first'])
 })
 
+it.each(['on', 'once', 'off'] as const)(
+  '%s refuses an event there is none of, and what is no function',
+  (call) => {
+    const scheduler = makeScheduler()
+    const refused = (message: string): unknown => expect.objectContaining({ code: 'ERR_SIDEWORK_OPTION', message: expect.stringContaining(message) as string }) // prettier-ignore
+    expect(() => scheduler[call]('complete' as never, () => undefined)).toThrow(
+      refused("There is no event 'complete'. Known are: accepted,"),
+    )
+    for (const bad of [undefined, null, 5, {}])
+      expect(() => scheduler[call]('completed', bad as never)).toThrow(
+        refused("The listener for 'completed' is"),
+      )
+    expect(scheduler.off('completed', () => undefined)).toBe(scheduler)
+  },
+)
+
 it('what an asynchronous listener rejects with is logged, as what another throws', async () => {
   const lines: unknown[] = []
   const sink = { write: (line: string) => void lines.push(JSON.parse(line)) }

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import { neverEnds } from '../simulation/script.js'
 import { makeSim, type Sim } from '../simulation/sim.js'
+
+const slow = { timeout: false } as const
 
 /** One busy thread, so that what is deferred meanwhile has to queue. */
 function busySim(scheduler: object = {}): Sim {
@@ -76,6 +79,66 @@ describe('the order in which jobs of a lane start (rule 6.1)', () => {
     sim.thread(1).crash()
     sim.advance(200)
     expect(sim.payloads).toEqual(['a', 'b', 'a', 'b', 'later'])
+  })
+
+  const hour = 3_600_000
+  it.each([
+    [
+      'a follower',
+      (sim: Sim) => {
+        const task = sim.task('last', ({ payload }) => ({ takesMs: payload === 'late' ? 1 : hour }), slow)
+        const dedupe = { key: 'k', mode: 'last' } as const
+        sim.scheduler.defer(task, 'first', { dedupe })
+        sim.advance(1)
+        sim.scheduler.defer(task, 'late', { dedupe, delay: 1000 })
+        return () => undefined
+      },
+    ],
+    [
+      'a held job',
+      (sim: Sim) => {
+        sim.scheduler.defer(sim.task('blocker', { takesMs: hour }, slow))
+        const runAt = new Date(sim.world.clock.wall() + 1000)
+        const { id } = sim.scheduler.hold(undefined, sim.task('held', { takesMs: 1 }), 'late', { runAt })
+        return () => sim.scheduler.releaseHeld([id])
+      },
+    ],
+    [
+      'a step',
+      (sim: Sim) => {
+        const first = { task: sim.task('first', { takesMs: hour }, slow) }
+        const options = { runAt: new Date(sim.world.clock.wall() + 1000) }
+        sim.scheduler.chain([first, { task: sim.task('step', { takesMs: 1 }), payload: 'late', options }])
+        return () => undefined
+      },
+    ],
+    [
+      'a retry whose old execution was still ending',
+      (sim: Sim) => {
+        const options = {
+          timeout: 100,
+          killAfter: hour - 100,
+          backoff: { type: 'fixed', delay: 1000 },
+        } as const
+        sim.scheduler.defer(
+          sim.task('slow', () => (sim.began.length < 1 ? neverEnds : {}), options),
+          'late',
+        )
+        return () => undefined
+      },
+    ],
+  ])('counts %s that was held up beyond its time as ready from when it could start', (_who, holdUp) => {
+    const sim = makeSim()
+    const letGo = holdUp(sim)
+    sim.advance(hour - 200)
+    sim.scheduler.defer(sim.task('urgent', { takesMs: 10 }), 'urgent', { priority: 9 })
+    sim.advance(100)
+    letGo()
+    sim.advance(105)
+    expect(sim.scheduler.stats()).toMatchObject({ ready: 1, running: 1 })
+    expect(sim.scheduler.stats().oldestWaitMs).toBeLessThan(300)
+    sim.advance(100)
+    expect(sim.payloads.slice(-2)).toEqual(['urgent', 'late'])
   })
 })
 

@@ -169,6 +169,15 @@ describe("onExhausted: 'halt'", () => {
     expect(head.snapshot()).toMatchObject({ generation: 2, attempt: 1 })
   })
 
+  it.each([[''], [undefined], [5], [null], ['a\nb']])('refuses to release %j, which is no key', (bad) => {
+    const { sim } = haltedSim()
+    expect(() => sim.scheduler.releaseKey(bad as never)).toThrow(
+      expect.objectContaining({ name: 'OptionError', code: 'ERR_SIDEWORK_KEY' }),
+    )
+    expect(sim.scheduler.releaseKey('unknown')).toBe(false)
+    sim.scheduler.releaseKey(key)
+  })
+
   it('lets retry(id) of the head join at the end', () => {
     const { sim, head, fix } = haltedSim()
     fix()
@@ -201,6 +210,91 @@ describe("onExhausted: 'halt'", () => {
     expect(sim.order).toEqual(['stubborn'])
     sim.advance(1)
     expect([head.state, next.state]).toEqual(['completed', 'completed'])
+    expect(sim.order).toEqual(['stubborn', 'stubborn', 'next'])
+  })
+})
+
+describe('releaseKey(key, { retry: true }) when the job at which the key halted', () => {
+  const options = { attempts: 1, onExhausted: 'halt' } as const
+
+  function halted(scheduler: object, defer: object = {}) {
+    const sim = makeSim({ scheduler })
+    const bad = sim.task('bad', () => (sim.began.length < 1 ? failsWith('no') : {}), options)
+    const head = sim.scheduler.defer(bad, 'head', { orderingKey: key, ...defer })
+    const next = sim.scheduler.defer(sim.task('next'), 'next', { orderingKey: key })
+    sim.advance(10)
+    expect(sim.scheduler.haltedKeys()).toEqual([key])
+    return { sim, head, next }
+  }
+
+  it.each([
+    ['is not kept', { failed: 0 }, 0],
+    ['is kept no longer', { for: '1h' }, 3_600_001],
+  ])('%s answers false and leaves the key halted', (_what, keep, laterMs) => {
+    const { sim, next } = halted({ keep })
+    const released: unknown[] = []
+    sim.scheduler.on('key:released', (event) => void released.push(event))
+    sim.advance(laterMs)
+    expect(sim.scheduler.releaseKey(key, { retry: true })).toBe(false)
+    sim.advance(10)
+    expect([next.state, sim.scheduler.haltedKeys(), released]).toEqual(['blocked', [key], []])
+    expect(sim.scheduler.releaseKey(key)).toBe(true)
+    sim.advance(0)
+    expect(next.state).toBe('completed')
+  })
+
+  it('lost its dedupe key to another answers false and leaves the key halted', () => {
+    const { sim, head, next } = halted({}, { dedupe: 'd' })
+    const other = sim.scheduler.defer('bad', 'other', { orderingKey: key, dedupe: 'd' })
+    expect(sim.scheduler.releaseKey(key, { retry: true })).toBe(false)
+    expect(sim.scheduler.haltedKeys()).toEqual([key])
+    other.cancel()
+    expect(sim.scheduler.releaseKey(key, { retry: true })).toBe(true)
+    sim.advance(0)
+    expect([head.state, next.state]).toEqual(['completed', 'completed'])
+    expect(sim.payloads).toEqual(['head', 'head', 'next'])
+  })
+
+  it('was cancelled since answers false and leaves the key halted', () => {
+    const { sim, head } = halted({})
+    sim.scheduler.retry(head.id)
+    head.cancel()
+    expect(sim.scheduler.releaseKey(key, { retry: true })).toBe(false)
+    expect(sim.scheduler.haltedKeys()).toEqual([key])
+    sim.scheduler.releaseKey(key)
+  })
+
+  it('waits at the end of the line after a retry(id) runs that one first', () => {
+    const { sim, head, next } = halted({})
+    sim.scheduler.retry(head.id)
+    sim.advance(10)
+    expect(head.state).toBe('blocked')
+    expect(sim.scheduler.releaseKey(key, { retry: true })).toBe(true)
+    sim.advance(0)
+    expect(sim.payloads).toEqual(['head', 'head', 'next'])
+    expect([head.snapshot().generation, next.state]).toEqual([2, 'completed'])
+  })
+
+  it('waits alone after a retry(id) runs it', () => {
+    const { sim, head, next } = halted({})
+    next.cancel()
+    sim.scheduler.retry(head.id)
+    expect(sim.scheduler.releaseKey(key, { retry: true })).toBe(true)
+    sim.advance(0)
+    expect(sim.payloads).toEqual(['head', 'head'])
+  })
+
+  it('waits after a retry(id) for its old execution runs it first when that has ended', () => {
+    const sim = makeSim({ scheduler: { threads: 2 } })
+    const stubborn = sim.task('stubborn', () => (sim.began.length < 1 ? neverEnds : {}), {
+      ...options, timeout: 100, killAfter: 500,
+    }) // prettier-ignore
+    const head = sim.scheduler.defer(stubborn, undefined, { orderingKey: key })
+    sim.scheduler.defer(sim.task('next'), undefined, { orderingKey: key })
+    sim.advance(200)
+    sim.scheduler.retry(head.id)
+    expect(sim.scheduler.releaseKey(key, { retry: true })).toBe(true)
+    sim.advance(1000)
     expect(sim.order).toEqual(['stubborn', 'stubborn', 'next'])
   })
 })

@@ -209,6 +209,49 @@ describe('close()', () => {
     expect(sim.began).toEqual([])
   })
 
+  it.each([
+    ['everything', undefined, ['first'], 100],
+    ['a task', 't', ['first', 'other'], 120],
+  ])('starts nothing more of what is paused while it drains: %s', async (_what, paused, ran, endsAt) => {
+    const sim = makeSim()
+    const task = sim.task('t', { takesMs: 100 })
+    for (const payload of ['first', 'second', 'third']) sim.scheduler.defer(task, payload)
+    sim.scheduler.defer(sim.task('other', { takesMs: 20 }), 'other')
+    const told: unknown[] = []
+    for (const event of ['paused', 'closed'] as const)
+      sim.scheduler.on(event, () => void told.push([event, sim.now]))
+    sim.world.plan('user', 10, () => {
+      if (paused === undefined) sim.scheduler.pause()
+      else sim.scheduler.pause(paused)
+    })
+    const report = await sim.close({}, 1000)
+    expect(sim.payloads).toEqual(ran)
+    expect(report.settled.completed).toBe(ran.length)
+    expect(report.lost).toHaveLength(4 - ran.length)
+    expect(told).toEqual([
+      ['paused', 10],
+      ['closed', endsAt],
+    ])
+  })
+
+  it('waits no longer for what is paused while it drains, and nothing is paused afterwards', async () => {
+    const sim = makeSim({ scheduler: { limits: { shared: { concurrency: 1 } } } })
+    const job = sim.scheduler.defer(sim.task('t', {}, { limits: 'shared' }))
+    sim.scheduler.pauseLimit('shared', '1h')
+    const told: unknown[] = []
+    for (const event of ['paused', 'closed'] as const)
+      sim.scheduler.on(event, () => void told.push([event, sim.now]))
+    sim.world.plan('user', 10, () => sim.scheduler.pause())
+    const report = await sim.close({ timeout: 500 }, 1000)
+    expect(report.lost).toMatchObject([{ id: job.id, state: 'ready' }])
+    sim.scheduler.pause('t')
+    sim.advance(10)
+    expect(told).toEqual([
+      ['paused', 10],
+      ['closed', 10],
+    ])
+  })
+
   it('while threads are still starting waits for them and runs what is ready', async () => {
     const sim = makeSim({ threads: () => ({ startsInMs: 40 }) })
     const job = sim.scheduler.defer(sim.task('t'))

@@ -251,6 +251,10 @@ describe('jobs()', () => {
     expect(payloads({ limit: 4 })).toEqual([29, 28, 27, 26])
     expect(payloads({ limit: 4, before: jobs[26]?.id ?? '' })).toEqual([25, 24, 23, 22])
     expect(payloads({ before: 'unknown' })).toEqual([])
+    for (const before of [5, 0, null, '', jobs[26]])
+      expect(() => sim.scheduler.jobs({ before } as never), String(before)).toThrow(
+        expect.objectContaining({ code: 'ERR_SIDEWORK_KEY' }),
+      )
     for (const bad of [{ limit: 0 }, { limit: 1001 }, { limit: 1.5 }, { states: 'ready' }, { state: 'redy' }])
       expect(() => sim.scheduler.jobs(bad as never), JSON.stringify(bad)).toThrow(
         expect.objectContaining({ code: 'ERR_SIDEWORK_OPTION' }),

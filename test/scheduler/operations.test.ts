@@ -144,6 +144,19 @@ describe('cancelAll', () => {
     expect(() => sim.scheduler.cancelAll({ tasks: 't' } as never)).toThrow(coded('OPTION'))
   })
 
+  it('and retryAll refuse a task that is undefined, which a slip in its name makes, instead of taking it for all', () => {
+    const sim = makeSim()
+    const jobs = Object.values(oneOfEach(sim))
+    const tasks: Record<string, string> = { send: 't' }
+    for (const all of ['cancelAll', 'retryAll'] as const)
+      expect(() => sim.scheduler[all]({ task: tasks['sent'] } as never)).toThrow(
+        `task is undefined. Give a task or its name, or leave task out for all: ${all}().`,
+      )
+    expect(jobs.map(({ state }) => state)).not.toContain('cancelled')
+    expect(sim.scheduler.cancelAll({})).toBe(jobs.length)
+    expect(sim.scheduler.retryAll(undefined)).toBe(jobs.length)
+  })
+
   it('cancels jobs that were sent ahead to a thread; none of them runs', () => {
     const sim = makeSim()
     const task = sim.task('short', ({ payload }: Run) => ({ takesMs: payload === 'slow' ? 50 : 0 }))
@@ -254,6 +267,25 @@ describe('runNow', () => {
     sim.scheduler.defer(task, 'last', { orderingKey: 'k' })
     sim.advance(100)
     expect(sim.payloads).toEqual(['first', 'delayed', 'last'])
+  })
+
+  it('begins the expiry of a job that has not started, and leaves that of one that has', () => {
+    const sim = makeSim()
+    const backoff = { type: 'fixed', delay: '1h' } as const
+    const task = sim.task('t', failsWith('no'), { backoff, expiresIn: '5m' })
+    const late = sim.scheduler.defer(task, undefined, { delay: '1h' })
+    const failed = sim.scheduler.defer(task)
+    sim.advance(10)
+    sim.scheduler.pause()
+    for (const { id } of [late, failed]) expect(sim.scheduler.runNow(id)).toBe(true)
+    const { runAt, expiresAt = NaN } = late.snapshot()
+    expect([runAt, expiresAt - runAt]).toEqual([sim.world.clock.wall(), 300_000])
+    sim.advance(299_989)
+    expect(states([late, failed])).toEqual(['ready', 'ready'])
+    sim.advance(1)
+    expect(states([late, failed])).toEqual(['ready', 'expired'])
+    sim.advance(10)
+    expect(states([late, failed])).toEqual(['expired', 'expired'])
   })
 
   it('does not start a retry while the old execution is still ending', () => {

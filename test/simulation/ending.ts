@@ -95,6 +95,12 @@ export class Ending {
     if (model.broken === undefined) await this.#settleClose({ timeout: 0, drain: true })
   }
 
+  #pauseMeanwhile(seed: number): void {
+    const { model, sometimes, unsettled } = this.#stage
+    if (model.mayStart && unsettled > 0) sometimes.reached('something was paused while close drained')
+    this.#operating.pause('pause', seed % 8 === 1 ? undefined : 0)
+  }
+
   async #settleClose(options: { timeout: number; drain: boolean }): Promise<CloseReport> {
     const { plan, model, judge, scheduler, sometimes } = this.#stage
     let report: CloseReport | undefined
@@ -107,7 +113,10 @@ export class Ending {
       (error: unknown) => (thrown = error),
     )
     if (!model.mayStart) judge.nothingAhead(() => true, 'after close')
-    this.#stage.advance(options.timeout)
+    const halfMs = Math.floor(options.timeout / 2)
+    this.#stage.advance(halfMs)
+    if (plan.seed % 4 === 1) this.#pauseMeanwhile(plan.seed)
+    this.#stage.advance(options.timeout - halfMs)
     model.mayStart = false
     this.#stage.advance(1000)
     for (let turn = 0; turn < 4; turn++) await Promise.resolve()

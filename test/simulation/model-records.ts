@@ -92,6 +92,8 @@ export interface ModelJob {
   /** It was snoozed or is to be retried, which its state has not shown yet. */
   isToWait: boolean
   isRestored: boolean
+  /** When an execution of it last really ended; −1 before the first. */
+  overAt: number
 }
 
 /** Whether it is final. */

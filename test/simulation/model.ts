@@ -30,7 +30,8 @@ export class Model {
   readonly limits = new Map<string, ModelLimit>()
   isPaused = false
   readonly pausedTasks = new Set<number>()
-  readonly halted = new Set<string>()
+  /** Halted keys, with the id of the job at which each halted. */
+  readonly halted = new Map<string, string>()
   isClosing = false
   /** Until when the event loop was blocked last. */
   blockedUntil = 0
@@ -64,7 +65,7 @@ export class Model {
       expiresAt: isHeld ? Infinity : now + waits + expiresIn, state: isHeld ? 'held' : waits > 0 ? 'scheduled' : 'ready',
       rank: undefined, isRankVague: false, generation: 1, last: 'none', attempt: 0, repeats: false, executions: 0, execs: [],
       accepts: 1, settles: 0, runsAlone: false, outOfMemory: false,
-      hasReported: false, heardProgress: 0, isToWait: false, isRestored: false,
+      hasReported: false, heardProgress: 0, isToWait: false, isRestored: false, overAt: -1,
     } // prettier-ignore
     if (this.byId.has(job.id) && !isSettled(this.byId.get(job.id)?.handle.state ?? 'completed'))
       this.wrong('I2', `id ${job.id} was given twice`)
@@ -114,8 +115,13 @@ export class Model {
       job.isVague = job.isRankVague = true
       this.sometimes.reached('a job was retried while its old attempt lingered')
     }
-    if (isFirst) job.rank = -++this.#ranks
+    if (isFirst) this.joinFirst(job)
     else this.join(job)
+  }
+
+  /** Stands at the head of its key's line from here on. */
+  joinFirst(job: ModelJob): void {
+    job.rank = -++this.#ranks
   }
 
   /** Stands at the end of its key's line from here on. */
@@ -129,8 +135,7 @@ export class Model {
     job.runAt = job.wanted.delay === undefined ? Math.max(now, job.runAt) : now + waits
     const expiresIn = job.wanted.expiresIn ?? this.taskOf(job.task).expiresIn ?? Infinity
     job.expiresAt = job.runAt + expiresIn
-    job.readyAt = Math.min(now, job.runAt)
-    job.isVague = job.wanted.runIn !== undefined
+    job.readyAt = now
     if (job.runAt > now) job.state = 'scheduled'
     else {
       job.state = 'ready'
@@ -226,7 +231,7 @@ export class Model {
           job.readyAt = now
           if (state === 'running') job.isVague = true
         } else if (from === 'scheduled' || from === 'retrying') {
-          job.readyAt = Math.min(now, job.runAt)
+          this.#becameReady(job)
           if (job.wanted.orderingKey !== undefined && job.runAt < now) job.isVague = true
         }
       }
@@ -241,6 +246,18 @@ export class Model {
       this.join(job)
       if (isMixed) job.isRankVague = true
     }
+  }
+
+  /** Its time came, or was over and its old execution has ended at last. */
+  #becameReady(job: ModelJob): void {
+    const now = this.now()
+    const { runAt, overAt } = job
+    const wasHeldUp = overAt > runAt
+    job.readyAt = wasHeldUp ? now : Math.min(now, runAt)
+    // Which of the two came first is not seen when they met; nor when a handler is given up.
+    if (wasHeldUp && overAt <= Math.max(this.blockedUntil, runAt + 1)) job.isVague = true
+    if (job.execs.some((exec) => !exec.isOver)) job.isVague = true
+    if (wasHeldUp && !job.isVague) this.sometimes.reached('a retry was held up by its old attempt')
   }
 
   /** Ready, with nobody, and let through by everything it has to pass. */
@@ -266,6 +283,7 @@ export class Model {
   /** The scheduler knows that the execution has ended. */
   over(exec: Exec): void {
     exec.isOver = true
+    exec.job.overAt = this.now()
     exec.isDone = true
     for (const limit of exec.limits) limit.running = limit.running.filter((other) => other !== exec)
     const { thread } = exec

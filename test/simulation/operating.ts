@@ -101,32 +101,47 @@ export class Operating {
   }
 
   releaseKeys(retry: boolean): void {
-    const { model, scheduler } = this.#stage
-    for (const key of scheduler.haltedKeys()) {
-      const failed = model.jobs.filter(
-        (job) => job.handle.state === 'failed' && job.wanted.orderingKey === key,
-      )
-      let isReleased = false
-      try {
-        isReleased = scheduler.releaseKey(key, { retry })
-      } catch {
-        continue // The queue is full: the key stays halted.
-      }
-      if (!isReleased) model.wrong('I8', `the halted key ${key} was not released`)
-      model.halted.delete(key)
-      const revived = failed.find((job) => job.handle.state !== 'failed')
-      if (revived === undefined) this.#stage.sometimes.reached('a halted key was released')
-      else {
-        const isLingering = revived.execs.some((exec) => !exec.isOver)
-        this.#stage.sometimes.reached(
-          isLingering
-            ? 'a halted key was released while its job lingered'
-            : 'a halted key was released with its job',
-        )
-        this.#revived(revived, true)
-      }
+    for (const key of this.#stage.scheduler.haltedKeys()) this.#releaseKey(key, retry)
+    this.#stage.model.refresh()
+  }
+
+  #releaseKey(key: string, retry: boolean): void {
+    const { model, scheduler, sometimes } = this.#stage
+    const id = model.halted.get(key) ?? ''
+    const head = model.byId.get(id)
+    const was = head?.handle.state
+    const isKept = scheduler.job(id) !== undefined
+    let isReleased = false
+    try {
+      isReleased = scheduler.releaseKey(key, { retry })
+    } catch {
+      return // The queue is full: the key stays halted.
     }
-    model.refresh()
+    if (!isReleased) {
+      const isThere = was === 'failed' || (was === 'blocked' && (head?.generation ?? 1) > 1)
+      const surely = isThere && isKept && head?.wanted.dedupe === undefined
+      if (!retry || surely) model.wrong('I8', `the halted key ${key} was not released`)
+      if (!scheduler.haltedKeys().includes(key)) model.wrong('I8', `key ${key} goes on and was not released`)
+      if (was !== head?.handle.state)
+        model.wrong('I8', `job ${head?.payload} was retried and its key is halted`)
+      return sometimes.reached('a key stayed halted, as its job could not run again')
+    }
+    model.halted.delete(key)
+    if (!retry || head === undefined) return sometimes.reached('a halted key was released')
+    const isLingering = head.execs.some((exec) => !exec.isOver)
+    if (was === 'failed') {
+      if (head.handle.state === was)
+        model.wrong('I8', `key ${key} was released without its job ${head.payload}`)
+      sometimes.reached(
+        isLingering
+          ? 'a halted key was released while its job lingered'
+          : 'a halted key was released with its job',
+      )
+      return this.#revived(head, true)
+    }
+    if (was !== 'blocked' && !isLingering) model.wrong('I8', `key ${key} was released with job ${head.payload}, which was ${was}`) // prettier-ignore
+    sometimes.reached('a halted key was released with its job, which had been retried')
+    model.joinFirst(head)
   }
 
   /** Says what is not so, or says again what was said. */

@@ -76,6 +76,10 @@ export class Play {
         const was = job?.handle.state
         if (job === undefined || !scheduler.runNow(job.id)) return
         job.runAt = model.now()
+        if (scheduler.job(job.id)?.attempt === 0 && job.expiresAt < Infinity) {
+          model.expireAnew(job)
+          sometimes.reached('runNow began the expiry anew')
+        }
         if (was === 'retrying') sometimes.reached('runNow hurried a retry')
         return model.refresh()
       }

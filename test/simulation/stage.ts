@@ -169,8 +169,8 @@ export class Stage implements Watcher {
     })
     for (const task of this.tasks) scheduler.cancelAll({ task: task as Task }) // known by name from here on
     for (const name of jobEvents) scheduler.on(name, (event) => this.#told(name, event))
-    scheduler.on('key:halted', ({ key }) => {
-      this.model.halted.add(key)
+    scheduler.on('key:halted', ({ key, id }) => {
+      this.model.halted.set(key, id)
       this.sometimes.reached('a key halted')
     })
     const { model, judge } = this

@@ -152,6 +152,7 @@ export class ScheduleBook {
         failed: (error) => {
           if (this.#port.mayLog(leaderFailed)) logger?.error({ err: error }, leaderFailed)
         },
+        ask: (hook) => this.#port.ask(hook),
       },
       (leadership) => this.#sweep(leadership, clock.precise() - askedAt),
     )

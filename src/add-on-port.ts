@@ -27,6 +27,8 @@ export interface AddOnPort {
   readonly events: Pick<Emitter, 'wants' | 'emit'>
   /** Whether `close()` has been called. */
   isClosing(): boolean
+  /** Calls a hook of the user's and hands its answer back, perhaps a promise. @throws what it throws */
+  ask(hook: () => unknown): unknown
   /** Calls `run` at the instant (on the `now()` scale) or soon after, behind the scheduler's one timer. */
   alarm(at: number, run: () => void): Disarmable
   /** Runs `task` when the current call has returned, before anything else. */

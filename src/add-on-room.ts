@@ -35,6 +35,7 @@ export class AddOnRoom {
       mayLog: (message) => rooms.log.allows(message),
       events: rooms.emitter,
       isClosing: () => rooms.closing !== undefined,
+      ask: (hook) => rooms.world.ask(hook),
       alarm: (at, run) => rooms.agenda.alarm(at, run),
       timeHeap: () => new TimeHeap(),
       keepAlive: (active) => {

@@ -45,8 +45,7 @@ export class FlowRoom {
         acceptance: rooms.acceptance,
         drafts,
         journal,
-        // Numbered as jobs are, so that no job and no other flow has its id.
-        newId: () => ids.of(drafts.nextSeq(), 0),
+        newId: () => this.#newId(ids),
         taskOf: (task) => rooms.book.find(task),
         course: {
           clock: world.clock,
@@ -63,6 +62,15 @@ export class FlowRoom {
       settings.keep,
       settings.maxQueuedBytes,
     )
+  }
+
+  /** Numbered as jobs are, so that no job and no other flow of this scheduler has the id. */
+  #newId(ids: JobIds): string {
+    for (;;) {
+      const id = ids.of(this.#rooms.drafts.nextSeq(), 0)
+      // What was restored keeps ids that another scheduler made, and test schedulers of one seed make the same ids.
+      if (this.book.find(id) === undefined && this.#rooms.table.find(id) === undefined) return id
+    }
   }
 
   #settled(flow: Flow): void {

@@ -48,6 +48,7 @@ export function realWorld({ settings, definitionOf, contextOf, held, unwatched }
     soon,
     startSoon: turnGate(soon, nextTurn),
     nextTurn,
+    ask: (hook) => hook(),
     rssBytes: () => process.memoryUsage.rss(),
     armTimer: (at, wake) => neutral.run(() => alarm.arm(at, clock, wake)),
     keepAlive: (active) => neutral.run(() => keepAlive.set(active)),

@@ -66,6 +66,11 @@ export interface World {
   keepAlive(active: boolean): void
   /** Starts a thread of the lane. @throws when it cannot be started */
   startThread(lane: Lane, listener: ThreadListener): ThreadPort
+  /**
+   * Calls a hook of the user's, which may answer with a promise, and hands its answer back. A world whose time stands still
+   * while somebody works waits for it.
+   */
+  ask(hook: () => unknown): unknown
   /** What the whole process holds in memory. Absent where threads have none of it. */
   readonly rssBytes?: () => number
   /** Lets go of timers. */

@@ -10,6 +10,7 @@ import { ClosedError, fromLineOf, OptionError, SideworkError } from '../errors.j
 import { integer, key, knownAre, ownOptions, show, type Duration } from '../options.js'
 import type { InlineHandler, Job, Scheduler } from '../scheduler.js'
 import type { Task } from '../task/define-task.js'
+import { FormerSchedules } from './former-schedules.js'
 import { badExpression, isExpression } from './guard.js'
 import { severalInstances } from './instances.js'
 import type { LeaderHook } from './leader.js'
@@ -40,7 +41,12 @@ export interface CronOptions {
 }
 
 /** All of a scheduler: a name is that of one schedule, whichever of them made it. */
-const cronsOf = new WeakMap<Scheduler, Set<Cron>>()
+interface Family {
+  readonly crons: Set<Cron>
+  readonly former: FormerSchedules
+}
+
+const families = new WeakMap<Scheduler, Family>()
 const cronNames: ReadonlySet<string> = new Set(['leader'])
 const mostNextRuns = 1_000
 
@@ -55,11 +61,11 @@ export class Cron {
   /** @internal Use `createCron`. */
   constructor(scheduler: Scheduler, leader: LeaderHook | undefined) {
     this.#port = ownScheduler('createCron()', scheduler).attach({ stop: () => this.#book.stop() })
-    this.#book = new ScheduleBook(this.#port, leader)
+    const family = families.get(scheduler) ?? { crons: new Set(), former: new FormerSchedules() }
+    families.set(scheduler, family)
+    this.#book = new ScheduleBook(this.#port, family.former, leader)
     this.#hasLeader = leader !== undefined
-    const crons = cronsOf.get(scheduler) ?? new Set()
-    cronsOf.set(scheduler, crons.add(this))
-    this.#others = crons
+    this.#others = family.crons.add(this)
   }
 
   /**
@@ -198,6 +204,7 @@ export class Cron {
       throw new OptionError(`Schedule '${name}' has no run ahead: endAt is over, or comes before the first.`)
     }
     for (const other of this.#others) if (other !== this) other.remove(facts.name)
+    this.#book.takeOver(facts.name)
     this.#lookAround()
     const { logger } = this.#port
     if (logger?.isLevelEnabled('info') === true) {

@@ -14,14 +14,21 @@ const missed = 'a schedule missed runs: the process stood still, or the clock wa
 type SkipReason = SchedulerEvents['schedule:skipped']['reason']
 type FireReason = SchedulerEvents['schedule:fired']['reason']
 
+/** Told how runs go on. */
+export interface FiringListener {
+  /** The last run of a schedule began after it had waited. */
+  exhausted(schedule: Schedule): void
+  /** A run of a schedule is over, and the one that waited for it has begun. */
+  over(schedule: Schedule): void
+}
+
 export class Firing implements OpenRunListener {
   readonly #port: AddOnPort
-  readonly #exhausted: (schedule: Schedule) => void
+  readonly #listener: FiringListener
 
-  /** @param exhausted told of a schedule whose last run began after it had waited */
-  constructor(port: AddOnPort, exhausted: (schedule: Schedule) => void) {
+  constructor(port: AddOnPort, listener: FiringListener) {
     this.#port = port
-    this.#exhausted = exhausted
+    this.#listener = listener
   }
 
   /** Runs, skips and tells what the plan decided. */
@@ -111,10 +118,11 @@ export class Firing implements OpenRunListener {
 
   /** The next of the backlog may go: after the current call, as settling is under way. */
   runOver(schedule: Schedule): void {
-    if (schedule.backlog === undefined) return
+    if (schedule.backlog === undefined) return this.#listener.over(schedule)
     this.#port.soon(() => {
       this.#next(schedule)
-      if (schedule.isExhausted) this.#exhausted(schedule)
+      if (schedule.isExhausted) this.#listener.exhausted(schedule)
+      this.#listener.over(schedule)
     })
   }
 

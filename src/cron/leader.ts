@@ -13,6 +13,8 @@ const longestAnswerMs = 10_000
 export interface LeaderPort {
   alarm(delayMs: number, run: () => void): Disarmable
   failed(error: unknown): void
+  /** Calls it. @throws what it throws */
+  ask(hook: LeaderHook): unknown
 }
 
 /** Calls `answered` exactly once: at once when the hook answers at once, at the latest after 10 s. */
@@ -23,7 +25,7 @@ export function askLeader(
 ): void {
   let answer: unknown
   try {
-    answer = hook()
+    answer = port.ask(hook)
   } catch (error) {
     port.failed(error)
     return answered('leader-failed')

@@ -11,7 +11,7 @@ export interface OpenRunListener {
 export class OpenRun implements Waiter {
   /** Whose run it is: the schedule that deferred it, or the one that took that one's name. */
   schedule: Schedule
-  readonly #listener: OpenRunListener
+  #listener: OpenRunListener
   #job: Job | undefined
   /** Where it stands in `schedule.open`. */
   #place = 0
@@ -43,6 +43,12 @@ export class OpenRun implements Waiter {
     this.#listener.runOver(this.schedule)
   }
 
+  /** It is a run of that schedule from here on, whose listener is told of its end. */
+  joins(schedule: Schedule, listener: OpenRunListener): void {
+    this.schedule = schedule
+    this.#listener = listener
+  }
+
   /** The last one takes its place: with 'allow' there may be many, and their order says nothing. */
   #leave(): void {
     const { open } = this.schedule
@@ -53,9 +59,9 @@ export class OpenRun implements Waiter {
   }
 }
 
-/** The runs of a schedule that was replaced are those of the one that has its name. */
-export function takeOver(from: Schedule, to: Schedule): void {
+/** The runs of a schedule that is gone are those of the one that has its name. */
+export function takeOver(from: Schedule, to: Schedule, listener: OpenRunListener): void {
   to.open = from.open
   from.open = undefined
-  for (const run of to.open ?? []) run.schedule = to
+  for (const run of to.open ?? []) run.joins(to, listener)
 }

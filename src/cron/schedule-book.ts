@@ -12,8 +12,8 @@ import type { AddOnPort } from '../add-on-port.js'
 import type { Disarmable } from '../job/job.js'
 import type { TimeHeap } from '../queue/time-heap.js'
 import { Firing } from './firing.js'
+import type { FormerSchedules } from './former-schedules.js'
 import { askLeader, type LeaderHook, type Leadership } from './leader.js'
-import { takeOver } from './open-run.js'
 import { plan, type CatchUpPolicy } from './plan.js'
 import { Schedule, type ScheduleFacts } from './schedule.js'
 import { reading, type Scale, type Timetable } from './timetable.js'
@@ -31,6 +31,7 @@ const scales: readonly Scale[] = ['wall', 'steady']
 export class ScheduleBook {
   readonly #port: AddOnPort
   readonly #leader: LeaderHook | undefined
+  readonly #former: FormerSchedules
   readonly #firing: Firing
   readonly #byName = new Map<string, Schedule>()
   #heaps: Record<Scale, TimeHeap<Schedule>>
@@ -43,10 +44,14 @@ export class ScheduleBook {
   /** A sweep goes on in a later turn, or the leader hook is being asked. */
   #isUnderWay = false
 
-  constructor(port: AddOnPort, leader: LeaderHook | undefined) {
+  constructor(port: AddOnPort, former: FormerSchedules, leader: LeaderHook | undefined) {
     this.#port = port
+    this.#former = former
     this.#leader = leader
-    this.#firing = new Firing(port, (schedule) => this.#exhausted(schedule))
+    this.#firing = new Firing(port, {
+      exhausted: (schedule) => this.#exhausted(schedule),
+      over: (schedule) => former.over(schedule),
+    })
     this.#heaps = { wall: port.timeHeap(), steady: port.timeHeap() }
     this.#highestWall = port.clock.wall()
     this.#lookedAt = port.clock.now()
@@ -60,10 +65,7 @@ export class ScheduleBook {
     const isSame = before?.isAwaited === true && before.timetable === timetable
     const next = isSame ? before.nextAt : this.#nextOf(timetable)
     if (next === undefined) return false
-    if (before !== undefined) {
-      this.remove(name)
-      takeOver(before, schedule)
-    }
+    this.remove(name)
     this.#byName.set(name, schedule)
     this.#await(schedule, next)
     this.#rearm()
@@ -78,11 +80,18 @@ export class ScheduleBook {
     return [...this.#byName.values()]
   }
 
+  /** Gives the schedule the unsettled jobs of those that had its name before. */
+  takeOver(name: string): void {
+    const schedule = this.#byName.get(name)
+    if (schedule !== undefined) this.#former.handOver(schedule, this.#firing)
+  }
+
   remove(name: string): boolean {
     const schedule = this.#byName.get(name)
     if (schedule === undefined) return false
     this.#byName.delete(name)
     this.#rest(schedule, 'removed')
+    this.#former.keep(schedule)
     return true
   }
 
@@ -143,6 +152,7 @@ export class ScheduleBook {
         failed: (error) => {
           if (this.#port.mayLog(leaderFailed)) logger?.error({ err: error }, leaderFailed)
         },
+        ask: (hook) => this.#port.ask(hook),
       },
       (leadership) => this.#sweep(leadership, clock.precise() - askedAt),
     )
@@ -217,6 +227,7 @@ export class ScheduleBook {
   #end(schedule: Schedule): void {
     schedule.state = 'ended'
     this.#byName.delete(schedule.name)
+    this.#former.keep(schedule)
     this.#port.logger?.info({ schedule: schedule.name, runs: schedule.runCount }, 'schedule ended')
   }
 

@@ -258,7 +258,7 @@ function becauseOf({ ref, end, endedByFlow, job }: FlowStep): SerializedError {
   const isWithheld = job?.task.policy.sensitive === true
   return Object.freeze({
     name: 'JobError',
-    message: `Step '${ref}' before it ${end.state}.`,
+    message: `Step '${ref}' before it ${end.state === 'cancelled' ? 'was cancelled' : end.state}.`,
     code: 'ERR_SIDEWORK_CANCELLED',
     ...(isWithheld
       ? undefined

@@ -9,6 +9,8 @@ export class JobTable {
   readonly #cells: (Job | undefined)[] = []
   readonly #free: number[] = []
   readonly #ownIds = new Map<string, Job>()
+  /** How many of them look like ids of this package: jobs were restored. */
+  #foreignIds = 0
   readonly #ids: JobIds
 
   constructor(ids: JobIds) {
@@ -21,9 +23,25 @@ export class JobTable {
   }
 
   add(job: Job): void {
-    const slot = this.#free.pop() ?? this.#cells.length
+    const slot = this.#foreignIds > 0 ? this.#cellFor(job) : (this.#free.pop() ?? this.#cells.length)
     this.#cells[slot] = job
     job.slot = slot
+  }
+
+  /**
+   * A free cell with which the job's id is nobody's: restored jobs keep ids that another scheduler made, and test schedulers of
+   * one seed make the same ids.
+   */
+  #cellFor({ seq }: Job): number {
+    const avoided: number[] = []
+    for (;;) {
+      const cell = this.#free.pop() ?? this.#cells.push(undefined) - 1
+      if (!this.#ownIds.has(this.#ids.of(seq, cell))) {
+        this.#free.push(...avoided)
+        return cell
+      }
+      avoided.push(cell)
+    }
   }
 
   /** Gives a job an id of the user's choice. */
@@ -31,11 +49,15 @@ export class JobTable {
     job.more().ownId = id
     job.idText = id
     this.#ownIds.set(id, job)
+    if (cellOf(id) !== undefined) this.#foreignIds++
   }
 
   remove(job: Job): void {
     const ownId = job.details?.ownId
-    if (ownId !== undefined && this.#ownIds.get(ownId) === job) this.#ownIds.delete(ownId)
+    if (ownId !== undefined && this.#ownIds.get(ownId) === job) {
+      this.#ownIds.delete(ownId)
+      if (cellOf(ownId) !== undefined) this.#foreignIds--
+    }
     this.#cells[job.slot] = undefined
     this.#free.push(job.slot)
     if (this.#free.length === this.#cells.length) this.#cells.length = this.#free.length = 0

@@ -74,7 +74,10 @@ export type ChildOptions = Omit<DeferOptions, 'signal' | 'backoff'> & {
   backoff?: Exclude<Backoff, (...args: never) => unknown>
 }
 
-/** What a handler gets beside its payload. Destructure what is needed; all functions are bound. */
+/**
+ * What a handler gets beside its payload. Destructure what is needed, all functions are bound, or hand it on as it is: a copy
+ * such as `{ ...context }` has none of its getters and methods.
+ */
 export interface TaskContext {
   /** The job's id: the same on every attempt, hence the key for idempotent handlers. */
   readonly id: string

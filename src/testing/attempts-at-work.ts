@@ -11,10 +11,12 @@ import type { TaskContext } from '../task/context.js'
 import type { Handler } from '../task/define-task.js'
 import type { TestWorld } from './test-world.js'
 
-/** One execution of a handler on the main thread. */
+/** One execution of a handler on the main thread, or a hook that was asked. */
 interface AttemptAtWork {
+  /** Absent for a hook, which says nothing but its answer. */
   readonly token: number | undefined
-  readonly context: TaskContext
+  /** Says in a message what it is. */
+  readonly describe: () => string
   /** Calls of `sleep()` under way. */
   sleeps: number
   isStuck: boolean
@@ -48,20 +50,15 @@ export class AttemptsAtWork {
   watched(run: Handler<unknown, unknown>): Handler<unknown, unknown> {
     return (payload, context) => {
       const { token } = context as { token?: number } // the engine's own contexts have one
-      const one: AttemptAtWork = { token, context, sleeps: 0, isStuck: false }
-      this.#attempts.add(one)
-      const end = (): void => void this.#attempts.delete(one)
-      let returned: unknown
-      try {
-        returned = this.#current.run(one, run, payload, context)
-      } catch (thrown) {
-        end()
-        throw thrown
-      }
-      if (!isThenable(returned)) end()
-      else return ending(returned, end)
-      return returned
+      const describe = (): string => describeAttempt(context)
+      return this.#atWork(token, describe, () => run(payload, context), nothing)
     }
+  }
+
+  /** A hook of the user's, which counts as a handler does until it has answered. */
+  asked(hook: () => unknown): unknown {
+    // No message follows that would tell of its end.
+    return this.#atWork(undefined, describeHook, hook, () => this.#world.notice())
   }
 
   /** An attempt with that token said something, or was told something. */
@@ -94,9 +91,7 @@ export class AttemptsAtWork {
   /** Who is at work, for a message. */
   describe(): string {
     const attempts = [...this.#attempts].filter(({ sleeps, isStuck }) => sleeps === 0 && !isStuck)
-    const here = attempts.map(
-      ({ context: { id, task, attempt } }) => `attempt ${attempt} of '${task}' (job ${id})`,
-    )
+    const here = attempts.map(({ describe }) => describe())
     const inThreads = this.countInThreads()
     return [...here, ...(inThreads > 0 ? [`${inThreads} in worker threads`] : [])].join(', ')
   }
@@ -124,6 +119,33 @@ export class AttemptsAtWork {
     })
   }
 
+  /** @param ended told when what the call returned has ended, if that was a promise */
+  #atWork(
+    token: number | undefined,
+    describe: () => string,
+    call: () => unknown,
+    ended: () => void,
+  ): unknown {
+    const one: AttemptAtWork = { token, describe, sleeps: 0, isStuck: false }
+    this.#attempts.add(one)
+    const end = (): void => void this.#attempts.delete(one)
+    let returned: unknown
+    try {
+      returned = this.#current.run(one, call)
+    } catch (thrown) {
+      end()
+      throw thrown
+    }
+    if (!isThenable(returned)) end()
+    else {
+      return ending(returned, () => {
+        end()
+        ended()
+      })
+    }
+    return returned
+  }
+
   #step(): Promise<boolean> {
     return new Promise((resolve) => {
       const end = (hasHappened: boolean): void => {
@@ -145,6 +167,16 @@ async function ending(returned: PromiseLike<unknown>, end: () => void): Promise<
     end()
   }
 }
+
+function describeAttempt({ id, task, attempt }: TaskContext): string {
+  return `attempt ${attempt} of '${task}' (job ${id})`
+}
+
+function describeHook(): string {
+  return 'a hook, such as the leader of cron'
+}
+
+function nothing(): void {}
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'

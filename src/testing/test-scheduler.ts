@@ -216,6 +216,7 @@ function connect({ options, world, work, failures }: Kit, { definitionOf, contex
     after: (delayMs: number, task: () => void) => world.after(delayMs, task),
   }
   world.isAnyoneWaiting = () => work.isAny
+  world.ask = (hook) => work.asked(hook)
   world.startThread = (lane, listener) => {
     const isReal = options.hasRealThreads && lane !== 'main'
     return isReal

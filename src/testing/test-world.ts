@@ -30,6 +30,8 @@ export class TestWorld implements World {
   startThread: (lane: Lane, listener: ThreadListener) => ThreadPort = () => {
     throw new Error('This world has no scheduler yet.')
   }
+  /** Set when the scheduler is made. */
+  ask: World['ask'] = (hook) => hook()
   /** Whether a handler may be waiting for its turn, so that the event loop has to turn for it. */
   isAnyoneWaiting: () => boolean = () => true
   /** Counts up whenever something happens. */
@@ -73,6 +75,11 @@ export class TestWorld implements World {
   startSoon(task: () => void): void {
     if (this.#isMoving) this.soon(task)
     else this.#kept.push(task)
+  }
+
+  /** Something happened that this world was not asked to do. */
+  notice(): void {
+    this.#happening()
   }
 
   nextTurn(task: () => void): void {

@@ -51,7 +51,7 @@ export class Attempt implements TaskContext {
   readonly maxAttempts: number
   readonly request: RequestContext | undefined
   readonly schedule: ScheduleContext | undefined
-  readonly token: number
+  readonly #token: number
   readonly #host: AttemptHost
   readonly #handed: Handed | undefined
   #results: StepResults | undefined
@@ -83,7 +83,7 @@ export class Attempt implements TaskContext {
   ) {
     this.#host = host
     this.#handed = handed
-    this.token = token
+    this.#token = token
     this.#seq = seq
     this.#cell = cell
     this.#id = ownId
@@ -92,6 +92,11 @@ export class Attempt implements TaskContext {
     this.maxAttempts = maxAttempts
     this.request = request
     this.schedule = schedule
+  }
+
+  /** Tells executions apart. A getter, so that a context shown as text is without it. */
+  get token(): number {
+    return this.#token
   }
 
   get id(): string {
@@ -107,7 +112,7 @@ export class Attempt implements TaskContext {
   get log(): TaskLog {
     return (this.#log ??= new BoundedLog(
       (level, fields, message) => {
-        if (!this.#hasEnded) this.#host.log(this.token, level, fields, message)
+        if (!this.#hasEnded) this.#host.log(this.#token, level, fields, message)
       },
       () => this.#host.now(),
     ))
@@ -124,18 +129,19 @@ export class Attempt implements TaskContext {
   get pauseLimit(): TaskContext['pauseLimit'] {
     return (name, delay) => {
       const delayMs = durationMs('pauseLimit delay', delay, { zero: true })
-      if (!this.#hasEnded) this.#host.pauseLimit(this.token, key('pauseLimit name', name), delayMs)
+      if (!this.#hasEnded) this.#host.pauseLimit(this.#token, key('pauseLimit name', name), delayMs)
     }
   }
 
   get yieldNow(): () => Promise<void> {
-    return () => this.#host.yieldNow(this.token)
+    return () => this.#host.yieldNow(this.#token)
   }
 
   get defer(): TaskContext['defer'] {
     const defer = (task: unknown, payload?: unknown, options?: DeferOptions): Promise<DeferredChild> =>
-      fromLineOf(defer, () => this.#host.defer(this.token, nameOf('context.defer', task), payload, options))
-    const later = (plan: FlowPlan): Promise<never> => this.#host.deferFlow(this.token, plan) as Promise<never>
+      fromLineOf(defer, () => this.#host.defer(this.#token, nameOf('context.defer', task), payload, options))
+    const later = (plan: FlowPlan): Promise<never> =>
+      this.#host.deferFlow(this.#token, plan) as Promise<never>
     const flow = (steps: unknown, options?: unknown): Promise<never> =>
       fromLineOf(flow, () => later(planFlow(steps, options)))
     const chain = (steps: unknown, options?: unknown): Promise<never> =>
@@ -189,7 +195,7 @@ export class Attempt implements TaskContext {
     this.#stopBeat?.()
     this.#stopBeat = undefined
     this.#beatAt = this.#host.now()
-    this.#host.heartbeat(this.token)
+    this.#host.heartbeat(this.#token)
   }
 
   #flushProgress(): void {
@@ -199,7 +205,7 @@ export class Attempt implements TaskContext {
     if (value === undefined) return
     this.#pendingProgress = undefined
     this.#progressAt = this.#host.now()
-    this.#host.progress(this.token, value)
+    this.#host.progress(this.#token, value)
   }
 }
 

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { makeCron, timeOf, type CronSim } from './make-cron.js'
-import type { EveryOptions } from '../../src/cron/index.js'
+import { createCron, type Cron, type EveryOptions } from '../../src/cron/index.js'
+import { FormerSchedules } from '../../src/cron/former-schedules.js'
+import type { Schedule } from '../../src/cron/schedule.js'
 
 /** Every second a job of 2.5 s, for six seconds, on three threads. */
 function busy(options: EveryOptions): CronSim {
@@ -73,6 +75,121 @@ describe('D10: a job longer than its period', () => {
     made.sim.advance(400)
     expect(made.fired).toHaveLength(2)
     expect(made.skipped.at(-1)).toMatchObject({ reason: 'overlap' })
+  })
+})
+
+it('jobs that make the next schedule of their name do not run side by side', () => {
+  const made = makeCron({ scheduler: { threads: 4 } })
+  const again = (): void => made.cron.every('e', 1_000, made.sim.task('t'), undefined, { maxRuns: 1 })
+  made.sim.task('t', () => {
+    again()
+    return { takesMs: 2_500 }
+  })
+  again()
+  made.sim.advance(8_000)
+  expect(starts(made)).toEqual([1_000, 4_000, 7_000])
+  expect(seconds(made.skipped)).toEqual([2, 3, 5, 6, 8])
+})
+
+describe.each([
+  ['has ended', () => undefined],
+  ['was removed', ({ cron }: CronSim) => expect(cron.remove('e')).toBe(true)],
+  ['is of another createCron', () => undefined],
+] as const)('a schedule of the same name, when the one before %s', (name, goes) => {
+  /** A job of 2.5 s from the first second on; then its schedule goes, and one that runs others takes the name. */
+  function replaced(options: EveryOptions): CronSim & { readonly after: Cron } {
+    const made = makeCron({ scheduler: { threads: 3 } })
+    const long = made.sim.task('long', { takesMs: 2_500 })
+    made.cron.every('e', 1_000, long, undefined, name === 'has ended' ? { maxRuns: 1 } : {})
+    made.sim.advance(1_000)
+    goes(made)
+    const after = name === 'is of another createCron' ? createCron(made.sim.scheduler) : made.cron
+    after.every('e', 1_000, made.sim.task('next'), undefined, options)
+    return { ...made, after }
+  }
+
+  it('knows its unsettled job, and skips until that has settled', () => {
+    const made = replaced({})
+    expect(made.after.get('e')).toMatchObject({ runs: 0, unsettled: 1 })
+    made.sim.advance(3_000)
+    expect(seconds(made.skipped)).toEqual([2, 3])
+    expect(made.sim.order).toEqual(['long', 'next'])
+    expect(starts(made)).toEqual([1_000, 4_000])
+    expect(made.after.get('e')).toMatchObject({ runs: 1, unsettled: 0 })
+  })
+
+  it('waits for it with queue, and ends with its last run', () => {
+    const made = replaced({ overlap: 'queue', maxRuns: 1 })
+    made.sim.advance(3_000)
+    expect(starts(made)).toEqual([1_000, 3_500])
+    expect(made.after.list()).toEqual([])
+    expect(made.sim.world.isKeptAlive).toBe(false)
+  })
+
+  it('takes its place with replace', () => {
+    const made = replaced({ overlap: 'replace' })
+    made.sim.advance(1_000)
+    expect(made.sim.scheduler.stats()).toMatchObject({ cancelled: 1 })
+  })
+
+  it('runs beside it with allow', () => {
+    const made = replaced({ overlap: 'allow' })
+    made.sim.advance(1_000)
+    expect(starts(made)).toEqual([1_000, 2_000])
+  })
+})
+
+it.each(['while the job before it runs', 'as the job before it completes'])(
+  'a run that waited when its schedule ended does not run once another schedule has the name: taken %s',
+  (when) => {
+    const made = makeCron({ scheduler: { threads: 3 } })
+    const endAt = Date.UTC(2026, 0, 1, 0, 0, 2)
+    made.cron.every('e', 1_000, made.sim.task('t', { takesMs: 2_500 }), undefined, {
+      overlap: 'queue',
+      endAt,
+    })
+    made.sim.advance(3_000)
+    expect(made.cron.list()).toEqual([])
+    const take = (): void =>
+      made.cron.every('e', 1_000, made.sim.task('next'), undefined, { startAt: endAt + 4_000 })
+    if (when.startsWith('while')) take()
+    else made.sim.scheduler.once('completed', take)
+    made.sim.advance(3_000)
+    expect(made.sim.order).toEqual(['t', 'next'])
+  },
+)
+
+it('a schedule that ended while a run of it waited still has that run, and is forgotten after it', () => {
+  const made = makeCron({ scheduler: { threads: 3 } })
+  const endAt = Date.UTC(2026, 0, 1, 0, 0, 2)
+  const task = made.sim.task('t', { takesMs: 2_500 })
+  made.cron.every('e', 1_000, task, undefined, { overlap: 'queue', endAt })
+  made.sim.advance(3_600)
+  expect(starts(made)).toEqual([1_000, 3_500])
+  made.cron.every('e', 1_000, made.sim.task('next'), undefined, { startAt: endAt + 3_000 })
+  expect(made.cron.get('e')?.unsettled).toBe(1)
+  made.sim.advance(4_000)
+  expect(seconds(made.skipped)).toEqual([5])
+  expect(starts(made)).toEqual([1_000, 3_500, 6_000, 7_000])
+})
+
+describe('schedules that are gone', () => {
+  const schedule = (name: string, unsettled: number): Schedule => {
+    const one = { name, state: 'removed', isBusy: unsettled > 0 }
+    return one as Schedule // all that is looked at
+  }
+
+  it('are kept while jobs of theirs are unsettled, and no longer', () => {
+    const former = new FormerSchedules()
+    former.keep(schedule('idle', 0))
+    const busy = schedule('busy', 1)
+    former.keep(busy)
+    expect(former.size).toBe(1)
+    former.over(schedule('busy', 0)) // another of its name
+    former.over(busy)
+    expect(former.size).toBe(1)
+    former.over(Object.assign(busy, { isBusy: false }))
+    expect(former.size).toBe(0)
   })
 })
 

@@ -94,10 +94,18 @@ describe.each(table)('a step that %s, with %s', (name, onFailure) => {
     )
     if (onFailure === 'continue') return
     expect(flow.jobs.end.snapshot().error).toMatchObject({
-      message: `Step 'middle' before it ${ends}.`,
+      message: `Step 'middle' before it ${ends === 'cancelled' ? 'was cancelled' : ends}.`,
       code: 'ERR_SIDEWORK_CANCELLED',
     })
   })
+})
+
+it('a step after one that was cancelled is not told that this one had cancelled something', () => {
+  const sim = makeSim()
+  const { jobs } = sim.scheduler.chain([{ task: sim.task('a') }, { task: sim.task('b') }])
+  jobs['a']?.cancel()
+  sim.advance(10)
+  expect(jobs['b']?.snapshot().error?.message).toBe("Step 'a' before it was cancelled.")
 })
 
 it('a step that used a scheduler which had closed has failed: nobody closed its own', async () => {

@@ -101,6 +101,10 @@ export class VirtualWorld implements World {
     this.plan('turn', 0, task)
   }
 
+  ask(hook: () => unknown): unknown {
+    return hook()
+  }
+
   startThread(lane: Lane, listener: ThreadListener): ThreadPort {
     if (this.starter === undefined) throw new Error('This world starts no threads.')
     return this.starter.startThread(lane, listener)

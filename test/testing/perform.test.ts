@@ -2,6 +2,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { defineTask, PermanentError } from '../../src/index.js'
 import { perform } from '../../src/testing/index.js'
+import { testScheduler } from './kit.js'
 
 describe('perform', () => {
   it('gives the handler a copy of the payload, and answers a copy of the result', async () => {
@@ -69,6 +70,29 @@ describe('perform', () => {
     const answer = await perform(task, undefined, { attempt: 3, progress, signal: AbortSignal.abort() })
     expect(answer).toEqual([3, 7, 'perform.context', true, 'performed-child-1'])
     expect(progress).toHaveBeenCalledWith(0.5)
+  })
+
+  it('has a context that can be destructured and handed on, but not copied, as a scheduler has', async () => {
+    const looks = defineTask('perform.copies', (_: void, context) => {
+      const copy: object = { ...context, db: 'a database' }
+      const { id, signal, log, progress, defer } = context
+      return {
+        copied: Object.keys(copy),
+        missing: ['id', 'signal', 'log', 'progress', 'defer'].filter((name) => !(name in copy)),
+        taken: [id, signal, log, progress, defer].map((member) => typeof member),
+        text: JSON.stringify(context),
+      }
+    }) // prettier-ignore
+    const performed = await perform(looks)
+    expect(performed.missing).toEqual(['id', 'signal', 'log', 'progress', 'defer'])
+    expect(performed.taken).toEqual(['string', 'object', 'object', 'function', 'function'])
+    const scheduler = testScheduler()
+    const job = scheduler.defer(looks)
+    await scheduler.run()
+    expect(await job.result()).toEqual(performed)
+    const overridden = await perform(looks, undefined, { attempt: 3, log: console })
+    expect(overridden.missing).toEqual(performed.missing)
+    expect(JSON.parse(overridden.text)).toMatchObject({ attempt: 3 })
   })
 
   it('answers the flows that the handler defers, too', async () => {

@@ -28,6 +28,13 @@ it('a handler that computes without a pause is heard every 10 ms, however often 
   expect(timers.size).toBe(0)
 })
 
+it('as text it shows what it knows of its job, and no number of ours', () => {
+  const { attempt } = computing()
+  expect(JSON.parse(JSON.stringify(attempt))).toEqual({ task: 't', attempt: 1, maxAttempts: 1 })
+  expect(Object.keys(attempt)).not.toContain('token')
+  expect(attempt.token).toBe(1)
+})
+
 it('its progress is told every 100 ms, the last when it ends; meanwhile it is heard', () => {
   const { attempt, clock, beats, told, timers } = computing()
   for (; clock.now < 250; clock.now += 5) attempt.progress(clock.now / 250)

@@ -3,20 +3,27 @@
  * line, and nothing else.
  */
 import type { Logger } from 'pino'
+import type { LogLevel } from '../task/context.js'
 
-type Level = 'debug' | 'info' | 'warn' | 'error'
+/** What is used of a pino logger. Only lines of handlers have the outer levels, so one without them will do. */
+type UserLogger = Pick<Logger, 'debug' | 'info' | 'warn' | 'error' | 'isLevelEnabled'> &
+  Partial<Pick<Logger, 'trace' | 'fatal'>>
 
 /** What is asked of a pino logger. */
 export class GuardedLogger {
-  readonly #logger: Pick<Logger, Level | 'isLevelEnabled'>
+  readonly #logger: UserLogger
   #hasTold = false
 
-  constructor(logger: Pick<Logger, Level | 'isLevelEnabled'>) {
+  constructor(logger: UserLogger) {
     this.#logger = logger
   }
 
-  isLevelEnabled(level: Level): boolean {
-    return this.#logger.isLevelEnabled(level)
+  isLevelEnabled(level: LogLevel): boolean {
+    return this.#logger.isLevelEnabled(this.#nearest(level))
+  }
+
+  trace(fields: object, message?: string): void {
+    this.#write('trace', fields, message)
   }
 
   debug(fields: object, message?: string): void {
@@ -35,9 +42,20 @@ export class GuardedLogger {
     this.#write('error', fields, message)
   }
 
-  #write(level: Level, fields: object, message: string | undefined): void {
+  fatal(fields: object, message?: string): void {
+    this.#write('fatal', fields, message)
+  }
+
+  /** The level, or the one beside it. */
+  #nearest(level: LogLevel): LogLevel {
+    if (level === 'trace' && this.#logger.trace === undefined) return 'debug'
+    if (level === 'fatal' && this.#logger.fatal === undefined) return 'error'
+    return level
+  }
+
+  #write(level: LogLevel, fields: object, message: string | undefined): void {
     try {
-      this.#logger[level](fields, message)
+      this.#logger[this.#nearest(level)]?.(fields, message)
     } catch (error) {
       // Once: what it throws at is likely to come again and again.
       if (this.#hasTold) return

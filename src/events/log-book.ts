@@ -1,7 +1,7 @@
 /**
  * What the scheduler writes to the log. Payloads and results never; of a sensitive task nothing that could hold them.
  * Lines at `warn` and `error`, and those of schedules, are bounded per kind and task (line-rate.ts), lines at `debug` not;
- * those of handlers, and what threads print, where they are made (bounded-log.ts, console-tap.ts). Lines about threads:
+ * those of handlers, and what threads print, where they are made (line-budget.ts, console-tap.ts). Lines about threads:
  * thread-lines.ts.
  */
 import type { Logger } from 'pino'
@@ -10,13 +10,14 @@ import type { SettledState } from '../job/lifecycle.js'
 import type { SerializedError } from '../job/serialized-error.js'
 import type { JobSnapshot } from '../job/snapshot.js'
 import type { TaskRecord } from '../job/task-record.js'
+import type { LogLevel } from '../task/context.js'
 import { GuardedLogger } from './guarded-logger.js'
 import { LineRate, type LineRatePort } from './line-rate.js'
 import { briefError, shownText } from './shown.js'
 
 /** One line of a handler, as it came from its thread. */
 export interface HandlerLine {
-  readonly level: 'debug' | 'info' | 'warn' | 'error'
+  readonly level: LogLevel
   /** JSON of the fields, or absent. */
   readonly fields?: string
   readonly message?: string

@@ -17,12 +17,17 @@ import type { Backoff } from './task-options.js'
 /** One log method: a message, or fields and a message, as pino takes them. */
 export type LogMethod = (fieldsOrMessage: object | string, message?: string) => void
 
-/** A pino-shaped logger that adds job id, task, attempt and request id to each line. */
-export interface TaskLog {
-  readonly debug: LogMethod
-  readonly info: LogMethod
-  readonly warn: LogMethod
-  readonly error: LogMethod
+/** The levels of pino. */
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal'
+
+/** A pino-shaped logger that adds job id, task, attempt and request id to each line. All functions are bound. */
+export interface TaskLog extends Readonly<Record<LogLevel, LogMethod>> {
+  /**
+   * A logger that adds these fields to its lines; of two fields of one name the line's own counts. Its lines count as this
+   * one's, for the bound too.
+   * @throws OptionError for what is no object of fields
+   */
+  child(bindings: object): TaskLog
 }
 
 /** What `context.defer` answers: the child's id, and whether it was already there. */

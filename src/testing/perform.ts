@@ -6,13 +6,16 @@ import { decodePayload, encodePayload } from '../job/payload.js'
 import { payloadLimits } from '../job/payload-limits.js'
 import { TaskRecord } from '../job/task-record.js'
 import { show } from '../options.js'
-import type { TaskContext } from '../task/context.js'
+import type { TaskContext, TaskLog } from '../task/context.js'
 import type { Handler, Task, TaskDefinition } from '../task/define-task.js'
 import { readTaskPolicy } from '../task/task-policy.js'
 import { Attempt } from '../threads/attempt.js'
 import { execute } from '../threads/execute.js'
 import type { Ending, FromThread } from '../threads/protocol.js'
 import { ThreadHost } from '../threads/thread-host.js'
+
+/** Members of a context in place of its own; of a `log` only what the handler calls. */
+export type ContextOverrides = Partial<Omit<TaskContext, 'log'>> & { readonly log?: Partial<TaskLog> }
 
 /** What a handler threw, so that it can be rethrown as it was. */
 interface Thrown {
@@ -35,12 +38,12 @@ export async function perform<R>(task: Task<undefined, R>): Promise<R>
 export async function perform<I, R>(
   task: Task<I, R>,
   payload: NoInfer<I>,
-  overrides?: Partial<TaskContext>,
+  overrides?: ContextOverrides,
 ): Promise<R>
 export async function perform(
   task: unknown,
   payload?: unknown,
-  overrides: Partial<TaskContext> = {},
+  overrides: ContextOverrides = {},
 ): Promise<unknown> {
   const definition = definitionOf(task)
   const { name, options } = definition
@@ -102,7 +105,7 @@ function makeHost(): ThreadHost {
 }
 
 /** Getters of the context read its private fields, so a copy of it would not do. */
-function overriding(context: TaskContext, overrides: Partial<TaskContext>): TaskContext {
+function overriding(context: TaskContext, overrides: ContextOverrides): TaskContext {
   for (const name of Object.keys(overrides)) {
     if (!(name in context))
       throw new OptionError(

@@ -1,65 +1,92 @@
 /**
- * The `log` of one attempt: at most 1,000 lines of each level in a second, so that a flood of `debug` hides no `error`.
- * What is more is dropped where it is made, since a line costs the main thread a message, and its number told.
+ * The `log` of one attempt. What is more than its budget is dropped where it is made, since a line costs the main thread a
+ * message.
  */
-import type { TaskLog } from '../task/context.js'
-import type { LogMessage } from './protocol.js'
+import { OptionError } from '../errors.js'
+import { show } from '../options.js'
+import type { LogLevel, LogMethod, TaskLog } from '../task/context.js'
+import { LineBudget } from './line-budget.js'
 
-const linesPerSecond = 1_000
-
-type Level = LogMessage['level']
-type Line = TaskLog['info']
+type Write = (level: LogLevel, fieldsOrMessage: object | string, message?: string) => void
 
 export class BoundedLog implements TaskLog {
-  readonly debug: Line
-  readonly info: Line
-  readonly warn: Line
-  readonly error: Line
-  readonly #write: (level: Level, fields: object | string, message?: string) => void
-  readonly #now: () => number
-  #secondAt = -Infinity
-  /** Lines that may still be written in this second. */
-  #left = everyLine()
-  #dropped = 0
+  readonly trace: LogMethod
+  readonly debug: LogMethod
+  readonly info: LogMethod
+  readonly warn: LogMethod
+  readonly error: LogMethod
+  readonly fatal: LogMethod
+  readonly child: TaskLog['child']
+  readonly #write: Write
+  readonly #budget: LineBudget
 
-  /** @param now precise ms */
-  constructor(write: (level: Level, fields: object | string, message?: string) => void, now: () => number) {
+  /**
+   * @param now precise ms
+   * @param budget of the log that it is a child of
+   */
+  constructor(
+    write: Write,
+    now: () => number,
+    budget = new LineBudget((message) => write('warn', message), now),
+  ) {
     this.#write = write
-    this.#now = now
+    this.#budget = budget
+    this.trace = this.#bounded('trace')
     this.debug = this.#bounded('debug')
     this.info = this.#bounded('info')
     this.warn = this.#bounded('warn')
     this.error = this.#bounded('error')
+    this.fatal = this.#bounded('fatal')
+    this.child = (bindings) => new BoundedLog(adding(readBindings(bindings), write), now, budget)
   }
 
   /** Tells how many lines were dropped since it was last told. */
   tellDropped(): void {
-    if (this.#dropped === 0) return
-    const message = `a handler logged more than ${linesPerSecond} lines of a level in a second: ${this.#dropped} were dropped`
-    this.#dropped = 0
-    this.#write('warn', message)
+    this.#budget.tellDropped()
   }
 
-  #bounded(level: Level): Line {
-    return (fields: object | string, message?: string): void => {
-      this.#keepTime()
-      if (this.#left[level] === 0) this.#dropped++
-      else {
-        this.#left[level]--
-        this.#write(level, fields, message)
-      }
+  #bounded(level: LogLevel): LogMethod {
+    return (fieldsOrMessage, message) => {
+      if (this.#budget.takes(level)) this.#write(level, fieldsOrMessage, message)
     }
-  }
-
-  #keepTime(): void {
-    const now = this.#now()
-    if (now - this.#secondAt < 1000) return
-    this.#secondAt = now
-    this.#left = everyLine()
-    this.tellDropped()
   }
 }
 
-function everyLine(): Record<Level, number> {
-  return { debug: linesPerSecond, info: linesPerSecond, warn: linesPerSecond, error: linesPerSecond }
+/** The bindings as they are now. @throws OptionError */
+function readBindings(bindings: unknown): object {
+  if (typeof bindings !== 'object' || bindings === null || Array.isArray(bindings))
+    throw new OptionError(
+      `log.child got ${show(bindings)}. Give the fields of its lines, such as { step: 'resize' }.`,
+    )
+  return { ...plain(bindings) }
+}
+
+/** Writes lines with the bindings among their fields; of two fields of one name the line's own counts. */
+function adding(bindings: object, write: Write): Write {
+  return (level, fieldsOrMessage, message) =>
+    typeof fieldsOrMessage === 'string'
+      ? write(level, bindings, fieldsOrMessage)
+      : write(level, new BoundFields(bindings, fieldsOrMessage), message)
+}
+
+/** Put together as the line is made JSON, where nothing that fields hold can throw at the handler. */
+class BoundFields {
+  readonly #bindings: object
+  readonly #fields: object
+
+  constructor(bindings: object, fields: object) {
+    this.#bindings = bindings
+    this.#fields = fields
+  }
+
+  toJSON(): object {
+    return { ...this.#bindings, ...plain(this.#fields) }
+  }
+}
+
+/** What JSON would be made of. An error is the field `err`, as pino has it. */
+function plain(fields: object): object {
+  if (fields instanceof Error) return { err: fields }
+  const { toJSON } = fields as { toJSON?: unknown }
+  return typeof toJSON === 'function' ? (toJSON.call(fields) as object) : fields
 }

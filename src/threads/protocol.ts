@@ -25,6 +25,7 @@ import type { Outcome } from '../job/outcome.js'
 import type { EncodedBytes, EncodedPayload } from '../job/payload.js'
 import type { SerializedError } from '../job/serialized-error.js'
 import type { RequestContext, ScheduleContext } from '../job/snapshot.js'
+import type { LogLevel } from '../task/context.js'
 import type { FlowPlan } from '../task/flow-plan.js'
 import type { Refusal } from './refusal.js'
 
@@ -128,7 +129,7 @@ export interface PauseLimitMessage {
 export interface LogMessage {
   readonly kind: 'log'
   readonly token: number
-  readonly level: 'debug' | 'info' | 'warn' | 'error'
+  readonly level: LogLevel
   /** JSON of the fields, or absent. */
   readonly fields?: string
   readonly message?: string

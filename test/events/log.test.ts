@@ -145,6 +145,35 @@ describe('the log', () => {
     ])
   })
 
+  it.each([
+    ['pino', false, [10, 60]],
+    ['a logger without trace and fatal', true, [20, 50]],
+  ])(
+    'has the lines of handlers at every level, with the fields of their child: %s',
+    async (_name, isBare, levels) => {
+      const written: Record<string, unknown>[] = []
+      const logger = pino(
+        { level: 'trace' },
+        { write: (line: string) => void written.push(JSON.parse(line) as Record<string, unknown>) },
+      )
+      if (isBare) Object.assign(logger, { trace: undefined, fatal: undefined })
+      const sim = makeSim({ main: 'real', scheduler: { logger } })
+      const job = sim.scheduler.defer(({ log }) => {
+        const { trace, child } = log
+        trace({ n: 1 }, 'looked')
+        child({ step: 'resize' }).fatal({ n: 2 }, 'lost')
+        log.child({ job: 'not this' }).fatal('a name that is taken')
+      })
+      await sim.flow(10)
+      const own = written.filter(({ msg }) => !String(msg).startsWith('job '))
+      expect(own).toMatchObject([
+        { level: levels[0], msg: 'looked', n: 1, job: job.id, attempt: 1 },
+        { level: levels[1], msg: 'lost', n: 2, step: 'resize', job: job.id },
+        { level: levels[1], msg: 'a name that is taken', job: job.id },
+      ])
+    },
+  )
+
   it('a logger that throws costs a line and no job, and that is told once', () => {
     const told = vi.spyOn(console, 'error').mockImplementation(() => undefined)
     onTestFinished(() => void told.mockRestore())

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { BoundedLog } from '../../src/threads/bounded-log.js'
 
 function makeLog() {
@@ -42,4 +42,76 @@ it('its methods may be taken out of it', () => {
     ['info', 'a'],
     ['warn', 'b'],
   ])
+})
+
+it('has every level of pino, each with a bound of its own', () => {
+  const { log, written } = makeLog()
+  const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const
+  for (const level of levels) for (let n = 0; n < 1_001; n++) log[level](`line ${n}`)
+  for (const level of levels) expect(written.filter(([of]) => of === level)).toHaveLength(1_000)
+})
+
+describe('a child', () => {
+  /** The fields of the lines as they are made JSON. */
+  function makeParent() {
+    const lines: [level: string, fields: unknown, message: string | undefined][] = []
+    const clock = { now: 0 }
+    const json = (fields: object): unknown => JSON.parse(JSON.stringify(fields))
+    const log = new BoundedLog(
+      (level, fields, message) =>
+        void lines.push(
+          typeof fields === 'string' ? [level, undefined, fields] : [level, json(fields), message],
+        ),
+      () => clock.now,
+    )
+    return { log, lines, clock }
+  }
+
+  it('adds its fields to each line; of two of one name the line’s own counts', () => {
+    const { log, lines } = makeParent()
+    const bindings = { step: 'resize', width: 1 }
+    const { info, child } = log.child(bindings)
+    bindings.step = 'changed later'
+    info('begun')
+    info({ width: 2 }, 'done')
+    child({ tile: 3 }).trace({ width: 4 })
+    log.info('the parent')
+    expect(lines).toEqual([
+      ['info', { step: 'resize', width: 1 }, 'begun'],
+      ['info', { step: 'resize', width: 2 }, 'done'],
+      ['trace', { step: 'resize', width: 4, tile: 3 }, undefined],
+      ['info', undefined, 'the parent'],
+    ])
+  })
+
+  it('shares the bound of its parent, and how many lines were dropped is told without its fields', () => {
+    const { log, lines, clock } = makeParent()
+    for (let n = 0; n < 600; n++) log.info('parent')
+    for (let n = 0; n < 600; n++) log.child({ n }).info('child')
+    expect(lines).toHaveLength(1_000)
+    clock.now = 1_000
+    log.child({ n: 1 }).info('again')
+    expect(lines.slice(1_000)).toEqual([
+      ['warn', undefined, expect.stringContaining('200 were dropped')],
+      ['info', { n: 1 }, 'again'],
+    ])
+  })
+
+  it('takes an error and what has a toJSON as its parent does', () => {
+    const { log, lines } = makeParent()
+    const child = log.child({ step: 'a' })
+    child.error(new Error('no'), 'failed')
+    child.info({ toJSON: () => ({ as: 'it says' }) })
+    log.child(new Error('bound')).info('b')
+    expect(lines).toMatchObject([
+      ['error', { step: 'a', err: {} }, 'failed'],
+      ['info', { step: 'a', as: 'it says' }, undefined],
+      ['info', { err: {} }, 'b'],
+    ])
+  })
+
+  it.each([[undefined], [null], ['step'], [['step']], [7]])('of %o is refused', (bindings) => {
+    const { log } = makeParent()
+    expect(() => log.child(bindings as never)).toThrow(/^log\.child got .* Give the fields of its lines/)
+  })
 })

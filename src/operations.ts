@@ -1,6 +1,6 @@
 /** What an operator can do to jobs that are there: look, cancel, retry, run now, change the priority. */
 import type { Admission } from './defer/admission.js'
-import type { DedupeIndex } from './defer/dedupe-index.js'
+import { dedupeNameOf, type DedupeIndex } from './defer/dedupe-index.js'
 import type { TaskBook } from './defer/task-book.js'
 import type { Dispatcher } from './dispatch/dispatcher.js'
 import type { History } from './events/history.js'
@@ -133,7 +133,7 @@ export class Operations {
   /** All of them, or none. @returns how many @throws QueueFullError when there is no room for all, OptionError, UnknownTaskError */
   retryAll(filter: unknown): number {
     const { admission, flows } = this.#rooms
-    const jobs = this.#all('retryAll', filter, (job) => this.#mayRevive(job))
+    const jobs = firstOfEachKey(this.#all('retryAll', filter, (job) => this.#mayRevive(job)))
     const all = [...new Set([...jobs, ...jobs.flatMap((job) => flows.revivedWith(job) ?? [])])]
     admission.admit(all.length, bytesOf(all))
     // There is room for all: each is counted again by itself, as one whose key another got meanwhile takes none.
@@ -248,6 +248,18 @@ function taskOf(call: string, filter: unknown): unknown {
     throw new OptionError(`task is undefined. Give a task or its name, or leave task out for all: ${call}().`)
   }
   return task
+}
+
+/** Of the jobs of one dedupe key only the first can begin a new generation: it stands for the key then. */
+function firstOfEachKey(jobs: readonly Job[]): Job[] {
+  const names = new Set<string>()
+  return jobs.filter((job) => {
+    const name = dedupeNameOf(job)
+    if (name === undefined) return true
+    const isFirst = !names.has(name)
+    names.add(name)
+    return isFirst
+  })
 }
 
 function bytesOf(jobs: readonly Job[]): number {

@@ -187,6 +187,7 @@ export class Rooms {
     startError: (job: JobRecord): SerializedError | undefined => this.#startErrorOf(job),
     heldAwaited: (job: JobRecord): void => this.log.heldAwaited({ task: job.task.name }),
     paused: ({ task }: JobRecord) => this.#pausedFor(task.name),
+    isHalted: (job: JobRecord) => this.queue.lines.isHalted(job),
     alarm: (delayMs: number, run: () => void) => this.agenda.alarm(this.world.clock.now() + delayMs, run),
   }
 

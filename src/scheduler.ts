@@ -282,7 +282,10 @@ export class Scheduler {
     fromLineOf(resume, () => this.#pausing.resume(task))
   }
 
-  /** Keys whose line stands still after a final failure (`onExhausted: 'halt'`). */
+  /**
+   * Keys whose line stands still after a final failure (`onExhausted: 'halt'`). Each is kept until its `releaseKey`: a key
+   * of which no job is left too, without a bound.
+   */
   haltedKeys(): string[] {
     return [...this.#rooms.queue.lines.halted.keys()]
   }

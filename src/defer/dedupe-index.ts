@@ -22,7 +22,8 @@ export type Standing = Readonly<Pick<Entry, 'job' | 'follower'>>
 /** Stands between task and key; neither can hold a control character. */
 const separator = '\n'
 
-function nameOf(job: Job): string | undefined {
+/** What the job's dedupe key is known by, one name per task and key; undefined without one. */
+export function dedupeNameOf(job: Job): string | undefined {
   const key = job.details?.dedupe?.key
   return key === undefined ? undefined : job.task.name + separator + key
 }
@@ -46,7 +47,7 @@ export class DedupeIndex {
 
   /** The job that stands for the newcomer's key, if there is one. */
   find(newcomer: Job, now: number): Standing | undefined {
-    const name = nameOf(newcomer)
+    const name = dedupeNameOf(newcomer)
     const entry = name === undefined ? undefined : this.#entries.get(name)
     if (name === undefined || entry === undefined || entry.keptUntil > now) return entry
     this.#forget(name, entry) // its time is over, though a blocked event loop kept the timer from saying so
@@ -55,20 +56,20 @@ export class DedupeIndex {
 
   /** The job stands for its key from here on. */
   claim(job: Job): void {
-    const name = nameOf(job)
+    const name = dedupeNameOf(job)
     if (name !== undefined) this.#entries.set(name, { job, follower: undefined, keptUntil: Infinity })
   }
 
   /** The job starts after the one that stands for its key. */
   follow(follower: Job): void {
-    const name = nameOf(follower)
+    const name = dedupeNameOf(follower)
     const entry = name === undefined ? undefined : this.#entries.get(name)
     if (entry !== undefined) entry.follower = follower
   }
 
   /** The job has settled. @returns its follower, which stands for the key now */
   settled(job: Job, now: number): Job | undefined {
-    const name = nameOf(job)
+    const name = dedupeNameOf(job)
     const entry = name === undefined ? undefined : this.#entries.get(name)
     if (name === undefined || entry === undefined) return undefined
     if (entry.follower === job) {

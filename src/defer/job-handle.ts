@@ -39,6 +39,8 @@ export interface HandlePort {
   startError(job: JobRecord): SerializedError | undefined
   /** What is paused, so that it does not start. */
   paused(job: JobRecord): 'scheduler' | 'task' | undefined
+  /** Whether it stands in the line of an ordering key that waits for `releaseKey`. */
+  isHalted(job: JobRecord): boolean
   /** Somebody waits, without a bound, for a job that waits for a response. */
   heldAwaited(job: JobRecord): void
   /** Calls `run` after `delayMs`. */
@@ -164,7 +166,9 @@ function whyUnsettled(job: JobRecord, port: HandlePort): string {
     case 'scheduled':
       return 'it is not due yet'
     case 'blocked':
-      return 'it waits for other jobs'
+      return port.isHalted(job)
+        ? 'its ordering key is halted, and nothing of it starts before releaseKey()'
+        : 'it waits for other jobs'
     case 'ready':
       return whyReady(job, port)
     case 'running':

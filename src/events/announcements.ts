@@ -84,9 +84,12 @@ export class Announcements implements Announcer {
     if (this.#writesDebug(job.endedAt)) this.#log.aboutJob('debug', job, 'job cancelled')
   }
 
-  expired(job: Job): void {
+  expired(job: Job, failure: SerializedError | undefined): void {
     if (this.#emitter.wants.expired) this.#emitter.emit('expired', this.#event(job))
-    this.#log.aboutJob('warn', job, 'job expired before its next attempt could start')
+    const message = 'job expired before its next attempt could start'
+    if (failure === undefined) return this.#log.aboutJob('warn', job, message)
+    // No other line tells it: it was not retried, and did not fail for good.
+    this.#log.aboutError('warn', job, message, failure, { durationMs: job.endedAt - job.startedAt })
   }
 
   get wantsFlowProgress(): boolean {

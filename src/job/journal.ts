@@ -21,7 +21,8 @@ export interface Announcer {
   interrupted(job: Job): void
   failed(job: Job, error: SerializedError): void
   cancelled(job: Job, error: SerializedError): void
-  expired(job: Job): void
+  /** @param failure of the attempt that ended just before, if that is why it would have to run again */
+  expired(job: Job, failure: SerializedError | undefined): void
   deduplicated(job: Job): void
 }
 
@@ -116,7 +117,7 @@ export class Journal {
   }
 
   retry(job: Job, error: SerializedError, dueAt: number): void {
-    this.recordFailure(job, error)
+    this.#recordFailure(job, error)
     this.#move(job, 'retrying')
     job.task.tally.retried++
     this.#tell.retrying(job, error, dueAt)
@@ -136,7 +137,7 @@ export class Journal {
   }
 
   fail(job: Job, error: SerializedError, now: number): void {
-    this.recordFailure(job, error)
+    this.#recordFailure(job, error)
     this.#settle(job, 'failed', now)
     this.#tell.failed(job, error)
   }
@@ -147,10 +148,12 @@ export class Journal {
     this.#tell.cancelled(job, error)
   }
 
-  expire(job: Job, error: SerializedError, now: number): void {
+  /** @param failure of the attempt that just ended, if it failed */
+  expire(job: Job, error: SerializedError, now: number, failure?: SerializedError): void {
+    if (failure !== undefined) this.#recordFailure(job, failure)
     job.more().error = error
     this.#settle(job, 'expired', now)
-    this.#tell.expired(job)
+    this.#tell.expired(job, failure)
   }
 
   /** A settled job begins its next generation; its history stays. */
@@ -188,7 +191,7 @@ export class Journal {
   }
 
   /** Keeps the failure of the attempt that just ended. */
-  recordFailure(job: Job, error: SerializedError): void {
+  #recordFailure(job: Job, error: SerializedError): void {
     const details = job.more()
     // Most attempts fail as the one before did: that is kept once.
     const before = details.errors.at(-1)?.error

@@ -50,6 +50,12 @@ export class OrderingLines {
     return job.details?.line !== undefined
   }
 
+  /** Whether it stands in the line of a key that is halted. */
+  isHalted(job: Job): boolean {
+    const key = job.details?.orderingKey
+    return key !== undefined && this.has(job) && this.#halted.has(key)
+  }
+
   /** Takes a job out. @returns the new head, if the job was the head and another may run now */
   leave(job: Job, key: string): Job | undefined {
     const { details } = job

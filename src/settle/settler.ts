@@ -155,8 +155,7 @@ export class Settler {
         this.#journal.cancel(job, verdict.error, now)
         return this.#finish(job, now)
       case 'expire':
-        if (verdict.error !== undefined) this.#journal.recordFailure(job, verdict.error)
-        return this.#expire(job, now)
+        return this.#expire(job, now, verdict.error)
     }
   }
 
@@ -176,8 +175,9 @@ export class Settler {
     this.#listener.moved()
   }
 
-  #expire(job: Job, now: number): void {
-    this.#journal.expire(job, expiredError, now)
+  /** @param failure of the attempt that just ended, if it failed */
+  #expire(job: Job, now: number, failure?: SerializedError): void {
+    this.#journal.expire(job, expiredError, now, failure)
     this.#finish(job, now)
   }
 

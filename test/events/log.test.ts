@@ -62,6 +62,23 @@ describe('the log', () => {
     ])
   })
 
+  it('tells the failure of an attempt after which its job expired, and told that of one before already', () => {
+    const sim = makeSim()
+    const expiresIn = 50
+    sim.scheduler.defer(sim.task('late', { ...failsWith('disk full'), takesMs: 100 }, { ...soon, expiresIn }))
+    sim.scheduler.defer(sim.task('later', { ...asksForRetry(5), takesMs: 100 }, { lane: 'io', expiresIn }))
+    sim.scheduler.defer(sim.task('told', failsWith('no'), { lane: 'main', expiresIn }))
+    sim.advance(1000)
+    const told = lines(sim, 'job expired before its next attempt could start')
+    expect(
+      told.map(({ level, fields }) => [level, fields['task'], fields['err'], fields['durationMs']]),
+    ).toEqual([
+      ['warn', 'told', undefined, undefined],
+      ['warn', 'late', expect.objectContaining({ message: 'disk full' }), 100],
+      ['warn', 'later', expect.objectContaining({ message: 'later' }), 100],
+    ])
+  })
+
   it("names an error by the error's own name, with its stack and, once, its message", () => {
     const written: Record<string, unknown>[] = []
     const logger = pino(

@@ -313,6 +313,18 @@ describe('result()', () => {
       sim.scheduler.defer(sim.task('t', { takesMs: 100 }), undefined, { orderingKey: 'k' })
       return sim.scheduler.defer(sim.task('t'), undefined, { orderingKey: 'k' })
     }],
+    ['blocked', 'its ordering key is halted, and nothing of it starts before releaseKey()', (sim) => {
+      const options = { attempts: 1, onExhausted: 'halt' } as const
+      sim.scheduler.defer(sim.task('bad', failsWith('no'), options), undefined, { orderingKey: 'k' })
+      return sim.scheduler.defer(sim.task('t'), undefined, { orderingKey: 'k' })
+    }],
+    ['blocked', 'it waits for other jobs', (sim) => {
+      const options = { attempts: 1, onExhausted: 'halt' } as const
+      sim.scheduler.defer(sim.task('bad', failsWith('no'), options), undefined, { orderingKey: 'k' })
+      const first = { task: sim.task('long', { takesMs: 100 }) }
+      const second = { task: sim.task('t'), ref: 'second', options: { orderingKey: 'k' } }
+      return sim.scheduler.chain([first, second]).jobs['second'] as Job // halts it, but does not stand in its line
+    }],
     ['held', 'it is held until the response of its request has ended', (sim) =>
       (sim.scheduler as unknown as DeferPort).hold(undefined, sim.task('t'))],
   ])('that gave up says what a %s job waits for', async (state, says, setUp) => {

@@ -223,6 +223,23 @@ describe('retryAll', () => {
     expect(sim.scheduler.retryAll()).toBe(0)
   })
 
+  it('needs room for one job of each dedupe key, as it retries one of each', () => {
+    const sim = makeSim({ scheduler: { maxQueued: 2 } })
+    const task = sim.task('t', failsForGood('no'), { dedupe: (({ key }: { key: string }) => key) as never })
+    const jobs = ['a', 'a', 'b'].map((key, n) => {
+      const job = sim.scheduler.defer(task, { key, n })
+      sim.advance(10)
+      return job
+    })
+    sim.scheduler.pause()
+    expect(sim.scheduler.retryAll()).toBe(2)
+    expect(states(jobs)).toEqual(['ready', 'failed', 'ready'])
+    sim.scheduler.cancelAll()
+    const other = sim.scheduler.defer(sim.task('other'))
+    expect(() => sim.scheduler.retryAll()).toThrow('Queue is full (1 of 2 jobs, 2 more wanted)')
+    expect(states([...jobs, other])).toEqual(['cancelled', 'failed', 'cancelled', 'ready'])
+  })
+
   it('retries all or none: without room for all it refuses, and nothing has changed', () => {
     const sim = makeSim({ scheduler: { maxQueued: 3 } })
     const task = sim.task('t', failsForGood('no'))

@@ -184,7 +184,7 @@ export class JobStreams {
   #beat(): void {
     for (const job of this.#jobs.values()) {
       for (const stream of job.streams) {
-        if (stream.isServed || left.has(this.#scheduler)) stream.beat()
+        if (stream.isOver || stream.isServed || left.has(this.#scheduler)) stream.beat()
         else stream.close(job.lastWords)
       }
     }

@@ -262,6 +262,41 @@ describe('G9: a reader that never reads', () => {
     socket.destroy()
   })
 
+  it('is cut off at once when the scheduler closes', async () => {
+    const { scheduler, listening, responses, port } = await setUp()
+    const job = chattyJob(scheduler, responses)
+    const socket = await unread(port)
+    await job.behind
+    await scheduler.close({ timeout: 0 })
+    expect(responses[0]?.destroyed).toBe(true)
+    await closedEvents(responses)
+    expect(listening.now).toBe(0)
+    socket.destroy()
+  })
+
+  it('with room for the last event gets until the next beat to read it when the scheduler closes', async () => {
+    const { scheduler, listening, responses, port } = await setUp()
+    const behind = signal()
+    let ratio = 0
+    const chat = async ({ progress }: TaskContext) => {
+      progress({ ratio: (ratio += 1e-6), message: 'x'.repeat(8000) })
+      await new Promise((resolve) => setImmediate(resolve)) // so that the connection has taken what it can
+      if (responses[0]?.writableLength === 0) throw new Snooze(0)
+      behind.resolve()
+      return new Promise(() => undefined)
+    }
+    scheduler.defer(chat, { id: 'r' })
+    const socket = await unread(port)
+    await behind.promise
+    await scheduler.close({ timeout: 0 })
+    expect(responses[0]?.destroyed).toBe(false)
+    beat()
+    expect(responses[0]?.destroyed).toBe(true)
+    await closedEvents(responses)
+    expect(listening.now).toBe(0)
+    socket.destroy()
+  })
+
   it('is cut off when it is still behind after two beats', async () => {
     const { scheduler, listening, responses, port } = await setUp()
     const job = chattyJob(scheduler, responses)
@@ -524,6 +559,31 @@ describe('closing', () => {
     const { lost } = await scheduler.close({ timeout: 0 })
     expect(lost).toHaveLength(1)
     for (const client of clients) expect(states(await client.rest())).toEqual([['closed', 'running']])
+    await closedEvents(responses)
+    expect(listening.now).toBe(0)
+  })
+
+  it.each<[string, (context: TaskContext) => Promise<unknown>, string[][]]>([
+    [
+      'gives up when it is told to',
+      ({ signal }) =>
+        new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason as Error))
+        }),
+      [['state', 'ready'], ['closed', 'ready']], // prettier-ignore
+    ],
+    ['does not hear', () => new Promise(() => undefined), [['closed', 'running']]],
+  ])('also when its handler %s at the deadline', async (_how, handle, told) => {
+    const { scheduler, listening, responses, url } = await setUp()
+    scheduler.defer(handle, { id: 'r' })
+    const clients = await Promise.all(Array.from({ length: 20 }, () => follow(`${url}/jobs/r/events`)))
+    for (const client of clients) {
+      await client.next()
+      await client.next()
+    }
+    const { lost } = await scheduler.close({ timeout: 10 })
+    expect(lost).toHaveLength(1)
+    for (const client of clients) expect(states(await client.rest())).toEqual(told)
     await closedEvents(responses)
     expect(listening.now).toBe(0)
   })

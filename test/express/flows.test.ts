@@ -172,6 +172,28 @@ describe('a flow over HTTP', () => {
     expect((await older.rest()).at(-1)?.status.state).toBe('completed')
   })
 
+  it('that is lost at close() ends its streams with a closed event: it goes on where it is restored', async () => {
+    const { scheduler, app } = makeApp()
+    const flows = [
+      scheduler.flow({ a: { task: echo, payload: 'A', options: { delay: '1h' } }, b: { task: echo, payload: 'B' } }),
+      scheduler.batch(wait, [undefined, undefined]),
+      scheduler.batch(wait, [undefined], { callback: { task: echo, payload: 'x' }, onFailure: 'cancel' }),
+      scheduler.chain([{ task: wait }, { task: wait }]),
+    ] // prettier-ignore
+    const { url } = await serve(app)
+    const clients = await Promise.all(flows.map(({ id }) => follow(`${url}/jobs/${id}/events`)))
+    for (const client of clients) {
+      await client.next()
+      await client.next()
+    }
+    await scheduler.close({ timeout: 0 })
+    for (const client of clients) {
+      const told = (await client.rest()).map(({ event, status }) => [event, status.state])
+      expect(told.at(-1)).toEqual(['closed', 'running'])
+      expect(told.map(([, state]) => state)).not.toContain('cancelled')
+    }
+  })
+
   it('asks authorize before it is followed, and hides a flow that is not the visitor’s', async () => {
     const asked: unknown[] = []
     const { scheduler, app } = makeApp({

@@ -10,6 +10,7 @@ import type { Progress } from '../../src/job/snapshot.js'
 import type { Scheduler } from '../../src/scheduler.js'
 import type { TaskContext } from '../../src/task/context.js'
 import { Snooze } from '../../src/task/control.js'
+import { defineTask } from '../../src/task/define-task.js'
 import { makeScheduler, type MakeOptions } from './make-scheduler.js'
 import { follow, frameworks, serve, signal, type SseEvent } from './serving.js'
 
@@ -144,6 +145,59 @@ it('the end of a job that is not kept is told all the same', async () => {
   const rest = await client.rest()
   expect(states(rest)).toEqual([['state', 'completed']])
   expect(rest[0]?.status).toMatchObject({ id: 'r', settledAt: expect.any(Number) })
+})
+
+it.each([
+  ['failed', false, 'card 4111'],
+  ['failed', true, '(withheld)'],
+  ['cancelled', false, 'not wanted'],
+])('that it %s, too, and why (sensitive: %s)', async (state, sensitive, message) => {
+  const { scheduler, url } = await setUp({ make: { keep: { completed: 0, failed: 0 } } })
+  const end = signal()
+  const pay = defineTask('streams.pay', () => end.promise.then(() => Promise.reject(new Error('card 4111'))), {
+    lane: 'main', attempts: 1, sensitive,
+  }) // prettier-ignore
+  const job = scheduler.defer(pay)
+  const client = await follow(`${url}/jobs/${job.id}/events`)
+  await client.next()
+  await client.next()
+  if (state === 'cancelled') job.cancel('not wanted')
+  else end.resolve()
+  const last = (await client.rest()).at(-1)
+  expect(last).toMatchObject({ event: 'state', status: { state, error: { message } } })
+  expect(scheduler.job(job.id)).toBeUndefined()
+})
+
+it('and of one that completed after a failed attempt no error is left', async () => {
+  const { scheduler, url } = await setUp({ make: { keep: { completed: 0 } } })
+  const go = signal()
+  let attempts = 0
+  scheduler.defer(() => go.promise.then(() => attempts++ || Promise.reject(new Error('not yet'))), {
+    id: 'f',
+  })
+  const client = await follow(`${url}/jobs/f/events`)
+  await client.next()
+  await client.next()
+  go.resolve()
+  const rest = await client.rest()
+  expect(rest.at(0)?.status).toMatchObject({ state: 'retrying', error: { message: 'not yet' } })
+  expect(rest.at(-1)?.status).toMatchObject({ state: 'completed' })
+  expect(rest.at(-1)?.status).not.toHaveProperty('error')
+})
+
+it('and of a flow that is not kept all its steps', async () => {
+  const { scheduler, url } = await setUp({ make: { keep: { completed: 0, failed: 0 } } })
+  const end = signal()
+  const step = defineTask('streams.step', () => end.promise, { lane: 'main' })
+  const flow = scheduler.chain([{ task: step }, { task: step }])
+  const client = await follow(`${url}/jobs/${flow.id}/events`)
+  await client.next()
+  await client.next()
+  end.resolve()
+  const last = (await client.rest()).at(-1)
+  expect(last?.status).toMatchObject({
+    state: 'completed', progress: { total: 2, completed: 2, failed: 0, ratio: 1 },
+  }) // prettier-ignore
 })
 
 it('many streams share one set of listeners, and none is left a minute after the last client has gone', async () => {

@@ -100,8 +100,11 @@ function sizeOf(frame: Frame): number {
   return Buffer.byteLength(frame.data)
 }
 
-function momentOf({ settledAt, startedAt, acceptedAt }: Status): number {
-  return settledAt ?? startedAt ?? acceptedAt
+/** Of the last change, as far as the status tells: a job that was retried has become ready since it was accepted. */
+function momentOf(status: Status): number {
+  const { settledAt, startedAt, acceptedAt, state } = status
+  const readyAt = state === 'ready' && 'runAt' in status ? status.runAt : acceptedAt
+  return settledAt ?? startedAt ?? readyAt
 }
 
 /** A result, then a progress value, that would not fit into a frame is left to `GET /:id`. */

@@ -80,9 +80,10 @@ export class JobStreams {
    */
   open(res: ServerResponse, status: Status, seenId: number | undefined): void {
     const stream = new EventStream(res)
+    const isKnown = this.#find(status.id) !== undefined
     const job = this.#add(stream, status)
     whenClosed(res, () => this.#remove(stream, status.id, res.writableFinished))
-    const frames = job.after(seenId)
+    const frames = job.after(isKnown ? seenId : undefined) // or the id may be that of an earlier run of the job
     for (const frame of frames) stream.send(frame)
     if (isSettled(status.state) && frames.length === 0) stream.end()
     else if (this.#scheduler.isClosing || left.has(this.#scheduler)) stream.send(job.lastWords)

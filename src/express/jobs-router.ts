@@ -82,7 +82,7 @@ class JobsRouter {
     if (!allowed.includes(req.method ?? '')) return answerMethod(res, allowed)
     const action = req.method === 'DELETE' ? 'cancel' : 'read'
     const id = await this.#authorizedId(visit, action)
-    if (res.destroyed) return // while authorize was deciding the client went, or somebody else answered
+    if (res.destroyed || res.headersSent) return // while authorize decided the client went, or somebody else answered
     const status = id === undefined ? undefined : this.#statusOf(id)
     if (status === undefined) return answerNotFound(res)
     if (action === 'cancel') return this.#cancel(res, status)

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import { createGzip } from 'node:zlib'
-import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import compression from 'compression'
 import express, { type RequestHandler } from 'express'
 import { jobsRouter, type JobsRouterOptions } from '../../src/express/index.js'
@@ -11,6 +11,7 @@ import type { Scheduler } from '../../src/scheduler.js'
 import type { TaskContext } from '../../src/task/context.js'
 import { Snooze } from '../../src/task/control.js'
 import { defineTask } from '../../src/task/define-task.js'
+import { createTestScheduler } from '../../src/testing/index.js'
 import { makeScheduler, type MakeOptions } from './make-scheduler.js'
 import { follow, frameworks, serve, signal, type SseEvent } from './serving.js'
 
@@ -492,6 +493,34 @@ describe('Last-Event-ID', () => {
     expect(told(seen)).toEqual(told(steadySeen.slice(1)))
     const ids = seen.map(({ id }) => Number(id))
     expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b))
+  })
+
+  it('of an earlier run gets the state of now when the job was retried, with an id of its own', async () => {
+    const scheduler = createTestScheduler()
+    onTestFinished(() => void scheduler.close({ timeout: 0 }))
+    const { url } = await serve(express().use('/jobs', jobsRouter(scheduler)))
+    const flaky = defineTask('streams.flaky', () => Promise.reject(new Error('no')), {
+      lane: 'main',
+      attempts: 1,
+    })
+    const job = scheduler.defer(flaky)
+    const flow = scheduler.chain([{ task: flaky }])
+    const told = async (id: string, headers?: Record<string, string>) => {
+      const client = await follow(`${url}/jobs/${id}/events`, headers)
+      await client.next()
+      return { client, first: (await client.next()) as SseEvent }
+    }
+    const before = [await told(job.id), await told(flow.id)]
+    await scheduler.advance('1m')
+    const ends = await Promise.all(before.map(({ client }) => client.rest()))
+    expect(ends.map((events) => events.at(-1)?.status.state)).toEqual(['failed', 'failed'])
+    scheduler.retry(job.id)
+    scheduler.retry(Object.values(flow.jobs)[0]?.id ?? '')
+    const seen = before.map(({ first }) => ({ 'Last-Event-ID': first.id ?? '' }))
+    const [again, flowAgain] = [await told(job.id, seen[0]), await told(flow.id, seen[1])]
+    expect([again.first.status.state, flowAgain.first.status.state]).toEqual(['ready', 'running'])
+    expect(Number(again.first.id)).toBeGreaterThan(Number(ends[0]?.at(-1)?.id))
+    for (const { client } of [again, flowAgain]) client.leave()
   })
 
   it('of an event that is kept no longer gets the state of now', async () => {

@@ -136,6 +136,20 @@ it('a stream tells retries and the last error', async () => {
   expect(rest.at(-1)?.status).toMatchObject({ attempt: 2, error: { name: 'RangeError', message: 'too far' } })
 })
 
+it('nothing is told of a job while it waits, as the README says: from held, past scheduled and ready, to running', async () => {
+  const scheduler = createTestScheduler()
+  onTestFinished(() => void scheduler.close({ timeout: 0 }))
+  const { url } = await serve(express().use('/jobs', jobsRouter(scheduler)))
+  const job = scheduler.hold(undefined, () => 1, { delay: '1m' })
+  const client = await follow(`${url}/jobs/${job.id}/events`)
+  await client.next()
+  expect(await client.next()).toMatchObject({ status: { state: 'held' } })
+  scheduler.releaseHeld([job.id])
+  expect(job.state).toBe('scheduled')
+  await scheduler.advance('2m')
+  expect(states(await client.rest()).map(([, state]) => state)).toEqual(['running', 'completed'])
+})
+
 it('the end of a job that is not kept is told all the same', async () => {
   const { scheduler, url } = await setUp({ make: { keep: { completed: 0 } } })
   const job = runningJob(scheduler)

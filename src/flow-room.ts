@@ -79,8 +79,9 @@ export class FlowRoom {
     const durationMs = settledAt - facts.acceptedAt
     const { step } = failure ?? {}
     const failed = step === undefined ? undefined : { ref: step.ref, task: step.task }
+    const end = { state, durationMs, ...failed, reason: verdict?.error.message }
     const { announce, rest } = this.#rooms
-    announce.flowSettled(id, facts.kind, counts, { state, durationMs, ...failed }, verdict?.error)
+    announce.flowSettled(id, facts.kind, counts, end, verdict?.error ?? failure?.error)
     rest.look()
   }
 }

@@ -40,7 +40,7 @@ export function readDeferOptions(job: Job, options: unknown, clock: Clock): JobW
   return {
     delayMs: isOver ? 0 : readDelay(own['delay']),
     signal: readSignal(own['signal']),
-    id: own['id'] === undefined ? undefined : key('id', own['id']),
+    id: own['id'] === undefined ? undefined : readId(own['id']),
     expiresInMs:
       own['expiresIn'] === undefined
         ? job.task.policy.expiresInMs
@@ -63,6 +63,16 @@ function ownDeferOptions(job: Job, options: unknown): Record<string, unknown> {
       `A function takes no payload: close over what it needs, or define a task. ${message}`,
     )
   }
+}
+
+/** Ids stand in paths of URLs, where these two are not what they seem, encoded or not (WHATWG URL, dot segments). */
+function readId(value: unknown): string {
+  const id = key('id', value)
+  if (id !== '.' && id !== '..') return id
+  throw new OptionError(
+    `id is '${id}', which means a folder in the path of a URL. Give another one.`,
+    'ERR_SIDEWORK_KEY',
+  )
 }
 
 function readDelay(delay: unknown): number | undefined {

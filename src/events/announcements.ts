@@ -100,19 +100,25 @@ export class Announcements implements Announcer {
     this.#emitter.emit('flow:progress', { id, kind, ...counts, at: this.#clock.wall() })
   }
 
-  /** @param error why it ended before its steps had, if it did */
+  /**
+   * @param end `reason`: why it ended before its steps had, if it did
+   * @param error why it did not complete
+   */
   flowSettled(
     id: string,
     kind: FlowKind,
     counts: BatchCounts,
-    end: { state: SettledState; durationMs: number; ref?: string; task?: string },
+    end: { state: SettledState; durationMs: number; ref?: string; task?: string; reason: string | undefined },
     error: SerializedError | undefined,
   ): void {
     const { state, durationMs } = end
-    if (this.#emitter.wants['flow:settled'])
-      this.#emitter.emit('flow:settled', { id, kind, ...counts, state, durationMs, at: this.#clock.wall() })
+    if (this.#emitter.wants['flow:settled']) {
+      const why = error === undefined ? undefined : { error }
+      const at = this.#clock.wall()
+      this.#emitter.emit('flow:settled', { id, kind, ...counts, state, durationMs, ...why, at })
+    }
     if (state !== 'completed' || this.#writesDebug(this.#clock.now()))
-      this.#log.flowSettled({ flow: id, kind, ...counts, ...end, reason: error?.message })
+      this.#log.flowSettled({ flow: id, kind, ...counts, ...end })
   }
 
   /** Follows the logger's level, but asks for it once per ms: asking costs as much as the rest of a short job's telling. */

@@ -86,8 +86,15 @@ export interface SchedulerEvents {
   }
   /** Told at most ten times a second per flow. Of a batch: its jobs, without the callback. */
   'flow:progress': FlowEvent
-  /** Every step has settled. `state`: how the flow ended; `durationMs`: since it was accepted. */
-  'flow:settled': FlowEvent & { readonly state: SettledState; readonly durationMs: number }
+  /**
+   * Every step has settled. `state`: how the flow ended; `durationMs`: since it was accepted; `error`: why it did not
+   * complete.
+   */
+  'flow:settled': FlowEvent & {
+    readonly state: SettledState
+    readonly durationMs: number
+    readonly error?: SerializedError
+  }
   closing: { readonly at: number }
   closed: { readonly at: number; readonly lost: number }
 }

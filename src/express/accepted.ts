@@ -9,7 +9,7 @@ import type { FlowSnapshot } from '../flows/flow-snapshot.js'
 import type { JobSnapshot } from '../job/snapshot.js'
 import { flowStatus, type FlowStatus } from './flow-status.js'
 import { jobStatus, statusJson, type JobStatus } from './job-status.js'
-import { preferredWaitS, settlesWithin } from './prefer-wait.js'
+import { preferredWaitS, waitFor } from './prefer-wait.js'
 
 /** What `res.accepted` needs of a job or flow. */
 export type AcceptedJob = Pick<Job, 'id' | 'state' | 'result'> & {
@@ -70,17 +70,25 @@ export function answerAccepted(
   }
   const extra = JSON.parse(JSON.stringify(body ?? {})) as object // as it is now, and refused here when it is not JSON
   const waitS = preferredWaitS(res.req)
-  if (waitS === undefined) return answerNow(res, place, job, extra)
-  void settlesWithin(job, waitS).then((hasSettled) => {
+  if (waitS === undefined) return answerNow(res, place, job, job.state, extra)
+  const { state } = job
+  const isShown = !place.isSensitive(job.id) // nobody knows once it is kept no longer
+  void waitFor(job, waitS).then((waited) => {
     if (res.headersSent) return // to a client that is gone too: idempotent() keeps the answer for its return
-    if (hasSettled) void answerSettled(res, place, job, extra, waitS)
-    else answerNow(res, place, job, extra)
+    if (waited === 'settled') void answerSettled(res, place, job, isShown, extra, waitS)
+    else answerNow(res, place, job, waited === 'lost' ? state : job.state, extra)
   })
 }
 
-function answerNow(res: ServerResponse, { jobsPath }: AcceptedPlace, job: AcceptedJob, extra: object): void {
+function answerNow(
+  res: ServerResponse,
+  { jobsPath }: AcceptedPlace,
+  job: AcceptedJob,
+  state: AcceptedJob['state'],
+  extra: object,
+): void {
   const links = linksOf(jobsPath, job.id)
-  const own = { id: job.id, state: job.state, links }
+  const own = { id: job.id, state, links }
   // Spread twice: the first gives the order of the fields, the last the final word.
   const json = JSON.stringify({ ...own, ...extra, ...own })
   answerJson(res, 202, json, { Location: links.self, 'Retry-After': '1', 'Cache-Control': 'no-store' })
@@ -90,13 +98,17 @@ async function answerSettled(
   res: ServerResponse,
   place: AcceptedPlace,
   job: AcceptedJob,
+  isShown: boolean,
   extra: object,
   waitS: number,
 ): Promise<void> {
   const links = linksOf(place.jobsPath, job.id)
-  const isShown = !place.isSensitive(job.id)
-  const own = { ...(await statusOf(job, isShown)), links }
+  const status = await statusOf(job, isShown)
   if (res.headersSent) return
+  // What the job does not have is no field of it, and would hide one of the body.
+  const own = Object.fromEntries(
+    Object.entries({ ...status, links }).filter(([, value]) => value !== undefined),
+  )
   answerJson(res, 200, statusJson({ ...own, ...extra, ...own }), {
     Location: links.self,
     'Preference-Applied': `wait=${waitS}`,

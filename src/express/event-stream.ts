@@ -3,7 +3,7 @@
  * frame that does not fit waits, replaced by each later one, so a slow reader skips to the latest state.
  *
  *   send ──fits──▶ write           waiting ──room again──▶ write as 'state'
- *     └──does not fit──▶ waiting      └──two beats without room──▶ destroyed (the browser connects again)
+ *     └──does not fit──▶ waiting      └──two beats without room, or closing──▶ destroyed (the browser connects again)
  */
 import type { ServerResponse } from 'node:http'
 import { endpointHeaders } from './answer.js'
@@ -52,7 +52,7 @@ export class EventStream {
   readonly #res: ServerResponse & { flush?: () => void }
   #waiting: Frame | undefined
   #isEnded = false
-  /** The last beat found the reader behind. */
+  /** The last beat found the reader behind, or the stream was closed since. */
   #isBehind = false
 
   /** Sends the headers and the reconnection time of 2 s. */
@@ -73,7 +73,7 @@ export class EventStream {
 
   /** Tells, or keeps for later what does not fit. */
   send(frame: Frame): void {
-    if (this.#isOver) return
+    if (this.isOver) return
     const { event, id, data, isLast } = frame
     // A reader that comes back after 'closed' has still to hear what comes after the frame before.
     const text = `event: ${event}\n${event === 'closed' ? '' : `id: ${id}\n`}data: ${data}\n\n`
@@ -90,7 +90,7 @@ export class EventStream {
   /** Keeps proxies from closing a silent stream; ends one whose reader has been behind since the last beat. */
   beat(): void {
     this.#sendWaiting()
-    const isBehind = this.#waiting !== undefined || this.#isOver
+    const isBehind = this.#waiting !== undefined || this.isOver
     if (isBehind && this.#isBehind) this.#res.destroy()
     else if (!isBehind && this.#fits(heartbeat)) this.#write(heartbeat)
     this.#isBehind = isBehind
@@ -103,14 +103,16 @@ export class EventStream {
     this.#res.end()
   }
 
-  /** Tells that no more will come and ends, without waiting for a reader that is behind. */
+  /** Tells that no more will come and ends. A reader that is behind is cut off: at once, or if it is by the next beat. */
   close(frame: Frame): void {
-    if (this.#isOver || this.#res.writableLength > 0) this.#res.destroy()
-    else this.send(frame)
+    this.send(frame)
+    // What is buffered is no sign: a frame of this very turn is until the turn ends.
+    if (this.#waiting !== undefined) this.#res.destroy()
+    this.#isBehind = true
   }
 
   /** Ended here, or by somebody else who has the response. */
-  get #isOver(): boolean {
+  get isOver(): boolean {
     return this.#isEnded || this.#res.writableEnded
   }
 

@@ -2,6 +2,7 @@
 import type { FlowOverview, FlowProgress } from '../flows/flow-snapshot.js'
 import type { FlowState } from '../flows/flow.js'
 import type { FlowKind } from '../job/flow-step.js'
+import { shownError, type ShownError } from './job-status.js'
 
 /** The JSON of `GET /jobs/:id` for a flow, and the data of its server-sent events. Instants are ms since the epoch. */
 export interface FlowStatus {
@@ -14,7 +15,7 @@ export interface FlowStatus {
   readonly settledAt?: number | undefined
   readonly startedAt?: undefined
   /** Why it did not complete. The message is '(withheld)' when one of its tasks is `sensitive`. */
-  readonly error?: { readonly name: string; readonly message: string } | undefined
+  readonly error?: ShownError | undefined
   /** In the answer to `Prefer: wait` only. */
   readonly result?: unknown
 }
@@ -29,6 +30,6 @@ export function flowStatus(flow: FlowOverview, shown: { readonly errorMessage: b
     progress,
     acceptedAt,
     settledAt,
-    error: error && { name: error.name, message: shown.errorMessage ? error.message : '(withheld)' },
+    error: shownError(error, shown.errorMessage),
   }
 }

@@ -5,7 +5,7 @@
 import { isSettled } from '../index.js'
 import { dataLimitBytes, type EventStream, type Frame } from './event-stream.js'
 import type { FlowStatus } from './flow-status.js'
-import { statusJson, type JobStatus } from './job-status.js'
+import { shownError, statusJson, type JobStatus, type ShownError } from './job-status.js'
 
 /** The status of a job or a flow. */
 export type Status = JobStatus | FlowStatus
@@ -20,13 +20,16 @@ export class FollowedJob {
   hasLostReader = false
   /** Beats without a stream. */
   beatsAlone = 0
+  readonly #isSensitive: boolean
   #status: Status
   #latest: Frame
   /** Oldest first; the last is `#latest`. */
   readonly #frames: Frame[]
   #sizeBytes: number
 
-  constructor(status: Status) {
+  /** @param isSensitive whether messages of its errors must not leave the process; not to be asked once it is not kept */
+  constructor(status: Status, isSensitive: boolean) {
+    this.#isSensitive = isSensitive
     this.#status = status
     this.#latest = frameOf('state', status, idOf(status, momentOf(status)))
     this.#frames = [this.#latest]
@@ -36,6 +39,11 @@ export class FollowedJob {
   /** What was told last. */
   get status(): Status {
     return this.#status
+  }
+
+  /** What may be shown of an error of it. */
+  shown(error: ShownError | undefined): ShownError | undefined {
+    return shownError(error, !this.#isSensitive)
   }
 
   /** Tells every stream what has changed, if anything has. @param at ms since the epoch */
@@ -92,8 +100,11 @@ function sizeOf(frame: Frame): number {
   return Buffer.byteLength(frame.data)
 }
 
-function momentOf({ settledAt, startedAt, acceptedAt }: Status): number {
-  return settledAt ?? startedAt ?? acceptedAt
+/** Of the last change, as far as the status tells: a job that was retried has become ready since it was accepted. */
+function momentOf(status: Status): number {
+  const { settledAt, startedAt, acceptedAt, state } = status
+  const readyAt = state === 'ready' && 'runAt' in status ? status.runAt : acceptedAt
+  return settledAt ?? startedAt ?? readyAt
 }
 
 /** A result, then a progress value, that would not fit into a frame is left to `GET /:id`. */

@@ -11,7 +11,7 @@ import type { ServerResponse } from 'node:http'
 import { OptionError } from '../errors.js'
 import { show } from '../options.js'
 import type { Job } from '../scheduler.js'
-import { forgetExecution } from './idempotent.js'
+import { forgetExecution } from './key-book.js'
 import type { DeferPort } from './port.js'
 import { whenClosed } from './when-closed.js'
 

@@ -16,7 +16,7 @@ export interface JobStatus {
   readonly startedAt?: number | undefined
   readonly settledAt?: number | undefined
   /** How it ended, or the last failure of a retrying job. The message of a `sensitive` task's is '(withheld)'. */
-  readonly error?: { readonly name: string; readonly message: string } | undefined
+  readonly error?: ShownError | undefined
   /** Only with `expose: ['result']`, never of a `sensitive` task. Byte leaves are base64. */
   readonly result?: unknown
   /** Why a completed job's result is not there although it had one; shown where `result` is. */
@@ -27,6 +27,17 @@ export interface JobStatus {
 export interface Shown {
   readonly result: boolean
   readonly errorMessage: boolean
+}
+
+/** What is shown of an error. */
+export interface ShownError {
+  readonly name: string
+  readonly message: string
+}
+
+/** @param showsMessage which often quotes the payload */
+export function shownError(error: ShownError | undefined, showsMessage: boolean): ShownError | undefined {
+  return error && { name: error.name, message: showsMessage ? error.message : '(withheld)' }
 }
 
 /** The status of a job. */
@@ -42,10 +53,7 @@ export function jobStatus(job: JobSnapshot, shown: Shown): JobStatus {
     runAt: job.runAt,
     startedAt: job.startedAt,
     settledAt: job.settledAt,
-    error: job.error && {
-      name: job.error.name,
-      message: shown.errorMessage ? job.error.message : '(withheld)',
-    },
+    error: shownError(job.error, shown.errorMessage),
     result: shown.result ? job.result : undefined,
     resultDropped: shown.result ? job.resultDropped : undefined,
   }

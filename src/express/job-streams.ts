@@ -6,6 +6,9 @@ import type { ServerResponse } from 'node:http'
 import { every } from '../clock.js'
 import type { FlowEvent, JobEvent, SchedulerEvents } from '../events/event-types.js'
 import { isSettled } from '../index.js'
+import type { FlowProgress } from '../flows/flow-snapshot.js'
+import type { SettledState } from '../job/lifecycle.js'
+import type { SerializedError } from '../job/serialized-error.js'
 import type { Scheduler } from '../scheduler.js'
 import { EventStream } from './event-stream.js'
 import { FollowedJob, type Status } from './followed-job.js'
@@ -14,18 +17,8 @@ import { whenClosed } from './when-closed.js'
 
 const heartbeatMs = 15_000
 
-const jobEvents = [
-  'started',
-  'progress',
-  'retrying',
-  'snoozed',
-  'interrupted',
-  'completed',
-  'failed',
-  'cancelled',
-  'expired',
-] as const
-type JobEventName = (typeof jobEvents)[number]
+const changes = ['started', 'progress', 'retrying', 'snoozed', 'interrupted'] as const
+const ends = ['completed', 'failed', 'cancelled', 'expired'] as const
 
 /** Most streams at a time. */
 export interface StreamCaps {
@@ -87,9 +80,10 @@ export class JobStreams {
    */
   open(res: ServerResponse, status: Status, seenId: number | undefined): void {
     const stream = new EventStream(res)
+    const isKnown = this.#find(status.id) !== undefined
     const job = this.#add(stream, status)
     whenClosed(res, () => this.#remove(stream, status.id, res.writableFinished))
-    const frames = job.after(seenId)
+    const frames = job.after(isKnown ? seenId : undefined) // or the id may be that of an earlier run of the job
     for (const frame of frames) stream.send(frame)
     if (isSettled(status.state) && frames.length === 0) stream.end()
     else if (this.#scheduler.isClosing || left.has(this.#scheduler)) stream.send(job.lastWords)
@@ -104,7 +98,7 @@ export class JobStreams {
 
   #add(stream: EventStream, status: Status): FollowedJob {
     const { id } = status
-    const job = this.#jobs.get(id) ?? this.#alone.get(id) ?? new FollowedJob(status)
+    const job = this.#find(id) ?? new FollowedJob(status, this.#scheduler.isSensitive(id))
     job.tell('state', status) // events are told later than they happen
     job.streams.add(stream)
     job.beatsAlone = 0
@@ -142,17 +136,17 @@ export class JobStreams {
 
   #start(): () => void {
     const scheduler = this.#scheduler
-    const listeners = jobEvents.map((name) => {
-      const listener = (event: JobEvent): void => {
-        if (isLost(event))
-          this.#jobs.get(event.id)?.close() // it goes on where it is restored
-        else this.#tell(event, name === 'progress', (last) => lastWords(name, event, last))
-      }
-      return [name, listener] as const
-    })
-    const flowProgressed = (event: FlowEvent): void => this.#tell(event, true, () => undefined)
+    const listeners = [
+      ...changes.map((name) => [name, (event: Told) => this.#tell(event, name === 'progress')] as const),
+      ...ends.map((name) => {
+        const listener = (event: JobEvent & Told): void =>
+          this.#tellEnd(event, name, { attempt: event.attempt })
+        return [name, listener] as const
+      }),
+    ]
+    const flowProgressed = (event: FlowEvent): void => this.#tell(event, true)
     const flowSettled = (event: SchedulerEvents['flow:settled']): void =>
-      this.#tell(event, false, (last) => ({ ...last, state: event.state, settledAt: event.at }))
+      this.#tellEnd(event, event.state, { progress: progressOf(event) })
     const endAll = () => this.endAll()
     for (const [name, listener] of listeners) scheduler.on(name, listener)
     scheduler.on('flow:progress', flowProgressed).on('flow:settled', flowSettled).on('closed', endAll)
@@ -167,24 +161,34 @@ export class JobStreams {
     }
   }
 
-  /** @param lastWords what the event itself says, when the scheduler keeps its job no longer */
-  #tell(
-    event: { readonly id: string; readonly at: number },
-    maySayProgress: boolean,
-    lastWords: (last: Status) => Status | undefined,
-  ): void {
-    const job = this.#jobs.get(event.id) ?? this.#alone.get(event.id)
+  #find(id: string): FollowedJob | undefined {
+    return this.#jobs.get(id) ?? this.#alone.get(id)
+  }
+
+  /** A change. Events are told later than they happen: where the end has come meanwhile, that is told as well. */
+  #tell({ id, at }: Told, maySayProgress: boolean): void {
+    const job = this.#find(id)
+    const status = job && this.#statusOf(id)
+    if (status === undefined || isSettled(status.state)) return
+    const isProgress = maySayProgress && status.state === job?.status.state
+    job?.tell(isProgress ? 'progress' : 'state', status, at)
+  }
+
+  /** @param told what the event itself says, in case that the scheduler keeps the job or flow no longer */
+  #tellEnd({ id, at, error }: Told, state: SettledState, told: object): void {
+    const isLost = state === 'cancelled' && error?.code === 'ERR_SIDEWORK_CLOSED'
+    if (isLost) return this.#jobs.get(id)?.close() // it goes on where it is restored
+    const job = this.#find(id)
     if (job === undefined) return
-    const status = this.#statusOf(event.id) ?? lastWords(job.status)
-    if (status === undefined) return
-    const isProgress = maySayProgress && status.state === job.status.state
-    job.tell(isProgress ? 'progress' : 'state', status, status.settledAt ?? event.at)
+    const lastWords = { ...job.status, ...told, state, settledAt: at, error: job.shown(error) }
+    const status = this.#statusOf(id) ?? lastWords
+    job.tell('state', status, status.settledAt ?? at)
   }
 
   #beat(): void {
     for (const job of this.#jobs.values()) {
       for (const stream of job.streams) {
-        if (stream.isServed || left.has(this.#scheduler)) stream.beat()
+        if (stream.isOver || stream.isServed || left.has(this.#scheduler)) stream.beat()
         else stream.close(job.lastWords)
       }
     }
@@ -193,15 +197,14 @@ export class JobStreams {
   }
 }
 
-/** Whether the scheduler closed before the job had settled. */
-function isLost(event: JobEvent & { readonly error?: { readonly code?: string } }): boolean {
-  return event.error?.code === 'ERR_SIDEWORK_CLOSED'
+/** What all of these events have, and those of a bad end besides. */
+interface Told {
+  readonly id: string
+  readonly at: number
+  readonly error?: SerializedError
 }
 
-/** The end of a job that the scheduler no longer keeps, from the event that told it. */
-function lastWords(name: JobEventName, event: JobEvent, last: Status): Status | undefined {
-  if (name !== 'completed' && name !== 'failed' && name !== 'cancelled' && name !== 'expired')
-    return undefined
-  const ended = { state: name, attempt: event.attempt, settledAt: event.at }
-  return { ...last, ...ended }
+/** Of a flow that has settled. */
+function progressOf({ total, completed, failed }: FlowEvent): FlowProgress {
+  return { total, completed, failed, ratio: 1 }
 }

@@ -24,7 +24,8 @@ export type AuthorizedRequest = IncomingMessage & Express.Request
 export interface JobsRouterOptions {
   /**
    * Whether this request may read or cancel this job: only `true` lets it pass. Without it everybody who knows an id
-   * may read, and nobody may cancel. For a flow it is asked about the job of its first step. Whoever may not gets the same
+   * may read, and nobody may cancel. For a flow it is asked about the job of its first step; one without
+   * steps everybody may read. Whoever may not gets the same
    * 404 as for an unknown id. What it throws goes to `next(error)`.
    */
   authorize?(
@@ -81,7 +82,7 @@ class JobsRouter {
     if (!allowed.includes(req.method ?? '')) return answerMethod(res, allowed)
     const action = req.method === 'DELETE' ? 'cancel' : 'read'
     const id = await this.#authorizedId(visit, action)
-    if (res.destroyed) return // while authorize was deciding the client went, or somebody else answered
+    if (res.destroyed || res.headersSent) return // while authorize decided the client went, or somebody else answered
     const status = id === undefined ? undefined : this.#statusOf(id)
     if (status === undefined) return answerNotFound(res)
     if (action === 'cancel') return this.#cancel(res, status)
@@ -100,10 +101,16 @@ class JobsRouter {
     const { id } = visit
     if (id === undefined || this.#authorize === undefined) return id
     const job = this.#scheduler.job(id) ?? this.#scheduler.firstOfFlow(id)
-    if (job === undefined) return undefined
+    if (job === undefined) return this.#isEmptyFlow(id) ? id : undefined
     // Inside a framework the request is its own; under plain node:http `Express.Request` declares what middleware added.
     const isAllowed: unknown = await this.#authorize(visit.req as AuthorizedRequest, job, action)
     return isAllowed === true ? id : undefined
+  }
+
+  /** It has no job to ask about, and nothing to tell but that. */
+  #isEmptyFlow(id: string): boolean {
+    const flow = this.#scheduler.flowOverview(id)
+    return flow?.progress.total === 0 && flow.state === 'completed'
   }
 
   #statusOf(id: string): Status | undefined {

@@ -11,20 +11,25 @@ export function preferredWaitS(req: IncomingMessage): number | undefined {
   if (prefer === undefined) return undefined
   const preferences = (Array.isArray(prefer) ? prefer.join(',') : prefer).split(',')
   for (const preference of preferences) {
-    const found = /^\s*wait\s*=\s*"?(\d{1,9})"?\s*(?:;.*)?$/i.exec(preference)
+    const found = /^\s*wait\s*=\s*"?(\d+)"?\s*(?:;.*)?$/i.exec(preference)
     const seconds = Number(found?.[1] ?? 0)
     if (seconds > 0) return Math.min(seconds, longestWaitS)
   }
   return undefined
 }
 
-/** Whether the job settles within that time. A held job waits for this very response, so nobody waits for it. */
-export async function settlesWithin(job: Pick<Job, 'state' | 'result'>, seconds: number): Promise<boolean> {
-  if (job.state === 'held') return false
+/** What became of a job that somebody waited for. 'lost': the scheduler closed, so it goes on where it is restored. */
+export type Waited = 'settled' | 'unsettled' | 'lost'
+
+/** Waits so long at most. A held job waits for this very response, so nobody waits for it. */
+export async function waitFor(job: Pick<Job, 'state' | 'result'>, seconds: number): Promise<Waited> {
+  if (job.state === 'held') return 'unsettled'
   try {
     await job.result({ timeout: seconds * 1000 })
-    return true
+    return 'settled'
   } catch (error) {
-    return (error as { code?: unknown }).code !== 'ERR_SIDEWORK_RESULT_TIMEOUT' // any other end is an end
+    const { code } = error as { code?: unknown }
+    if (code === 'ERR_SIDEWORK_CLOSED') return 'lost'
+    return code === 'ERR_SIDEWORK_RESULT_TIMEOUT' ? 'unsettled' : 'settled' // any other end is an end
   }
 }

@@ -2,6 +2,7 @@
  * One flow as the core keeps it: its steps, in an order in which each comes after those it waits for, and a few counts.
  * What can be told by looking at the steps is told by looking; nothing here changes a job.
  */
+import { isEndedByClose } from '../job/end-error.js'
 import {
   type BatchCounts,
   type FlowKind,
@@ -119,11 +120,14 @@ export class Flow implements StepFlow {
     return { total, completed, failed }
   }
 
-  /** Why it did not complete: the first step that ended badly of itself. O(number of steps). */
+  /**
+   * Why it did not complete: a step that closing lost, as the flow is not over then; else the first step that ended badly of
+   * itself. O(number of steps).
+   */
   findFailure(): FlowFailure | undefined {
-    const suspects = this.isTolerant ? (this.callback === undefined ? [] : [this.callback]) : this.steps
-    const bad = suspects.filter(({ end }) => end !== undefined && end.state !== 'completed')
-    const step = bad.find(({ endedByFlow }) => !endedByFlow) ?? bad[0]
+    const bad = this.steps.filter(({ end }) => end !== undefined && end.state !== 'completed')
+    const suspects = this.isTolerant ? bad.filter((step) => step === this.callback) : bad
+    const step = bad.find(isLost) ?? suspects.find(({ endedByFlow }) => !endedByFlow) ?? suspects[0]
     const end = step?.end
     if (end !== undefined && end.state !== 'completed') return { step, state: end.state, error: end.error }
     // A flow that was restored does not know the steps that had settled before.
@@ -141,6 +145,10 @@ export class Flow implements StepFlow {
   placeOf(step: FlowStep, form: SnapshotForm): FlowPlace {
     return placeOf(this, step, form)
   }
+}
+
+function isLost({ end }: FlowStep): boolean {
+  return end !== undefined && end.state !== 'completed' && isEndedByClose(end.state, end.error)
 }
 
 const failedBefore: SerializedError = Object.freeze({

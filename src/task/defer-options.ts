@@ -22,6 +22,6 @@ export interface DeferOptions {
   expiresIn?: Duration | undefined
   /** When it aborts, the job is cancelled, whatever its state or generation. */
   signal?: AbortSignal | undefined
-  /** An id of your own: 1–256 bytes, not in use. Guessable ids need an `authorize` hook wherever ids are exposed. */
+  /** An id of your own: 1–256 bytes, not in use, not '.' or '..'. Guessable ids need an `authorize` hook wherever ids are exposed. */
   id?: string | undefined
 }

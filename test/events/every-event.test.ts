@@ -41,6 +41,7 @@ function live(sim: Sim): void {
   scheduler.defer('crashes')
   scheduler.defer('good', undefined, { delay: 1000 }).cancel()
   scheduler.chain([{ task: 'good' }, { task: 'good', ref: 'again' }])
+  scheduler.chain([{ task: 'good', options: { delay: 1000 } }]).cancel()
   expect(() => scheduler.defer('nobody')).toThrow()
   sim.advance(500)
   scheduler.releaseKey('k')

@@ -139,6 +139,19 @@ describe('closeOnSignal', () => {
     expect(await app.exit).toMatchObject({ code: 0 })
   })
 
+  it('who follows a job that is lost is told so before the process ends, also when nothing is left to do', async () => {
+    for (const job of ['endless', 'gives-up']) {
+      const app = await start('500ms', 'none')
+      await text(await send('POST', `${app.url}/${job === 'endless' ? 'job' : job}`))
+      const client = await follow(`${app.url}/jobs/${job}/events`)
+      await client.next()
+      await client.next()
+      app.kill()
+      expect((await client.rest()).at(-1)).toMatchObject({ event: 'closed' })
+      expect(await app.exit).toMatchObject({ code: 0 })
+    }
+  })
+
   it('who follows a job that ends before the deadline is told how', async () => {
     const app = await start()
     await text(await send('POST', `${app.url}/told`))

@@ -172,6 +172,28 @@ describe('a flow over HTTP', () => {
     expect((await older.rest()).at(-1)?.status.state).toBe('completed')
   })
 
+  it('that is lost at close() ends its streams with a closed event: it goes on where it is restored', async () => {
+    const { scheduler, app } = makeApp()
+    const flows = [
+      scheduler.flow({ a: { task: echo, payload: 'A', options: { delay: '1h' } }, b: { task: echo, payload: 'B' } }),
+      scheduler.batch(wait, [undefined, undefined]),
+      scheduler.batch(wait, [undefined], { callback: { task: echo, payload: 'x' }, onFailure: 'cancel' }),
+      scheduler.chain([{ task: wait }, { task: wait }]),
+    ] // prettier-ignore
+    const { url } = await serve(app)
+    const clients = await Promise.all(flows.map(({ id }) => follow(`${url}/jobs/${id}/events`)))
+    for (const client of clients) {
+      await client.next()
+      await client.next()
+    }
+    await scheduler.close({ timeout: 0 })
+    for (const client of clients) {
+      const told = (await client.rest()).map(({ event, status }) => [event, status.state])
+      expect(told.at(-1)).toEqual(['closed', 'running'])
+      expect(told.map(([, state]) => state)).not.toContain('cancelled')
+    }
+  })
+
   it('asks authorize before it is followed, and hides a flow that is not the visitor’s', async () => {
     const asked: unknown[] = []
     const { scheduler, app } = makeApp({
@@ -215,14 +237,31 @@ describe('a flow over HTTP', () => {
     })
     await request(app).delete(`/jobs/${mine.id}`).expect(200)
     await request(app).get(`/jobs/${other.id}`).expect(404)
-    await request(app)
-      .get(`/jobs/${scheduler.chain([]).id}`)
-      .expect(404)
     expect(asked).toEqual([
       ['mine', 'flows.echo', 'cancel'],
       ['mine', 'flows.echo', 'cancel'],
       ['forbidden', 'flows.echo', 'read'],
     ])
+  })
+
+  it('without steps is found where the 202 says, also where authorize decides', async () => {
+    const { app } = makeApp({ authorize: (_req, job) => job.payload !== 'forbidden' })
+    app.post('/empty', (req, res) => res.accepted(req.defer.batch(echo, [])))
+    const { headers } = await request(app).post('/empty').expect(202)
+    const { body } = await request(app)
+      .get(headers['location'] ?? '')
+      .expect(200)
+    expect(body).toMatchObject({ flow: 'batch', state: 'completed', progress: { total: 0, ratio: 1 } })
+  })
+
+  it('but one that has only a callback is asked about', async () => {
+    const { scheduler, app } = makeApp({ authorize: (_req, job) => job.payload !== 'forbidden' })
+    const callbacks = ['forbidden', 'mine'].map((payload) =>
+      scheduler.batch(echo, [], { callback: { task: echo, payload } }),
+    )
+    await Promise.all(callbacks.map((flow) => flow.result()))
+    const [forbidden, mine] = await Promise.all(callbacks.map(({ id }) => request(app).get(`/jobs/${id}`)))
+    expect([forbidden?.status, mine?.status]).toEqual([404, 200])
   })
 
   it('that failed says why, unless a task of it is sensitive', async () => {

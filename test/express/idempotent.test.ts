@@ -314,10 +314,11 @@ describe('when the client goes away before its answer', () => {
     await arrived.promise
     socket.destroy()
     await gone.promise
+    clock.passedMs = 5.1 * 60_000
     const answer = await fetch(url, { method: 'POST', headers: { 'Idempotency-Key': 'k' } })
     expect([answer.status, await answer.json()]).toMatchObject([
       409,
-      { detail: expect.stringContaining('was not answered') },
+      { title: 'The answer for this Idempotency-Key is not there' },
     ])
   })
 
@@ -337,7 +338,111 @@ describe('when the client goes away before its answer', () => {
     expect(await (await again()).text()).toBe(await answer.text())
   })
 
-  it('and when the handler never answers, it is told so and nothing is carried out twice', async () => {
+  it('and charges once at a time: a retry is not carried out beside the first, whose held job was discarded', async () => {
+    const { arrived, release, gone, done, again, port, runs } = await waitingApp('success')
+    const socket = await abortablePost(port, 'k')
+    await arrived.promise
+    socket.destroy()
+    await gone.promise
+    for (let n = 0; n < 2; n++) {
+      const meanwhile = await again()
+      expect([meanwhile.status, meanwhile.headers.get('retry-after')]).toEqual([409, '1'])
+    }
+    expect(runs()).toBe(1)
+    release.resolve()
+    await done.promise
+    expect((await again()).status).toBe(202)
+    expect(runs()).toBe(2)
+  })
+
+  it('and a discarded request whose handler never answers holds its key for 5 minutes', async () => {
+    const { arrived, release, gone, done, again, port, runs } = await waitingApp('success', false)
+    const socket = await abortablePost(port, 'k')
+    await arrived.promise
+    socket.destroy()
+    await gone.promise
+    release.resolve()
+    await done.promise
+    clock.passedMs = 4.9 * 60_000
+    expect((await again()).status).toBe(409)
+    clock.passedMs = 5.1 * 60_000
+    expect((await again()).status).toBe(202)
+    expect(runs()).toBe(2)
+  })
+
+  it('what the handler of a discarded request says late leaves the key to the request that has it by then', async () => {
+    const scheduler = makeScheduler()
+    const arrived = signal<(value: void) => void>()
+    const second = signal<(value: void) => void>()
+    const [gone, done] = [signal(), signal()]
+    let runs = 0
+    const app = express().use(sidework(scheduler))
+    app.post('/', idempotent(options), async (req, res) => {
+      const isFirst = ++runs === 1
+      res.once('close', () => gone.resolve())
+      req.defer(double, 21, { on: 'success' })
+      const release = signal()
+      ;(isFirst ? arrived : second).resolve(release.resolve)
+      await release.promise
+      res.send(isFirst ? 'first' : 'second')
+      done.resolve()
+    })
+    const { url, port } = await serve(app)
+    const again = () => fetch(url, { method: 'POST', headers: { 'Idempotency-Key': 'k' } })
+    const socket = await abortablePost(port, 'k')
+    const releaseFirst = await arrived.promise
+    socket.destroy()
+    await gone.promise
+    clock.passedMs = 5.1 * 60_000
+    const answer = again()
+    const releaseSecond = await second.promise
+    releaseFirst()
+    await done.promise
+    expect((await again()).status).toBe(409)
+    releaseSecond()
+    expect(await (await answer).text()).toBe('second')
+    expect(await (await again()).text()).toBe('second')
+    expect(runs).toBe(2)
+  })
+
+  it('a retry while the first is still carried out is told to come again, not to send another key', async () => {
+    const { arrived, release, gone, done, again, port, runs } = await waitingApp('now')
+    const socket = await abortablePost(port, 'k')
+    await arrived.promise
+    socket.destroy()
+    await gone.promise
+    const meanwhile = await again()
+    expect([meanwhile.status, meanwhile.headers.get('retry-after')]).toEqual([409, '1'])
+    expect(await meanwhile.json()).toMatchObject({
+      title: 'A request is outstanding for this Idempotency-Key',
+      detail: expect.not.stringContaining('another key'),
+    })
+    clock.passedMs = 6 * 60_000 // a handler that takes longer is still heard
+    release.resolve()
+    await done.promise
+    expect((await again()).status).toBe(202)
+    expect(runs()).toBe(1)
+  })
+
+  it('however short its ttl: what is being carried out is not carried out beside itself', async () => {
+    const [arrived, gone] = [signal(), signal()]
+    let runs = 0
+    const app = express().post('/', idempotent({ ttl: '1s' }), (_req, res) => {
+      runs++
+      res.once('close', () => gone.resolve())
+      arrived.resolve()
+    })
+    const { url, port } = await serve(app)
+    const socket = await abortablePost(port, 'k')
+    await arrived.promise
+    socket.destroy()
+    await gone.promise
+    clock.passedMs = 60_000
+    const again = await fetch(url, { method: 'POST', headers: { 'Idempotency-Key': 'k' } })
+    expect([again.status, again.headers.get('retry-after'), runs]).toEqual([409, '1', 1])
+  })
+
+  it('and when the handler never answers, it is told so after 5 minutes and nothing is carried out twice', async () => {
     const { arrived, release, gone, done, again, port, runs } = await waitingApp('now', false)
     const socket = await abortablePost(port, 'k')
     await arrived.promise
@@ -345,9 +450,15 @@ describe('when the client goes away before its answer', () => {
     await gone.promise
     release.resolve()
     await done.promise
+    clock.passedMs = 4.9 * 60_000
+    expect((await again()).headers.get('retry-after')).toBe('1')
+    clock.passedMs = 5.1 * 60_000
     const answer = await again()
-    expect(answer.status).toBe(409)
-    expect(await answer.json()).toMatchObject({ title: 'The answer for this Idempotency-Key is not there' })
+    expect([answer.status, answer.headers.get('retry-after')]).toEqual([409, null])
+    expect(await answer.json()).toMatchObject({
+      title: 'The answer for this Idempotency-Key is not there',
+      detail: expect.stringContaining('5 minutes'),
+    })
     expect(runs()).toBe(1)
   })
 })

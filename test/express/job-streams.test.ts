@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import { createGzip } from 'node:zlib'
-import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import compression from 'compression'
 import express, { type RequestHandler } from 'express'
 import { jobsRouter, type JobsRouterOptions } from '../../src/express/index.js'
@@ -10,6 +10,8 @@ import type { Progress } from '../../src/job/snapshot.js'
 import type { Scheduler } from '../../src/scheduler.js'
 import type { TaskContext } from '../../src/task/context.js'
 import { Snooze } from '../../src/task/control.js'
+import { defineTask } from '../../src/task/define-task.js'
+import { createTestScheduler } from '../../src/testing/index.js'
 import { makeScheduler, type MakeOptions } from './make-scheduler.js'
 import { follow, frameworks, serve, signal, type SseEvent } from './serving.js'
 
@@ -134,6 +136,20 @@ it('a stream tells retries and the last error', async () => {
   expect(rest.at(-1)?.status).toMatchObject({ attempt: 2, error: { name: 'RangeError', message: 'too far' } })
 })
 
+it('nothing is told of a job while it waits, as the README says: from held, past scheduled and ready, to running', async () => {
+  const scheduler = createTestScheduler()
+  onTestFinished(() => void scheduler.close({ timeout: 0 }))
+  const { url } = await serve(express().use('/jobs', jobsRouter(scheduler)))
+  const job = scheduler.hold(undefined, () => 1, { delay: '1m' })
+  const client = await follow(`${url}/jobs/${job.id}/events`)
+  await client.next()
+  expect(await client.next()).toMatchObject({ status: { state: 'held' } })
+  scheduler.releaseHeld([job.id])
+  expect(job.state).toBe('scheduled')
+  await scheduler.advance('2m')
+  expect(states(await client.rest()).map(([, state]) => state)).toEqual(['running', 'completed'])
+})
+
 it('the end of a job that is not kept is told all the same', async () => {
   const { scheduler, url } = await setUp({ make: { keep: { completed: 0 } } })
   const job = runningJob(scheduler)
@@ -144,6 +160,59 @@ it('the end of a job that is not kept is told all the same', async () => {
   const rest = await client.rest()
   expect(states(rest)).toEqual([['state', 'completed']])
   expect(rest[0]?.status).toMatchObject({ id: 'r', settledAt: expect.any(Number) })
+})
+
+it.each([
+  ['failed', false, 'card 4111'],
+  ['failed', true, '(withheld)'],
+  ['cancelled', false, 'not wanted'],
+])('that it %s, too, and why (sensitive: %s)', async (state, sensitive, message) => {
+  const { scheduler, url } = await setUp({ make: { keep: { completed: 0, failed: 0 } } })
+  const end = signal()
+  const pay = defineTask('streams.pay', () => end.promise.then(() => Promise.reject(new Error('card 4111'))), {
+    lane: 'main', attempts: 1, sensitive,
+  }) // prettier-ignore
+  const job = scheduler.defer(pay)
+  const client = await follow(`${url}/jobs/${job.id}/events`)
+  await client.next()
+  await client.next()
+  if (state === 'cancelled') job.cancel('not wanted')
+  else end.resolve()
+  const last = (await client.rest()).at(-1)
+  expect(last).toMatchObject({ event: 'state', status: { state, error: { message } } })
+  expect(scheduler.job(job.id)).toBeUndefined()
+})
+
+it('and of one that completed after a failed attempt no error is left', async () => {
+  const { scheduler, url } = await setUp({ make: { keep: { completed: 0 } } })
+  const go = signal()
+  let attempts = 0
+  scheduler.defer(() => go.promise.then(() => attempts++ || Promise.reject(new Error('not yet'))), {
+    id: 'f',
+  })
+  const client = await follow(`${url}/jobs/f/events`)
+  await client.next()
+  await client.next()
+  go.resolve()
+  const rest = await client.rest()
+  expect(rest.at(0)?.status).toMatchObject({ state: 'retrying', error: { message: 'not yet' } })
+  expect(rest.at(-1)?.status).toMatchObject({ state: 'completed' })
+  expect(rest.at(-1)?.status).not.toHaveProperty('error')
+})
+
+it('and of a flow that is not kept all its steps', async () => {
+  const { scheduler, url } = await setUp({ make: { keep: { completed: 0, failed: 0 } } })
+  const end = signal()
+  const step = defineTask('streams.step', () => end.promise, { lane: 'main' })
+  const flow = scheduler.chain([{ task: step }, { task: step }])
+  const client = await follow(`${url}/jobs/${flow.id}/events`)
+  await client.next()
+  await client.next()
+  end.resolve()
+  const last = (await client.rest()).at(-1)
+  expect(last?.status).toMatchObject({
+    state: 'completed', progress: { total: 2, completed: 2, failed: 0, ratio: 1 },
+  }) // prettier-ignore
 })
 
 it('many streams share one set of listeners, and none is left a minute after the last client has gone', async () => {
@@ -259,6 +328,41 @@ describe('G9: a reader that never reads', () => {
     socket.resume()
     await told.promise
     expect(text).toContain('"ratio":1,')
+    socket.destroy()
+  })
+
+  it('is cut off at once when the scheduler closes', async () => {
+    const { scheduler, listening, responses, port } = await setUp()
+    const job = chattyJob(scheduler, responses)
+    const socket = await unread(port)
+    await job.behind
+    await scheduler.close({ timeout: 0 })
+    expect(responses[0]?.destroyed).toBe(true)
+    await closedEvents(responses)
+    expect(listening.now).toBe(0)
+    socket.destroy()
+  })
+
+  it('with room for the last event gets until the next beat to read it when the scheduler closes', async () => {
+    const { scheduler, listening, responses, port } = await setUp()
+    const behind = signal()
+    let ratio = 0
+    const chat = async ({ progress }: TaskContext) => {
+      progress({ ratio: (ratio += 1e-6), message: 'x'.repeat(8000) })
+      await new Promise((resolve) => setImmediate(resolve)) // so that the connection has taken what it can
+      if (responses[0]?.writableLength === 0) throw new Snooze(0)
+      behind.resolve()
+      return new Promise(() => undefined)
+    }
+    scheduler.defer(chat, { id: 'r' })
+    const socket = await unread(port)
+    await behind.promise
+    await scheduler.close({ timeout: 0 })
+    expect(responses[0]?.destroyed).toBe(false)
+    beat()
+    expect(responses[0]?.destroyed).toBe(true)
+    await closedEvents(responses)
+    expect(listening.now).toBe(0)
     socket.destroy()
   })
 
@@ -405,6 +509,34 @@ describe('Last-Event-ID', () => {
     expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b))
   })
 
+  it('of an earlier run gets the state of now when the job was retried, with an id of its own', async () => {
+    const scheduler = createTestScheduler()
+    onTestFinished(() => void scheduler.close({ timeout: 0 }))
+    const { url } = await serve(express().use('/jobs', jobsRouter(scheduler)))
+    const flaky = defineTask('streams.flaky', () => Promise.reject(new Error('no')), {
+      lane: 'main',
+      attempts: 1,
+    })
+    const job = scheduler.defer(flaky)
+    const flow = scheduler.chain([{ task: flaky }])
+    const told = async (id: string, headers?: Record<string, string>) => {
+      const client = await follow(`${url}/jobs/${id}/events`, headers)
+      await client.next()
+      return { client, first: (await client.next()) as SseEvent }
+    }
+    const before = [await told(job.id), await told(flow.id)]
+    await scheduler.advance('1m')
+    const ends = await Promise.all(before.map(({ client }) => client.rest()))
+    expect(ends.map((events) => events.at(-1)?.status.state)).toEqual(['failed', 'failed'])
+    scheduler.retry(job.id)
+    scheduler.retry(Object.values(flow.jobs)[0]?.id ?? '')
+    const seen = before.map(({ first }) => ({ 'Last-Event-ID': first.id ?? '' }))
+    const [again, flowAgain] = [await told(job.id, seen[0]), await told(flow.id, seen[1])]
+    expect([again.first.status.state, flowAgain.first.status.state]).toEqual(['ready', 'running'])
+    expect(Number(again.first.id)).toBeGreaterThan(Number(ends[0]?.at(-1)?.id))
+    for (const { client } of [again, flowAgain]) client.leave()
+  })
+
   it('of an event that is kept no longer gets the state of now', async () => {
     const { scheduler, responses, url } = await setUp()
     const step = steppingJob(scheduler, 'r')
@@ -524,6 +656,31 @@ describe('closing', () => {
     const { lost } = await scheduler.close({ timeout: 0 })
     expect(lost).toHaveLength(1)
     for (const client of clients) expect(states(await client.rest())).toEqual([['closed', 'running']])
+    await closedEvents(responses)
+    expect(listening.now).toBe(0)
+  })
+
+  it.each<[string, (context: TaskContext) => Promise<unknown>, string[][]]>([
+    [
+      'gives up when it is told to',
+      ({ signal }) =>
+        new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason as Error))
+        }),
+      [['state', 'ready'], ['closed', 'ready']], // prettier-ignore
+    ],
+    ['does not hear', () => new Promise(() => undefined), [['closed', 'running']]],
+  ])('also when its handler %s at the deadline', async (_how, handle, told) => {
+    const { scheduler, listening, responses, url } = await setUp()
+    scheduler.defer(handle, { id: 'r' })
+    const clients = await Promise.all(Array.from({ length: 20 }, () => follow(`${url}/jobs/r/events`)))
+    for (const client of clients) {
+      await client.next()
+      await client.next()
+    }
+    const { lost } = await scheduler.close({ timeout: 10 })
+    expect(lost).toHaveLength(1)
+    for (const client of clients) expect(states(await client.rest())).toEqual(told)
     await closedEvents(responses)
     expect(listening.now).toBe(0)
   })

@@ -1,4 +1,4 @@
-import { get, request as httpRequest } from 'node:http'
+import { get, request as httpRequest, type ServerResponse } from 'node:http'
 import request from 'supertest'
 import { describe, expect, it } from 'vitest'
 import express, { type ErrorRequestHandler } from 'express'
@@ -164,6 +164,35 @@ describe.each(frameworks)('on %s', (_name, createApp) => {
       expect((await fetch(`${url}/jobs/${job.id}`, { method })).status).toBe(503)
     decided.resolve(true)
     await new Promise((resolve) => setImmediate(resolve))
+    expect([failures, job.state]).toEqual([[], 'running'])
+  })
+
+  it('an answer that somebody else has begun while authorize decided is left to them', async () => {
+    const scheduler = makeScheduler()
+    const job = scheduler.defer(() => new Promise(() => undefined))
+    const decided = signal<boolean>()
+    const failures: unknown[] = []
+    const begun: ServerResponse[] = []
+    const app = createApp()
+    app.use((_req, res, next) => {
+      next()
+      res.status(503).write('too slow, ')
+      begun.push(res)
+    })
+    app.use('/jobs', jobsRouter(scheduler, { authorize: () => decided.promise }))
+    app.use(((error, _req, _res, _next) => void failures.push(error)) as ErrorRequestHandler)
+    const { url } = await serve(app)
+    const answers = await Promise.all([
+      fetch(`${url}/jobs/${job.id}`),
+      fetch(`${url}/jobs/${job.id}/events`),
+      fetch(`${url}/jobs/${job.id}`, { method: 'DELETE' }),
+    ])
+    decided.resolve(true)
+    await new Promise((resolve) => setImmediate(resolve))
+    for (const res of begun) res.end('sorry')
+    expect(await Promise.all(answers.map((answer) => answer.text()))).toEqual(
+      Array(3).fill('too slow, sorry'),
+    )
     expect([failures, job.state]).toEqual([[], 'running'])
   })
 

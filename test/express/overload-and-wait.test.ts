@@ -7,7 +7,7 @@ import type { Scheduler } from '../../src/scheduler.js'
 import { PermanentError } from '../../src/task/control.js'
 import { defineTask } from '../../src/task/define-task.js'
 import { makeScheduler } from './make-scheduler.js'
-import { frameworks } from './serving.js'
+import { frameworks, signal } from './serving.js'
 
 const double = defineTask('wait.double', (n: number) => n * 2, { lane: 'main' })
 const secret = defineTask('wait.secret', (word: string) => `told: ${word}`, { lane: 'main', sensitive: true })
@@ -64,6 +64,52 @@ describe.each(frameworks)('on %s', (_name, createApp) => {
     const res = await request(app).post('/').set('Prefer', 'wait=10').expect(200)
     expect(res.body.state).toBe('completed')
     expect(res.text).not.toContain('rosebud')
+  })
+
+  it('a job that is lost at close() has not settled: 202, as it goes on where it is restored', async () => {
+    const scheduler = makeScheduler()
+    const endless = defineTask('wait.endless', () => new Promise<never>(() => undefined), { lane: 'main' })
+    const bothStarted = signal()
+    let count = 0
+    scheduler.on('started', () => void (++count === 2 && bothStarted.resolve()))
+    const app = appOf(scheduler, (req, res) => res.accepted(req.defer(endless)))
+    app.post('/flow', (req, res) => res.accepted(req.defer.chain([{ task: endless }])))
+    const waiting = ['/', '/flow'].map((path) => request(app).post(path).set('Prefer', 'wait=10').then())
+    await bothStarted.promise
+    const { lost } = await scheduler.close({ timeout: 0 })
+    expect(lost).toHaveLength(2)
+    const answers = await Promise.all(waiting)
+    expect(answers.map(({ status, body }) => [status, body.state])).toEqual([
+      [202, 'ready'],
+      [202, 'running'],
+    ])
+  })
+
+  it('a job that is not kept is answered with its result, or why it failed, all the same', async () => {
+    const scheduler = makeScheduler({ keep: { completed: 0, failed: 0 } })
+    const app = appOf(scheduler, (req, res) => res.accepted(req.defer(double, 21)))
+    app.post('/doomed', (req, res) => res.accepted(req.defer(doomed)))
+    app.post('/secret', (req, res) => res.accepted(req.defer(secret, 'rosebud')))
+    app.post('/flow', (req, res) => res.accepted(req.defer.flow({ a: { task: double, payload: 1 } })))
+    const post = (path: string) => request(app).post(path).set('Prefer', 'wait=10').expect(200)
+    expect((await post('/')).body).toMatchObject({ state: 'completed', result: 42 })
+    expect((await post('/doomed')).body).toMatchObject({
+      state: 'failed',
+      error: { message: 'no such thing' },
+    })
+    expect((await post('/flow')).body).toMatchObject({ state: 'completed', result: { a: 2 } })
+    expect((await post('/secret')).text).not.toContain('rosebud')
+  })
+
+  it('fields of your own are in the answer with the result too, but for those that the job has', async () => {
+    const app = appOf(makeScheduler(), (req, res) => {
+      const own = { message: 'm', task: 't', result: 'r', error: 'e', progress: 'p', attempt: 'a' }
+      res.accepted(req.defer(double, 21), own)
+    })
+    const later = await request(app).post('/').expect(202)
+    expect(later.body).toMatchObject({ message: 'm', task: 't', result: 'r', error: 'e', progress: 'p', attempt: 'a' }) // prettier-ignore
+    const res = await request(app).post('/').set('Prefer', 'wait=10').expect(200)
+    expect(res.body).toMatchObject({ message: 'm', error: 'e', progress: 'p', task: 'wait.double', result: 42, attempt: 1 }) // prettier-ignore
   })
 
   it('admit() turns requests away before their handler while more jobs are ready than it allows', async () => {
@@ -124,7 +170,8 @@ it.each<[string | undefined, number | undefined]>([
   ['return=minimal, wait=5; foo', 5],
   ['wait=31', 30],
   ['wait=999999999', 30],
-  ['wait=9999999999999', undefined],
+  ['wait=9999999999999', 30],
+  [`wait=${'9'.repeat(400)}`, 30],
 ])('Prefer: %s means to wait %s s', (prefer, seconds) => {
   expect(preferredWaitS({ headers: { prefer } } as unknown as IncomingMessage)).toBe(seconds)
 })

@@ -219,3 +219,22 @@ it('a restored step whose place in its flow is not what a report holds is refuse
     expect(() => sim.scheduler.restore([{ ...lost[1], flow } as never])).toThrow(/restore/)
   expect(sim.scheduler.stats().accepted).toBe(0)
 })
+
+it('a flow of which closing lost a step has not failed or completed but is lost, whatever its other steps did', async () => {
+  const sim = makeSim()
+  sim.task('bad', failsWith('no'), { attempts: 1 })
+  sim.task('late', {})
+  const late = { task: 'late', options: { delay: '1h' } } as const
+  const told: unknown[] = []
+  sim.scheduler.on('flow:settled', ({ state, error }) => told.push([state, error?.code]))
+  const flows = [
+    sim.scheduler.batch('late', [1, 2], { options: { delay: '1h' } }),
+    sim.scheduler.flow({ a: { task: 'bad' }, b: late }, { onFailure: 'continue' }),
+    sim.scheduler.chain([late]),
+  ]
+  const results = flows.map((flow) => flow.result().catch((error: { code: string }) => error.code))
+  sim.advance(100)
+  await sim.close({ timeout: 0 }, 1000)
+  expect(await Promise.all(results)).toEqual(Array(3).fill('ERR_SIDEWORK_CLOSED'))
+  expect(told).toEqual(Array(3).fill(['cancelled', 'ERR_SIDEWORK_CLOSED']))
+})

@@ -27,6 +27,26 @@ it('flow:progress is told at most ten times a second, and flow:settled once, aft
   expect(told.slice(-2)).toEqual(['completed', 'settled'])
 })
 
+it('flow:settled tells why a flow did not complete', () => {
+  const sim = makeSim()
+  sim.task('good', { takesMs: 10 })
+  sim.task('bad', failsWith('no'), { attempts: 1 })
+  const told: unknown[] = []
+  sim.scheduler.on('flow:settled', ({ state, error }) => told.push([state, error?.message ?? error]))
+  sim.scheduler.chain([{ task: 'good' }])
+  sim.scheduler.chain([{ task: 'good' }, { task: 'bad' }])
+  sim.scheduler.chain([{ task: 'good', options: { delay: '1h' } }], { deadline: 50 })
+  sim.advance(100)
+  sim.scheduler.cancel(sim.scheduler.chain([{ task: 'good' }]).id, 'not wanted')
+  sim.advance(100)
+  expect(told).toEqual([
+    ['completed', undefined],
+    ['failed', 'no'],
+    ['expired', "The flow's deadline has passed."],
+    ['cancelled', 'not wanted'],
+  ])
+})
+
 it('without a listener no alarm is set to tell of progress', () => {
   const alarms = (isHeard: boolean): unknown => {
     const sim = makeSim()

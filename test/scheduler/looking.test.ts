@@ -220,13 +220,16 @@ describe('ids', () => {
     )
   })
 
-  it.each(['', 'a\u0000b', 'a\r\nb', 'x'.repeat(257), '\ud800', 0, null])('A18: refuse %j', (id) => {
-    const sim = makeSim()
-    expect(() => sim.scheduler.defer(sim.task('t'), 1, { id: id as string })).toThrow(
-      expect.objectContaining({ code: 'ERR_SIDEWORK_KEY' }),
-    )
-    expect(sim.scheduler.stats().accepted).toBe(0)
-  })
+  it.each(['', 'a\u0000b', 'a\r\nb', 'x'.repeat(257), '\ud800', '.', '..', 0, null])(
+    'A18: refuse %j',
+    (id) => {
+      const sim = makeSim()
+      expect(() => sim.scheduler.defer(sim.task('t'), 1, { id: id as string })).toThrow(
+        expect.objectContaining({ code: 'ERR_SIDEWORK_KEY' }),
+      )
+      expect(sim.scheduler.stats().accepted).toBe(0)
+    },
+  )
 })
 
 describe('jobs()', () => {

@@ -1,7 +1,8 @@
 /**
  * Looks once a second, while there are threads, whether the process holds more memory than it may. Only the process as a
  * whole can be measured from outside, so the threads are asked what they hold; the one that holds most is replaced, and
- * its job, if it has one, failed by running out of memory. A thread that does not answer and is at work is the next suspect.
+ * its job, if it has one, failed by running out of memory. Where none holds much, but all do together, an idle one is, if there is
+ * one. A thread that does not answer and is at work is the next suspect.
  */
 import type { Crew } from './crew.js'
 import type { DispatchRooms } from './dispatch-rooms.js'
@@ -16,6 +17,8 @@ const answerMs = 250
 const restMs = 5_000
 /** Less than this share of the bound is not what exceeds it. */
 const suspectShare = 0.25
+/** Threads that hold this share together exceed it together, however little each holds. */
+const sharedShare = 0.5
 
 export class MemoryWatch {
   readonly #rooms: DispatchRooms
@@ -64,10 +67,13 @@ export class MemoryWatch {
 
   #suspect(askedAt: number): LaneThread | undefined {
     const threads = this.#workers()
+    const { maxRssBytes } = this.#rooms
     const answered = threads.filter(({ memory }) => memory.at >= askedAt)
     const [largest] = answered.sort((a, b) => b.memory.bytes - a.memory.bytes)
-    if (largest !== undefined && largest.memory.bytes >= suspectShare * this.#rooms.maxRssBytes)
-      return largest
+    if (largest !== undefined && largest.memory.bytes >= suspectShare * maxRssBytes) return largest
+    const together = answered.reduce((sum, { memory }) => sum + memory.bytes, 0)
+    // One after another, while it lasts; those first that have no job to lose.
+    if (together >= sharedShare * maxRssBytes) return answered.find(({ isIdle }) => isIdle) ?? largest
     return threads.find((thread) => thread.memory.at < askedAt && !thread.isIdle)
   }
 

@@ -101,8 +101,8 @@ export class ThreadLines {
     this.#log.logger?.warn(
       { rssBytes, maxRssBytes, ...(thread === undefined ? undefined : { thread }) },
       thread === undefined
-        ? 'the process holds more than threads.maxRssBytes, but no thread holds much of it'
-        : 'the process holds more than threads.maxRssBytes: the thread that holds most is replaced',
+        ? 'the process holds more than threads.maxRssBytes, but its threads do not hold much of it'
+        : 'the process holds more than threads.maxRssBytes: a thread is replaced',
     )
   }
 

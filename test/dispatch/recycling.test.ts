@@ -105,6 +105,20 @@ describe('a process that holds more memory than threads.maxRssBytes', () => {
     expect(sim.thread(1).isGone).toBe(true)
   })
 
+  it('replaces an idle one when none holds much of it, but all together do', () => {
+    const sim = simWith({ threads: () => ({ memoryBytes: 200 }) }, untilGone(3))
+    const long = sim.task('long', { takesMs: 4000 })
+    const jobs = [sim.scheduler.defer(long), sim.scheduler.defer(sim.task('short', { takesMs: 5 }))]
+    const io = sim.scheduler.defer(sim.task('io', { takesMs: 4000 }, { lane: 'io' }))
+    sim.advance(2000)
+    const gone = sim.threads.filter(({ isGone }) => isGone).map(({ number }) => number)
+    expect(gone).toEqual(sim.began.filter(({ task }) => task === 'short').map(({ thread }) => thread))
+    sim.advance(8000)
+    expect([...jobs, io].map((job) => [job.state, job.snapshot().attempt])).toEqual(
+      [1, 1, 1].map((attempt) => ['completed', attempt]),
+    )
+  })
+
   it('stops nobody when no thread holds much of it', () => {
     const sim = simWith({ threads: () => ({ memoryBytes: 10 }) }, () => 2000)
     const job = sim.scheduler.defer(sim.task('t', neverEnds, { timeout: false }))

@@ -1,4 +1,5 @@
 /** Jobs that are left when a scheduler closes: given up here, taken back by the next one. */
+import { remainsOf } from './defer/remains.js'
 import { restoreJob } from './defer/restore.js'
 import { OptionError } from './errors.js'
 import { readPlace } from './flows/read-place.js'
@@ -19,7 +20,11 @@ export function abandonJobs(rooms: Rooms): JobSnapshot[] {
     code: 'ERR_SIDEWORK_CLOSED',
   }
   const left = [...rooms.table.values()].filter((job) => !isSettled(job.state)).sort((a, b) => a.seq - b.seq)
-  const lost = left.map((job) => rooms.snapshot(job, 'portable'))
+  const positions = rooms.queue.lines.positions()
+  const lost = left.map((job) => {
+    const remains = remainsOf(job, positions)
+    return Object.freeze({ ...rooms.snapshot(job, 'portable'), remains })
+  })
   const now = rooms.world.clock.now()
   rooms.flows.close()
   for (const job of left) {

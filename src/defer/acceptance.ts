@@ -15,6 +15,7 @@ import { AbortWatch } from './abort-watch.js'
 import type { Standing } from './dedupe-index.js'
 import { Duplicate, Duplicates, twinOf, type DuplicateRooms } from './duplicates.js'
 import { Expiry } from './expiry.js'
+import { compareLinePlaces } from './line-order.js'
 import type { RestoredJob } from './restore.js'
 
 /** The rooms an acceptance works with. */
@@ -132,10 +133,11 @@ export class Acceptance {
     const jobs = restored.map((facts) => ({ ...facts, job: facts.make(this.#rooms.nextSeq()) }))
     made(jobs.map(({ job }) => job))
     const followers = new Set(jobs.filter(({ job }) => this.#mustFollow(job, now)))
-    // A line is joined in the order of its jobs' due times, but nothing goes before a head that is being retried.
-    const standing = jobs.filter((one) => one.lineRank !== undefined && !followers.has(one))
-    standing.sort((a, b) => (a.lineRank ?? 0) - (b.lineRank ?? 0) || a.runAt - b.runAt)
-    for (const { job } of standing) this.#rooms.queue.joinLine(job)
+    const joining = jobs.flatMap((one) =>
+      one.linePlace === undefined || followers.has(one) ? [] : { job: one.job, place: one.linePlace },
+    )
+    joining.sort((a, b) => compareLinePlaces(a.place, b.place))
+    for (const { job } of joining) this.#rooms.queue.joinLine(job)
     for (const one of jobs) {
       const { id, job } = one
       if (followers.has(one) || job.details?.step?.isWaiting === true) {

@@ -12,15 +12,15 @@ import type { TaskRecord } from '../job/task-record.js'
 import { integer, key, priorityLevel, show } from '../options.js'
 import type { Clock } from '../world.js'
 import { limitKeysOf } from './draft.js'
+import { linePlaceOf, type LinePlace } from './line-order.js'
+import { readRemains } from './remains.js'
 
 /** A job that is ready to be accepted again. */
 export interface RestoredJob {
   readonly id: string
   readonly payload: EncodedPayload
-  /** Where it stood in its key's line: 0 at the head, 1 behind it; undefined when it has yet to join. */
-  readonly lineRank: 0 | 1 | undefined
-  /** Ms since the epoch. */
-  readonly runAt: number
+  /** Where it joins its key's line; undefined when it has none, or joins later. */
+  readonly linePlace: LinePlace | undefined
   /** @param seq its acceptance number in this scheduler */
   make(seq: number): Job
 }
@@ -60,12 +60,16 @@ export function restoreJob(
   const expiresInMs =
     given.expiresAt === undefined ? undefined : instant('expiresAt', given.expiresAt) - clock.wall()
   const isWaiting = given.flow?.remains?.isWaiting === true // for steps before it, not in a line
-  const waitMs = Math.ceil(instant('runAt', given.runAt) - clock.wall())
+  const runAt = instant('runAt', given.runAt)
+  const waitMs = Math.ceil(runAt - clock.wall())
+  const remains = readRemains(given.remains)
   return {
     id,
     payload,
-    lineRank: orderingKey === undefined || isWaiting ? undefined : lineRank(given.state, attempt),
-    runAt: given.runAt,
+    linePlace:
+      orderingKey === undefined || isWaiting
+        ? undefined
+        : linePlaceOf({ state: given.state, attempt, runAt, isDue: waitMs <= 0, remains }),
     make(seq) {
       const now = clock.now()
       const isRetrying = given.state === 'retrying' && attempt > 0 && waitMs > 0
@@ -80,7 +84,7 @@ export function restoreJob(
       details.errors = errors
       details.error = failure?.error
       details.generation = generation
-      if (waitMs > 0) details.runAt = now + waitMs
+      details.runAt = now + waitMs
       if (expiresInMs !== undefined) details.expiresAt = now + Math.ceil(expiresInMs)
       if (maxAttempts !== task.policy.maxAttempts) details.policy = { maxAttempts }
       details.request = request
@@ -109,11 +113,6 @@ function lastFailure({ error }: JobSnapshot, errors: readonly AttemptError[]): A
 function repeatsAttempt(state: JobState, attempt: number, failure: AttemptError | undefined): boolean {
   if (state === 'running') return true
   return state !== 'retrying' && failure?.attempt !== attempt
-}
-
-function lineRank(state: JobState, attempt: number): RestoredJob['lineRank'] {
-  if (state === 'blocked') return 1
-  return state === 'scheduled' && attempt === 0 ? undefined : 0
 }
 
 function asSnapshot(snapshot: unknown): JobSnapshot {

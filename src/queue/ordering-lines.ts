@@ -50,6 +50,17 @@ export class OrderingLines {
     return job.details?.line !== undefined
   }
 
+  /** Every job that stands in a line, with its place there: 0 for the head. */
+  positions(): Map<Job, number> {
+    const positions = new Map<Job, number>()
+    for (const { head } of this.#lines.values()) {
+      let at = 0
+      for (let job: Job | undefined = head; job !== undefined; job = job.details?.nextInLine)
+        positions.set(job, at++)
+    }
+    return positions
+  }
+
   /** Takes a job out. @returns the new head, if the job was the head and another may run now */
   leave(job: Job, key: string): Job | undefined {
     const { details } = job

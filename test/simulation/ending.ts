@@ -44,6 +44,7 @@ export class Ending {
     const wall = this.#stage.world.clock.wall()
     const handles = this.#stage.scheduler.restore(lost)
     const taken = lost.filter(({ state }) => state !== 'held')
+    this.#stage.model.goOnFrom(before)
     if (handles.length !== taken.length)
       this.#stage.model.wrong('I2', `${handles.length} of ${taken.length} lost jobs were restored`)
     if (taken.length < lost.length) this.#stage.sometimes.reached('a lost held job was left out')

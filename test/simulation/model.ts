@@ -80,17 +80,29 @@ export class Model {
     if (job.wanted.dedupe !== undefined) this.hasDedupe = true
   }
 
+  /** Jobs of the scheduler before are taken back: who joins a line from here on stands behind them. */
+  goOnFrom(before: Model): void {
+    this.#ranks = before.#ranks
+  }
+
   restored(handle: Job, old: ModelJob, snapshot: JobSnapshot, wall: number): ModelJob {
     const now = this.now()
+    // One that stands in no line yet joins it when it is due, and that may be over.
+    const hasJoined =
+      old.rank === undefined && old.wanted.orderingKey !== undefined && handle.state !== 'scheduled'
+    const isRankVague = old.isRankVague || hasJoined || old.wanted.dedupe !== undefined
     const runAt = Math.max(now, now + snapshot.runAt - wall)
     const expiresIn = this.taskOf(old.task).expiresIn
     const job: ModelJob = {
       ...old, seq: this.jobs.length, handle, acceptedAt: now, runAt, readyAt: now, isVague: true, isRestored: true,
       expiresAt: Infinity, priority: snapshot.priority, state: handle.state, last: 'none', attempt: snapshot.attempt,
-      execs: [], accepts: 1, settles: 0, isRankVague: true, runsAlone: false, outOfMemory: true,
+      execs: [], accepts: 1, settles: 0, isRankVague, runsAlone: false, outOfMemory: true,
       hasReported: false, heardProgress: 0, isToWait: false,
     } // prettier-ignore
     if (expiresIn !== undefined) job.expiresAt = Infinity
+    if (hasJoined) this.join(job)
+    else if (!isRankVague && job.rank !== undefined)
+      this.sometimes.reached('a restored job kept its place in its line')
     this.#keep(job)
     this.byId.set(job.id, job)
     return job

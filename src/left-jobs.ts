@@ -1,6 +1,6 @@
 /** Jobs that are left when a scheduler closes: given up here, taken back by the next one. */
 import { remainsOf } from './defer/remains.js'
-import { restoreJob } from './defer/restore.js'
+import { restoreJob, type RestoredJob } from './defer/restore.js'
 import { OptionError } from './errors.js'
 import { readPlace } from './flows/read-place.js'
 import { checkOrder } from './flows/rebuild.js'
@@ -20,9 +20,10 @@ export function abandonJobs(rooms: Rooms): JobSnapshot[] {
     code: 'ERR_SIDEWORK_CLOSED',
   }
   const left = [...rooms.table.values()].filter((job) => !isSettled(job.state)).sort((a, b) => a.seq - b.seq)
-  const positions = rooms.queue.lines.positions()
+  const { lines } = rooms.queue
+  const lastLines = { positions: lines.positions(), halted: lines.halted }
   const lost = left.map((job) => {
-    const remains = remainsOf(job, positions)
+    const remains = remainsOf(job, lastLines)
     return Object.freeze({ ...rooms.snapshot(job, 'portable'), remains })
   })
   const now = rooms.world.clock.now()
@@ -80,14 +81,30 @@ function readmit(rooms: Rooms, snapshots: readonly unknown[]): Job[] {
   const jobs = rooms.acceptance.readmit(
     read.map(({ facts }) => facts),
     clock.now(),
-    (made) =>
+    (made) => {
+      haltAgain(
+        rooms,
+        read.map(({ facts }) => facts),
+      )
       rooms.flows.rebuild(
         made.flatMap((job, index) => {
           const place = read[index]?.place
           return place === undefined ? [] : [{ job, place }]
         }),
-      ),
+      )
+    },
   )
   rooms.flows.resume(jobs)
   return jobs
+}
+
+/** Keys that were halted are so again, before a job joins their lines. */
+function haltAgain(rooms: Rooms, restored: readonly RestoredJob[]): void {
+  const { halted } = rooms.queue.lines
+  const before = halted.size
+  for (const { orderingKey, haltedBy } of restored) {
+    if (orderingKey !== undefined && haltedBy !== undefined && !halted.has(orderingKey))
+      rooms.haltKey(orderingKey, haltedBy)
+  }
+  rooms.log.haltedAgain(halted.size - before)
 }

@@ -2,13 +2,22 @@
 import { OptionError } from '../errors.js'
 import type { Job } from '../job/job.js'
 import type { JobRemains } from '../job/snapshot.js'
-import { integer, show } from '../options.js'
+import { integer, key, show } from '../options.js'
 
-/** @param positions of all jobs that stand in a line */
-export function remainsOf(job: Job, positions: ReadonlyMap<Job, number>): JobRemains {
+/** How a closing scheduler's lines stand. */
+export interface LastLines {
+  /** Of every job that stands in one. */
+  readonly positions: ReadonlyMap<Job, number>
+  /** Halted keys with the id of the job that halted each. */
+  readonly halted: ReadonlyMap<string, string>
+}
+
+export function remainsOf(job: Job, { positions, halted }: LastLines): JobRemains {
   const linePosition = rejoins(job) ? undefined : positions.get(job)
+  const haltedBy = halted.get(job.details?.orderingKey ?? '') // no key is empty
   return Object.freeze({
     ...(linePosition === undefined ? undefined : { linePosition }),
+    ...(haltedBy === undefined ? undefined : { haltedBy }),
   })
 }
 
@@ -18,7 +27,10 @@ function rejoins({ state, details }: Job): boolean {
 }
 
 /** What a report says of a job; undefined where it says nothing. */
-export type KnownRemains = { readonly [field in keyof JobRemains]-?: JobRemains[field] | undefined }
+export interface KnownRemains {
+  readonly linePosition: number | undefined
+  readonly haltedBy: string | undefined
+}
 
 /**
  * @returns undefined when the snapshot has none: a release before wrote it, or a hand
@@ -31,7 +43,11 @@ export function readRemains(remains: unknown): KnownRemains | undefined {
       `restore got a job whose remains is ${show(remains)}. Give the \`lost\` list of a CloseReport, unchanged.`,
     )
   const given = remains as Partial<Record<keyof JobRemains, unknown>> // judged here, field by field
-  const count = (name: keyof JobRemains): number | undefined =>
+  const count = (name: Exclude<keyof JobRemains, 'haltedBy'>): number | undefined =>
     given[name] === undefined ? undefined : integer(`restore: remains.${name}`, given[name], 0)
-  return { linePosition: count('linePosition') }
+  const { haltedBy } = given
+  return {
+    linePosition: count('linePosition'),
+    haltedBy: haltedBy === undefined ? undefined : key('restore: remains.haltedBy', haltedBy),
+  }
 }

@@ -19,6 +19,9 @@ import { readRemains } from './remains.js'
 export interface RestoredJob {
   readonly id: string
   readonly payload: EncodedPayload
+  readonly orderingKey: string | undefined
+  /** The id of the job that halted its key, if one did. */
+  readonly haltedBy: string | undefined
   /** Where it joins its key's line; undefined when it has none, or joins later. */
   readonly linePlace: LinePlace | undefined
   /** @param seq its acceptance number in this scheduler */
@@ -66,6 +69,8 @@ export function restoreJob(
   return {
     id,
     payload,
+    orderingKey,
+    haltedBy: remains?.haltedBy,
     linePlace:
       orderingKey === undefined || isWaiting
         ? undefined

@@ -44,6 +44,8 @@ export interface AttemptError {
 export interface JobRemains {
   /** Its place among those that stood in its key's line, 0 for the head. */
   readonly linePosition?: number
+  /** Its key was halted: the id of the job because of which. */
+  readonly haltedBy?: string
 }
 
 /** A job at one moment: frozen plain data, JSON but for `Uint8Array` leaves (instants are ms since the epoch). */

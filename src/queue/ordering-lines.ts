@@ -28,6 +28,12 @@ export class OrderingLines {
     return false
   }
 
+  /** Whether a job that stands in its key's line may run. A head that is being retried stood there before the key was halted. */
+  mayRun(job: Job, key: string): boolean {
+    const isHead = job.details?.previousInLine === undefined
+    return isHead && (job.state === 'retrying' || !this.#halted.has(key))
+  }
+
   /** Puts a job at the front of its key's line. */
   joinFirst(job: Job, key: string): void {
     const line = this.#lines.get(key)

@@ -121,6 +121,96 @@ it('a held job that was lost and is set to ready by hand does not run before the
   expect(next.payloads).toEqual(['head', 'behind', 'held'])
 })
 
+describe('a halted ordering key', () => {
+  /** The failed job, and what waits behind it after so many restarts. */
+  async function halted(restarts: number): Promise<{ sim: Sim; failed: string; told: unknown[] }> {
+    let sim = begin()
+    const failed = sim.scheduler.defer(sim.task('halts', failsWith('no'), halting), 'failed', inLine).id
+    sim.scheduler.defer('t', 'behind', inLine)
+    sim.scheduler.defer('t', 'delayed', { ...inLine, delay: 5000 })
+    sim.scheduler.defer('t', 'of another', { orderingKey: 'J', delay: 100 })
+    sim.advance(10)
+    const told: unknown[] = []
+    for (let count = 0; count < restarts; count++) {
+      const { lost } = await sim.close({ timeout: 0 }, 1000)
+      sim = begin(sim)
+      sim.scheduler.on('key:halted', ({ key, id }) => void told.push({ key, id }))
+      sim.scheduler.restore(travelled(lost))
+      sim.advance(10)
+    }
+    return { sim, failed, told }
+  }
+  const halting = { attempts: 1, onExhausted: 'halt' } as const
+
+  it.each([1, 2])('stands still over %i restarts, until it is released', async (restarts) => {
+    const { sim, failed, told } = await halted(restarts)
+    expect(sim.scheduler.haltedKeys()).toEqual(['K'])
+    expect(told).toEqual(Array.from({ length: restarts }, () => ({ key: 'K', id: failed })))
+    expect(sim.logged).toContainEqual(
+      expect.objectContaining({
+        level: 'warn',
+        fields: { count: 1 },
+        message: expect.stringContaining('halted') as string,
+      }),
+    )
+    sim.advance(3_600_000)
+    expect(sim.payloads).not.toContain('behind')
+    expect(sim.scheduler.stats()).toMatchObject({ blocked: 2 })
+    expect(sim.scheduler.releaseKey('K')).toBe(true)
+    sim.advance(10)
+    expect(sim.payloads.slice(-2)).toEqual(['behind', 'delayed'])
+    expect(sim.scheduler.inspect()).toMatchObject({ jobs: 0, halted: 0, lines: 0 })
+  })
+
+  it('is not carried by a restart when no job of it waits', async () => {
+    const { sim } = await halted(0)
+    for (const { id, orderingKey } of sim.scheduler.jobs()) if (orderingKey === 'K') sim.scheduler.cancel(id)
+    const { lost } = await sim.close({ timeout: 0 }, 1000)
+    const next = begin(sim)
+    next.scheduler.restore(travelled(lost))
+    next.scheduler.defer('t', 'new', inLine)
+    next.advance(200)
+    expect(next.scheduler.haltedKeys()).toEqual([])
+    expect(next.payloads).toEqual(expect.arrayContaining(['new', 'of another']))
+  })
+
+  it('stops restored jobs that wait for a retry, not the head that the new process had begun to retry', async () => {
+    const other = begin()
+    standingHead(other)
+    const retried = (await other.close({ timeout: 0 }, 1000)).lost
+    const { sim } = await halted(0)
+    const { lost } = await sim.close({ timeout: 0 }, 1000)
+
+    const next = begin(sim)
+    next.scheduler.restore(travelled([...lost, ...retried]))
+    next.advance(2 * 3_600_000)
+    expect(next.payloads).toEqual(['of another'])
+    next.scheduler.releaseKey('K')
+    next.advance(10)
+    expect(next.payloads.slice(1)).toEqual(['behind', 'head', 'delayed'])
+
+    const busy = begin(sim)
+    standingHead(busy)
+    busy.scheduler.restore(travelled(lost))
+    busy.advance(2 * 3_600_000)
+    expect(busy.payloads.filter((payload) => payload !== 'of another')).toEqual(['head', 'head'])
+    busy.scheduler.releaseKey('K')
+    busy.advance(10)
+    expect(busy.payloads.slice(-2)).toEqual(['behind', 'delayed'])
+  })
+
+  it('of a list that is refused is not halted', async () => {
+    const { sim } = await halted(0)
+    const { lost } = await sim.close({ timeout: 0 }, 1000)
+    const next = makeSim({ seed: 99, scheduler: { maxQueued: 1 } })
+    next.task('t')
+    expect(() => next.scheduler.restore(travelled(lost))).toThrow(
+      expect.objectContaining({ code: 'ERR_SIDEWORK_QUEUE_FULL' }),
+    )
+    expect(next.scheduler.haltedKeys()).toEqual([])
+  })
+})
+
 it('a lost job that is overdue keeps its runAt over two restarts', async () => {
   let sim = begin()
   sim.scheduler.pause()
@@ -151,7 +241,7 @@ it('snapshots without remains are restored by state and due time, as before ther
   expect(next.payloads).toEqual(['head', 'earlier', 'later'])
 })
 
-it.each([5, null, { linePosition: -1 }, { linePosition: '0' }])(
+it.each([5, null, { linePosition: -1 }, { linePosition: '0' }, { haltedBy: 1 }])(
   'restore() refuses remains that cannot have been in a report: %o',
   async (remains) => {
     const sim = begin()
@@ -161,7 +251,7 @@ it.each([5, null, { linePosition: -1 }, { linePosition: '0' }])(
     const bad = lost.map((job) => ({ ...job, remains }) as never)
     expect(() => next.scheduler.restore(bad)).toThrow(
       expect.objectContaining({
-        code: 'ERR_SIDEWORK_OPTION',
+        name: 'OptionError',
         message: expect.stringContaining('remains') as string,
       }),
     )

@@ -59,8 +59,18 @@ export class Ending {
       if (n !== old.payload)
         this.#stage.model.wrong('I28', `job ${old.payload} was restored with the payload of ${n}`)
       this.#stage.model.restored(handle, old, snapshot, wall)
+      if (before.halted.has(old.wanted.orderingKey ?? '')) this.#haltedAgain(old.wanted.orderingKey ?? '')
       if (snapshot.state === 'running') this.#stage.sometimes.reached('a lost running job kept its attempt')
     }
+  }
+
+  /** A key that was halted is so still when one of its jobs was taken back. */
+  #haltedAgain(key: string): void {
+    const { model, scheduler, sometimes } = this.#stage
+    sometimes.reached('a halted key was lost and restored')
+    model.halted.add(key)
+    if (!scheduler.haltedKeys().includes(key))
+      model.wrong('I8', `the halted key ${key} was let go by a restart`)
   }
 
   /** Faults stop, everything is let go, and everything must settle (I1, I30) and leave nothing behind (I21). */

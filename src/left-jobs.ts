@@ -23,7 +23,7 @@ export function abandonJobs(rooms: Rooms): JobSnapshot[] {
   const { lines } = rooms.queue
   const lastLines = { positions: lines.positions(), halted: lines.halted }
   const lost = left.map((job) => {
-    const remains = remainsOf(job, lastLines)
+    const remains = remainsOf(job, lastLines, rooms.world.clock)
     return Object.freeze({ ...rooms.snapshot(job, 'portable'), remains })
   })
   const now = rooms.world.clock.now()
@@ -71,8 +71,9 @@ function isHeld(snapshot: unknown): snapshot is JobSnapshot {
 
 function readmit(rooms: Rooms, snapshots: readonly unknown[]): Job[] {
   const { clock } = rooms.world
+  const moment = { now: clock.now(), wall: clock.wall() }
   const read = snapshots.map((snapshot) => {
-    const facts = restoreJob(snapshot, (name) => rooms.book.find(name), rooms.payloadLimits, clock)
+    const facts = restoreJob(snapshot, (name) => rooms.book.find(name), rooms.payloadLimits, moment)
     return { facts, place: readPlace((snapshot as Partial<JobSnapshot>).flow) }
   })
   const places = read.flatMap(({ place }) => place ?? [])
@@ -80,7 +81,7 @@ function readmit(rooms: Rooms, snapshots: readonly unknown[]): Job[] {
   rooms.flows.refuseKnown(places)
   const jobs = rooms.acceptance.readmit(
     read.map(({ facts }) => facts),
-    clock.now(),
+    moment.now,
     (made) => {
       haltAgain(
         rooms,

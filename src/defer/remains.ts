@@ -3,6 +3,7 @@ import { OptionError } from '../errors.js'
 import type { Job } from '../job/job.js'
 import type { JobRemains } from '../job/snapshot.js'
 import { integer, key, show } from '../options.js'
+import type { Clock } from '../world.js'
 
 /** How a closing scheduler's lines stand. */
 export interface LastLines {
@@ -12,10 +13,13 @@ export interface LastLines {
   readonly halted: ReadonlyMap<string, string>
 }
 
-export function remainsOf(job: Job, { positions, halted }: LastLines): JobRemains {
+export function remainsOf(job: Job, { positions, halted }: LastLines, clock: Clock): JobRemains {
   const linePosition = rejoins(job) ? undefined : positions.get(job)
   const haltedBy = halted.get(job.details?.orderingKey ?? '') // no key is empty
+  // A running one is cut off, and keeps the instant.
+  const isReady = job.state === 'ready' || job.state === 'running'
   return Object.freeze({
+    ...(isReady ? { readyAt: clock.wallAt(job.readyAt) } : undefined),
     ...(linePosition === undefined ? undefined : { linePosition }),
     ...(haltedBy === undefined ? undefined : { haltedBy }),
   })
@@ -28,6 +32,7 @@ function rejoins({ state, details }: Job): boolean {
 
 /** What a report says of a job; undefined where it says nothing. */
 export interface KnownRemains {
+  readonly readyAt: number | undefined
   readonly linePosition: number | undefined
   readonly haltedBy: string | undefined
 }
@@ -47,6 +52,7 @@ export function readRemains(remains: unknown): KnownRemains | undefined {
     given[name] === undefined ? undefined : integer(`restore: remains.${name}`, given[name], 0)
   const { haltedBy } = given
   return {
+    readyAt: count('readyAt'),
     linePosition: count('linePosition'),
     haltedBy: haltedBy === undefined ? undefined : key('restore: remains.haltedBy', haltedBy),
   }

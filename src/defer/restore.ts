@@ -10,10 +10,16 @@ import { serializeError } from '../job/serialized-error.js'
 import type { AttemptError, JobSnapshot, ScheduleContext } from '../job/snapshot.js'
 import type { TaskRecord } from '../job/task-record.js'
 import { integer, key, priorityLevel, show } from '../options.js'
-import type { Clock } from '../world.js'
 import { limitKeysOf } from './draft.js'
 import { linePlaceOf, type LinePlace } from './line-order.js'
 import { readRemains } from './remains.js'
+
+/** When jobs are restored, on both clocks. One for a whole list, as a clock that ticks meanwhile would change its order. */
+export interface Moment {
+  readonly now: number
+  /** Ms since the epoch. */
+  readonly wall: number
+}
 
 /** A job that is ready to be accepted again. */
 export interface RestoredJob {
@@ -36,7 +42,7 @@ export function restoreJob(
   snapshot: unknown,
   taskOf: (name: string) => TaskRecord,
   limits: PayloadLimits,
-  clock: Clock,
+  { now, wall }: Moment,
 ): RestoredJob {
   const given = asSnapshot(snapshot)
   const id = key('restore: id', given.id)
@@ -60,12 +66,14 @@ export function restoreJob(
     )
   const request = plainRecord('request', given.request)
   const schedule = readSchedule(plainRecord('schedule', given.schedule))
-  const expiresInMs =
-    given.expiresAt === undefined ? undefined : instant('expiresAt', given.expiresAt) - clock.wall()
+  const expiresInMs = given.expiresAt === undefined ? undefined : instant('expiresAt', given.expiresAt) - wall
   const isWaiting = given.flow?.remains?.isWaiting === true // for steps before it, not in a line
   const runAt = instant('runAt', given.runAt)
-  const waitMs = Math.ceil(runAt - clock.wall())
+  const waitMs = Math.ceil(runAt - wall)
   const remains = readRemains(given.remains)
+  // One that fell due meanwhile is late, as it would have been on a blocked event loop.
+  const wasDue = given.state === 'scheduled' || given.state === 'retrying'
+  const readyInMs = wasDue ? waitMs : Math.ceil((remains?.readyAt ?? wall) - wall)
   return {
     id,
     payload,
@@ -76,7 +84,6 @@ export function restoreJob(
         ? undefined
         : linePlaceOf({ state: given.state, attempt, runAt, isDue: waitMs <= 0, remains }),
     make(seq) {
-      const now = clock.now()
       const isRetrying = given.state === 'retrying' && attempt > 0 && waitMs > 0
       const job = new Job(task, seq, isRetrying ? 'retrying' : 'ready', priority, now, payload)
       const details = job.more()
@@ -90,6 +97,7 @@ export function restoreJob(
       details.error = failure?.error
       details.generation = generation
       details.runAt = now + waitMs
+      job.readyAt = now + Math.min(0, readyInMs)
       if (expiresInMs !== undefined) details.expiresAt = now + Math.ceil(expiresInMs)
       if (maxAttempts !== task.policy.maxAttempts) details.policy = { maxAttempts }
       details.request = request

@@ -42,6 +42,8 @@ export interface AttemptError {
  * ordering key and no `linePosition` stood in no line.
  */
 export interface JobRemains {
+  /** When it became ready, in ms since the epoch, for one that was ready or running. */
+  readonly readyAt?: number
   /** Its place among those that stood in its key's line, 0 for the head. */
   readonly linePosition?: number
   /** Its key was halted: the id of the job because of which. */

@@ -1,7 +1,7 @@
 /** What a restart does to who starts before whom: nothing. */
 import { describe, expect, it } from 'vitest'
 import type { JobSnapshot } from '../../src/index.js'
-import { failsWith } from '../simulation/script.js'
+import { failsWith, neverEnds } from '../simulation/script.js'
 import { makeSim, type Sim } from '../simulation/sim.js'
 
 type Step = (sim: Sim) => void
@@ -241,7 +241,7 @@ it('snapshots without remains are restored by state and due time, as before ther
   expect(next.payloads).toEqual(['head', 'earlier', 'later'])
 })
 
-it.each([5, null, { linePosition: -1 }, { linePosition: '0' }, { haltedBy: 1 }])(
+it.each([5, null, { linePosition: -1 }, { linePosition: '0' }, { haltedBy: 1 }, { readyAt: 'soon' }])(
   'restore() refuses remains that cannot have been in a report: %o',
   async (remains) => {
     const sim = begin()
@@ -265,4 +265,93 @@ it('only the snapshots of a report have remains', async () => {
   expect(sim.scheduler.jobs()[0]).not.toHaveProperty('remains')
   const { lost } = await sim.close({ timeout: 0 }, 1000)
   expect(lost[0]).toHaveProperty('remains')
+})
+
+describe('restored jobs are due since they were:', () => {
+  const cases: readonly (readonly [string, Step, readonly string[]])[] = [
+    ['who became ready first starts first', (sim) => {
+      sim.scheduler.defer('t', 'delayed', { delay: 10_000 })
+      sim.advance(1000)
+      sim.scheduler.defer('t', 'at once')
+      sim.advance(20_000)
+    }, ['at once', 'delayed']],
+    ['what one has waited counts against priority', (sim) => {
+      sim.scheduler.defer('t', 'low', { priority: 0 })
+      sim.advance(600_000)
+      sim.scheduler.defer('t', 'high', { priority: 9 })
+      sim.advance(1000)
+    }, ['low', 'high']],
+    ['who fell due first while nobody ran them starts first', (sim) => {
+      sim.scheduler.defer('t', 'second', { delay: 900 })
+      sim.scheduler.defer('t', 'first', { delay: 500 })
+    }, ['first', 'second']],
+  ] // prettier-ignore
+
+  for (const [what, prepare, order] of cases) {
+    it.each([0, 1, 2])(`${what} (%i restarts)`, async (restarts) => {
+      let sim = begin()
+      sim.scheduler.pause()
+      prepare(sim)
+      for (let count = 0; count < restarts; count++) {
+        const { lost } = await sim.close({ timeout: 0 }, 1000)
+        const next = begin(sim)
+        next.scheduler.pause()
+        next.scheduler.restore(travelled(lost))
+        sim = next
+      }
+      sim.advance(1000)
+      sim.scheduler.resume()
+      sim.advance(1000)
+      expect(sim.payloads).toEqual(order)
+    })
+  }
+
+  it('one that was running when its scheduler closed starts before who became ready later', async () => {
+    const sim = begin()
+    sim.scheduler.defer(sim.task('long', neverEnds), 'cut off')
+    sim.advance(60_000)
+    sim.scheduler.defer('t', 'later', { priority: 6 })
+    const { lost } = await sim.close({ timeout: 0 }, 1000)
+    const next = begin(sim)
+    next.task('long')
+    next.scheduler.restore(travelled(lost))
+    expect(next.scheduler.stats().oldestWaitMs).toBe(61_000)
+    next.advance(10)
+    expect(next.payloads).toEqual(['cut off', 'later'])
+  })
+
+  it('never since an instant that is yet to come: the clock may have been set back', async () => {
+    const sim = begin()
+    sim.scheduler.pause()
+    sim.scheduler.defer('t', 'ready')
+    const { lost } = await sim.close({ timeout: 0 }, 1000)
+    const next = begin(sim)
+    next.scheduler.pause()
+    const ahead = { remains: { readyAt: next.world.clock.wall() + 60_000 } }
+    next.scheduler.restore(travelled(lost).map((job) => ({ ...job, ...ahead })))
+    expect(next.scheduler.stats()).toMatchObject({ ready: 1, oldestWaitMs: 0 })
+    next.advance(10)
+    next.scheduler.defer('t', 'new')
+    next.scheduler.resume()
+    next.advance(10)
+    expect(next.payloads).toEqual(['ready', 'new'])
+  })
+
+  it('in the same order when the clock ticks while a long list is read', async () => {
+    const sim = begin()
+    sim.scheduler.pause()
+    sim.scheduler.defer('t', 'first')
+    sim.advance(1)
+    sim.scheduler.defer('t', 'second')
+    const { lost } = await sim.close({ timeout: 0 }, 1000)
+    const next = begin(sim)
+    const { clock } = next.world
+    const wall = clock.wall()
+    let ticks = 0
+    Object.assign(clock, { wall: () => wall + (ticks += 5) })
+    next.scheduler.restore(travelled(lost))
+    Object.assign(clock, { wall: () => wall + next.now })
+    next.advance(10)
+    expect(next.payloads).toEqual(['first', 'second'])
+  })
 })

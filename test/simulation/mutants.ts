@@ -95,6 +95,7 @@ export const mutants: readonly Mutant[] = [
   m('restore runs held jobs', 'left-jobs.ts', ' && !isHeld(snapshot)', ''),
   m('restore forgets the order of lines', 'queue/ordering-lines.ts', '        positions.set(job, at++)\n', '        positions.set(job, 0)\n'),
   m('restore lets halted keys go', 'left-jobs.ts', '      rooms.haltKey(orderingKey, haltedBy)\n', '      continue\n'),
+  m('a restored job becomes ready anew', 'defer/restore.ts', '      job.readyAt = now + Math.min(0, readyInMs)\n', ''),
   m('restore takes the failure of an earlier generation for this one', 'defer/restore.ts', 'last?.error.message === error?.message ? last : undefined', 'last'),
   m('a completed job can be retried', 'operations.ts', " || job.state === 'completed' || !history.has(job)", ' || !history.has(job)'),
   m('an empty line is kept', 'queue/ordering-lines.ts', '      this.#lines.delete(key)\n', ''),

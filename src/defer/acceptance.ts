@@ -143,7 +143,7 @@ export class Acceptance {
       if (followers.has(one) || job.details?.step?.isWaiting === true) {
         job.state = 'blocked'
         this.#enter(job, id)
-      } else this.#store(job, now, id)
+      } else this.#place(job, now, id)
       this.#expiry.watch(job)
     }
     return jobs.map(({ job }) => job)
@@ -229,17 +229,20 @@ export class Acceptance {
     return true
   }
 
-  #store(job: Job, now: number, id?: string): void {
-    const { journal, queue, table } = this.#rooms
-    table.add(job)
-    const ownId = id ?? job.details?.wanted?.id
-    if (ownId !== undefined) table.addOwnId(job, ownId)
-    if (job.details === undefined) queue.enterReady(job)
-    else queue.place(job, now)
-    journal.accept(job)
+  #store(job: Job, now: number): void {
+    this.#place(job, now)
     if (job.details?.wanted === undefined) return
     this.#expiry.arm(job, now)
     this.#listen(job)
+  }
+
+  #place(job: Job, now: number, id = job.details?.wanted?.id): void {
+    const { journal, queue, table } = this.#rooms
+    table.add(job)
+    if (id !== undefined) table.addOwnId(job, id)
+    if (job.details === undefined) queue.enterReady(job)
+    else queue.place(job, now)
+    journal.accept(job)
   }
 
   /** Mode `last`: the job starts after the one that stands for its key. */

@@ -16,13 +16,25 @@ export interface LastLines {
 export function remainsOf(job: Job, { positions, halted }: LastLines, clock: Clock): JobRemains {
   const linePosition = rejoins(job) ? undefined : positions.get(job)
   const haltedBy = halted.get(job.details?.orderingKey ?? '') // no key is empty
+  const { wanted, step } = job.details ?? {}
+  const delayMs = step?.isWaiting === true ? wanted?.delayMs : undefined
+  const expiresInMs = ownExpiryMs(job)
   // A running one is cut off, and keeps the instant.
   const isReady = job.state === 'ready' || job.state === 'running'
   return Object.freeze({
     ...(isReady ? { readyAt: clock.wallAt(job.readyAt) } : undefined),
     ...(linePosition === undefined ? undefined : { linePosition }),
     ...(haltedBy === undefined ? undefined : { haltedBy }),
+    ...(delayMs === undefined ? undefined : { delayMs }),
+    ...(expiresInMs === undefined ? undefined : { expiresInMs }),
   })
+}
+
+/** Its task's is the next process's to say. */
+function ownExpiryMs({ details, task }: Job): number | undefined {
+  const expiresInMs = details?.wanted?.expiresInMs ?? Infinity
+  const isOwn = expiresInMs !== Infinity && expiresInMs !== task.policy.expiresInMs
+  return isOwn ? Math.ceil(expiresInMs) : undefined
 }
 
 /** It stands in its line for an execution that is still ending, and would have left it then to join anew. */
@@ -35,6 +47,8 @@ export interface KnownRemains {
   readonly readyAt: number | undefined
   readonly linePosition: number | undefined
   readonly haltedBy: string | undefined
+  readonly delayMs: number | undefined
+  readonly expiresInMs: number | undefined
 }
 
 /**
@@ -48,12 +62,18 @@ export function readRemains(remains: unknown): KnownRemains | undefined {
       `restore got a job whose remains is ${show(remains)}. Give the \`lost\` list of a CloseReport, unchanged.`,
     )
   const given = remains as Partial<Record<keyof JobRemains, unknown>> // judged here, field by field
-  const count = (name: Exclude<keyof JobRemains, 'haltedBy'>): number | undefined =>
-    given[name] === undefined ? undefined : integer(`restore: remains.${name}`, given[name], 0)
+  const count = (name: Exclude<keyof JobRemains, 'haltedBy'>): number | undefined => {
+    const value = given[name]
+    if (value === undefined) return undefined
+    // A wall clock may tell fractions.
+    return integer(`restore: remains.${name}`, typeof value === 'number' ? Math.ceil(value) : value, 0)
+  }
   const { haltedBy } = given
   return {
     readyAt: count('readyAt'),
     linePosition: count('linePosition'),
     haltedBy: haltedBy === undefined ? undefined : key('restore: remains.haltedBy', haltedBy),
+    delayMs: count('delayMs'),
+    expiresInMs: count('expiresInMs'),
   }
 }

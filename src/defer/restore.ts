@@ -1,6 +1,6 @@
 /** Makes jobs again from the snapshots of a CloseReport. */
 import { OptionError } from '../errors.js'
-import { Job, type JobDedupe } from '../job/job.js'
+import { Job, type JobDedupe, type JobWishes } from '../job/job.js'
 import { keptErrors } from '../job/journal.js'
 import { isSettled, transitions, type JobState } from '../job/lifecycle.js'
 import { fromPortable } from '../job/portable.js'
@@ -12,7 +12,7 @@ import type { TaskRecord } from '../job/task-record.js'
 import { integer, key, priorityLevel, show } from '../options.js'
 import { limitKeysOf } from './draft.js'
 import { linePlaceOf, type LinePlace } from './line-order.js'
-import { readRemains } from './remains.js'
+import { readRemains, type KnownRemains } from './remains.js'
 
 /** When jobs are restored, on both clocks. One for a whole list, as a clock that ticks meanwhile would change its order. */
 export interface Moment {
@@ -96,6 +96,7 @@ export function restoreJob(
       details.errors = errors
       details.error = failure?.error
       details.generation = generation
+      details.wanted = wantedAgain(task, remains)
       details.runAt = now + waitMs
       job.readyAt = now + Math.min(0, readyInMs)
       if (expiresInMs !== undefined) details.expiresAt = now + Math.ceil(expiresInMs)
@@ -104,6 +105,18 @@ export function restoreJob(
       details.schedule = schedule
       return job
     },
+  }
+}
+
+/** What its defer asked for and goes on to count, if that is known. */
+function wantedAgain(task: TaskRecord, remains: KnownRemains | undefined): JobWishes | undefined {
+  const { delayMs, expiresInMs } = remains ?? {}
+  if (delayMs === undefined && expiresInMs === undefined) return undefined
+  return {
+    delayMs,
+    expiresInMs: expiresInMs ?? task.policy.expiresInMs,
+    signal: undefined,
+    id: undefined,
   }
 }
 

@@ -48,6 +48,10 @@ export interface JobRemains {
   readonly linePosition?: number
   /** Its key was halted: the id of the job because of which. */
   readonly haltedBy?: string
+  /** Ms of the delay that begins when it is let go, for a step that waits for others. */
+  readonly delayMs?: number
+  /** Ms of its own `expiresIn`, if it has one that is not its task's: it begins anew when the job is let go, debounced or retried. */
+  readonly expiresInMs?: number
 }
 
 /** A job at one moment: frozen plain data, JSON but for `Uint8Array` leaves (instants are ms since the epoch). */

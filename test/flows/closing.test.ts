@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { JobSnapshot } from '../../src/index.js'
 import { failsForGood, failsWith, neverEnds, returns } from '../simulation/script.js'
 import { makeSim, type Sim } from '../simulation/sim.js'
@@ -218,4 +218,53 @@ it('a restored step whose place in its flow is not what a report holds is refuse
     // prettier-ignore
     expect(() => sim.scheduler.restore([{ ...lost[1], flow } as never])).toThrow(/restore/)
   expect(sim.scheduler.stats().accepted).toBe(0)
+})
+
+describe('a step that waits', () => {
+  const minute = 60_000
+  const delayed = { delay: 10 * minute, expiresIn: 5 * minute }
+
+  function begin(seed: number, wall?: number): Sim {
+    const sim = makeSim(wall === undefined ? { seed } : { seed, wall })
+    sim.task('a', ({ attempt }) => (attempt === 1 ? failsWith('no') : {}), {
+      backoff: { type: 'fixed', delay: '1h' },
+    })
+    sim.task('b')
+    return sim
+  }
+
+  it.each([0, 1, 2])('has its delay and its own expiry when it is let go (%i restarts)', async (restarts) => {
+    let sim = begin(10)
+    const flow = sim.scheduler.chain([{ task: 'a' }, { task: 'b', ref: 'b', options: delayed }])
+    const { id = '' } = Object.values(flow.jobs)[1] ?? {}
+    sim.advance(minute)
+    for (let count = 0; count < restarts; count++) {
+      const { lost } = await sim.close({ timeout: 0 }, 1000)
+      sim = begin(11 + count, sim.world.clock.wall())
+      sim.scheduler.restore(travelled(lost))
+    }
+    sim.scheduler.pause('b')
+    while (sim.scheduler.job(id)?.state === 'blocked') sim.advance(minute)
+    const letGoAt = sim.world.clock.wall()
+    expect(sim.scheduler.job(id)?.state).toBe('scheduled')
+    const { runAt = 0, expiresAt = 0 } = sim.scheduler.job(id) ?? {}
+    expect(letGoAt + 10 * minute - runAt).toBeLessThan(minute)
+    expect(expiresAt - runAt).toBe(5 * minute)
+    sim.advance(runAt - letGoAt)
+    expect(sim.scheduler.job(id)?.state).toBe('ready')
+    sim.advance(5 * minute)
+    expect(sim.scheduler.job(id)?.state).toBe('expired')
+  })
+
+  it('with a due time of its own keeps that', async () => {
+    const sim = begin(20)
+    const runAt = sim.world.clock.wall() + 2 * 60 * minute
+    sim.scheduler.chain([{ task: 'a' }, { task: 'b', options: { runAt } }])
+    sim.advance(minute)
+    const { lost } = await sim.close({ timeout: 0 }, 1000)
+    const next = begin(21, sim.world.clock.wall())
+    next.scheduler.restore(travelled(lost))
+    next.advance(3 * 60 * minute)
+    expect(next.began.map(({ at, task }) => [task, at + sim.now])).toEqual([['a', expect.any(Number)], ['b', 2 * 60 * minute]]) // prettier-ignore
+  })
 })

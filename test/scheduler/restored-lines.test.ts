@@ -241,23 +241,29 @@ it('snapshots without remains are restored by state and due time, as before ther
   expect(next.payloads).toEqual(['head', 'earlier', 'later'])
 })
 
-it.each([5, null, { linePosition: -1 }, { linePosition: '0' }, { haltedBy: 1 }, { readyAt: 'soon' }])(
-  'restore() refuses remains that cannot have been in a report: %o',
-  async (remains) => {
-    const sim = begin()
-    standingHead(sim)
-    const { lost } = await sim.close({ timeout: 0 }, 1000)
-    const next = begin(sim)
-    const bad = lost.map((job) => ({ ...job, remains }) as never)
-    expect(() => next.scheduler.restore(bad)).toThrow(
-      expect.objectContaining({
-        name: 'OptionError',
-        message: expect.stringContaining('remains') as string,
-      }),
-    )
-    expect(next.scheduler.stats().accepted).toBe(0)
-  },
-)
+it.each([
+  5,
+  null,
+  { linePosition: -1 },
+  { linePosition: '0' },
+  { haltedBy: 1 },
+  { readyAt: 'soon' },
+  { delayMs: -1 },
+  { expiresInMs: null },
+])('restore() refuses remains that cannot have been in a report: %o', async (remains) => {
+  const sim = begin()
+  standingHead(sim)
+  const { lost } = await sim.close({ timeout: 0 }, 1000)
+  const next = begin(sim)
+  const bad = lost.map((job) => ({ ...job, remains }) as never)
+  expect(() => next.scheduler.restore(bad)).toThrow(
+    expect.objectContaining({
+      name: 'OptionError',
+      message: expect.stringContaining('remains') as string,
+    }),
+  )
+  expect(next.scheduler.stats().accepted).toBe(0)
+})
 
 it('only the snapshots of a report have remains', async () => {
   const sim = begin()

@@ -149,6 +149,61 @@ it('a child that is refused is told in an event, as any other', () => {
   expect(answer).toMatchObject({ error: { code: 'ERR_SIDEWORK_UNKNOWN_TASK' } })
 })
 
+describe("a restored job's own expiresIn", () => {
+  const last = { key: 'k', mode: 'last' } as const
+
+  it.each([0, 1, 2])('begins again when it is debounced (%i restarts)', async (restarts) => {
+    let sim = makeSim()
+    const options = { dedupe: { key: () => 'k', mode: 'last' } } as const
+    sim.task('t', {}, options)
+    const { id } = sim.scheduler.defer('t', 1, { delay: 10_000, expiresIn: 5000 })
+    for (let count = 0; count < restarts; count++) {
+      const { lost } = await sim.close({ timeout: 0 }, 1000)
+      sim = makeSim({ seed: 2 + count, wall: sim.world.clock.wall() })
+      sim.task('t', {}, options)
+      sim.scheduler.restore(JSON.parse(JSON.stringify(lost)) as typeof lost)
+    }
+    sim.advance(2000)
+    const wall = sim.world.clock.wall()
+    expect(sim.scheduler.defer('t', 2, { delay: 60_000, expiresIn: 5000 })).toMatchObject({
+      id,
+      deduplicated: true,
+    })
+    expect(sim.scheduler.job(id)).toMatchObject({ runAt: wall + 60_000, expiresAt: wall + 65_000 })
+    sim.advance(60_000)
+    expect(sim.scheduler.job(id)?.state).toBe('completed')
+  })
+
+  it('of a report that does not tell it ends with the debounce: it does not expire before it is due', async () => {
+    const before = makeSim()
+    before.scheduler.defer(before.task('t'), 1, { dedupe: last, delay: 10_000, expiresIn: 5000 })
+    const { lost } = await before.close({ timeout: 0 }, 1000)
+    const after = makeSim({ seed: 2, wall: before.world.clock.wall() })
+    after.task('t', {}, { dedupe: { key: () => 'k', mode: 'last' } })
+    const [job] = after.scheduler.restore(lost.map(({ remains: _, ...snapshot }) => snapshot))
+    after.scheduler.defer('t', 2, { delay: 60_000 })
+    after.advance(30_000)
+    expect(job?.snapshot()).toMatchObject({ state: 'scheduled' })
+    expect(job?.snapshot().expiresAt).toBeUndefined()
+    after.advance(30_000)
+    expect(job?.state).toBe('completed')
+  })
+
+  it('begins again with retry(id)', async () => {
+    const before = makeSim()
+    before.scheduler.defer(before.task('t'), 1, { delay: 10_000, expiresIn: 5000 })
+    const { lost } = await before.close({ timeout: 0 }, 1000)
+    const after = makeSim({ seed: 2, wall: before.world.clock.wall() })
+    after.task('t')
+    const [job] = after.scheduler.restore(lost)
+    job?.cancel()
+    after.scheduler.pause()
+    after.scheduler.retry(job?.id ?? '')
+    after.advance(5000)
+    expect(job?.snapshot().state).toBe('expired')
+  })
+})
+
 describe('restore() of a job whose dedupe key', () => {
   const once = { dedupe: { key: 'k', ttl: '1h' } } as const
 

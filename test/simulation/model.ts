@@ -120,7 +120,7 @@ export class Model {
     job.runAt = job.readyAt = now
     job.isVague = false
     const expiresIn = job.wanted.expiresIn ?? this.taskOf(job.task).expiresIn ?? Infinity
-    job.expiresAt = job.isRestored ? Infinity : now + expiresIn
+    job.expiresAt = now + expiresIn
     job.state = 'ready'
     job.repeats = false
     job.outOfMemory = false

@@ -5,7 +5,6 @@
 import { OptionError } from '../errors.js'
 import type { Job } from '../job/job.js'
 import type { JobTable } from '../job/job-table.js'
-import { isSettled } from '../job/lifecycle.js'
 import type { Journal } from '../job/journal.js'
 import { encodedSizeBytes } from '../job/payload.js'
 import type { SerializedError } from '../job/serialized-error.js'
@@ -123,6 +122,9 @@ export class Acceptance {
    */
   readmit(restored: readonly RestoredJob[], now: number, made: (jobs: readonly Job[]) => void): Job[] {
     const { admission } = this.#rooms
+    const jobs = restored.map((facts) => ({ ...facts, job: facts.make(this.#rooms.nextSeq()) }))
+    // First: what threads say while they are called back has other jobs accepted.
+    for (const { job } of jobs) this.#duplicates.reclaim(job, now)
     const ids = new Set<string>()
     for (const { id } of restored) {
       if (this.#rooms.find(id) !== undefined || ids.has(id)) throw taken(id)
@@ -130,9 +132,8 @@ export class Acceptance {
     }
     const bytes = restored.reduce((sum, { payload }) => sum + encodedSizeBytes(payload), 0)
     admission.admit(restored.length, bytes)
-    const jobs = restored.map((facts) => ({ ...facts, job: facts.make(this.#rooms.nextSeq()) }))
     made(jobs.map(({ job }) => job))
-    const followers = new Set(jobs.filter(({ job }) => this.#mustFollow(job, now)))
+    const followers = this.#duplicates.restore(jobs, now)
     const joining = jobs.flatMap((one) =>
       one.linePlace === undefined || followers.has(one) ? [] : { job: one.job, place: one.linePlace },
     )
@@ -147,23 +148,6 @@ export class Acceptance {
       this.#expiry.watch(job)
     }
     return jobs.map(({ job }) => job)
-  }
-
-  /**
-   * Takes its part in the dedupe of a job that was lost. Those of one key can all be lost: one stands for the key, one
-   * follows, the others run as they are. So does one whose key belongs to a job that has completed since: nothing follows
-   * what is over.
-   */
-  #mustFollow(job: Job, now: number): boolean {
-    const { dedupe } = this.#rooms
-    const found = dedupe.find(job, now)
-    if (found === undefined) dedupe.claim(job)
-    else if (found.follower !== undefined || isSettled(found.job.state)) job.more().dedupe = undefined
-    else {
-      dedupe.follow(job)
-      return true
-    }
-    return false
   }
 
   /** A new generation of a job is cancelled, as that before, when the signal of its defer aborts. */

@@ -30,6 +30,8 @@ export interface RestoredJob {
   readonly haltedBy: string | undefined
   /** Where it joins its key's line; undefined when it has none, or joins later. */
   readonly linePlace: LinePlace | undefined
+  /** Among those of one dedupe key: 0 stood for it, 1 followed, 2 was held. */
+  readonly dedupeRank: 0 | 1 | 2
   /** @param seq its acceptance number in this scheduler */
   make(seq: number): Job
 }
@@ -83,6 +85,7 @@ export function restoreJob(
       orderingKey === undefined || isWaiting
         ? undefined
         : linePlaceOf({ state: given.state, attempt, runAt, isDue: waitMs <= 0, remains }),
+    dedupeRank: dedupeRank(given.state, remains),
     make(seq) {
       const isRetrying = given.state === 'retrying' && attempt > 0 && waitMs > 0
       const job = new Job(task, seq, isRetrying ? 'retrying' : 'ready', priority, now, payload)
@@ -118,6 +121,11 @@ function wantedAgain(task: TaskRecord, remains: KnownRemains | undefined): JobWi
     signal: undefined,
     id: undefined,
   }
+}
+
+function dedupeRank(state: JobState, remains: KnownRemains | undefined): RestoredJob['dedupeRank'] {
+  if (state === 'blocked') return remains?.linePosition === undefined ? 1 : 0 // else it waits for its ordering key
+  return state === 'ready' && remains !== undefined && remains.readyAt === undefined ? 2 : 0
 }
 
 /** The key as it was; mode and ttl as the task has them, as they are not in a snapshot. */

@@ -51,6 +51,8 @@ export class Flow implements StepFlow {
   readonly facts: FlowFacts
   /** Every step, the callback last. */
   readonly steps: FlowStep[] = []
+  /** Those it knows of that had settled before it was restored. */
+  readonly settledBefore: FlowStep[] = []
   callback: FlowStep | undefined = undefined
   isHeld = false
   /** Steps in all; of a batch, without its callback. */
@@ -121,12 +123,14 @@ export class Flow implements StepFlow {
 
   /** Why it did not complete: the first step that ended badly of itself. O(number of steps). */
   findFailure(): FlowFailure | undefined {
-    const suspects = this.isTolerant ? (this.callback === undefined ? [] : [this.callback]) : this.steps
+    const { callback } = this
+    const last = callback === undefined ? [] : [callback]
+    const suspects = this.isTolerant ? last : [...this.settledBefore, ...this.steps]
     const bad = suspects.filter(({ end }) => end !== undefined && end.state !== 'completed')
     const step = bad.find(({ endedByFlow }) => !endedByFlow) ?? bad[0]
     const end = step?.end
     if (end !== undefined && end.state !== 'completed') return { step, state: end.state, error: end.error }
-    // A flow that was restored does not know the steps that had settled before.
+    // A flow that was restored knows only those steps that had settled before after which another comes.
     return this.failed > 0 && !this.isTolerant ? { step, state: 'failed', error: failedBefore } : undefined
   }
 

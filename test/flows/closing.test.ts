@@ -268,3 +268,36 @@ describe('a step that waits', () => {
     expect(next.began.map(({ at, task }) => [task, at + sim.now])).toEqual([['a', expect.any(Number)], ['b', 2 * 60 * minute]]) // prettier-ignore
   })
 })
+
+it.each([
+  ['cancelled', 0],
+  ['cancelled', 1],
+  ['failed', 0],
+  ['failed', 1],
+] as const)(
+  'a flow settles in the state of the step that ended badly first: %s (%i restarts)',
+  async (state, restarts) => {
+    const begin = (seed: number): Sim => {
+      const sim = makeSim({ seed })
+      sim.task('a', state === 'failed' ? failsForGood('by itself') : neverEnds)
+      sim.task('c', ({ attempt }) => (attempt === 1 ? failsWith('no') : {}))
+      return sim
+    }
+    let sim = begin(30)
+    const flow = sim.scheduler.flow(
+      { a: { task: 'a' }, c: { task: 'c', after: ['a'] } },
+      { onFailure: 'continue' },
+    )
+    if (state === 'cancelled') flow.jobs.a.cancel('by hand')
+    sim.advance(10)
+    if (restarts > 0) {
+      const { lost } = await sim.close({ timeout: 0 }, 1000)
+      sim = begin(31)
+      sim.scheduler.restore(travelled(lost))
+    }
+    sim.advance(200_000)
+    const { error, ...overview } = sim.scheduler.flowOverview(flow.id) ?? {}
+    expect(overview).toMatchObject({ state, progress: { total: 2, completed: 1, failed: 1 } })
+    expect(error?.message).toContain(state === 'failed' ? 'by itself' : 'by hand')
+  },
+)

@@ -45,6 +45,7 @@ export type { Duration, Priority } from './options.js'
 export { isSettled, type JobState, type SettledState, type UnsettledState } from './job/lifecycle.js'
 export type {
   AttemptError,
+  JobRemains,
   JobSnapshot,
   Lane,
   Progress,

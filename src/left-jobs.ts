@@ -1,5 +1,6 @@
 /** Jobs that are left when a scheduler closes: given up here, taken back by the next one. */
-import { restoreJob } from './defer/restore.js'
+import { remainsOf } from './defer/remains.js'
+import { restoreJob, type RestoredJob } from './defer/restore.js'
 import { OptionError } from './errors.js'
 import { readPlace } from './flows/read-place.js'
 import { checkOrder } from './flows/rebuild.js'
@@ -19,7 +20,12 @@ export function abandonJobs(rooms: Rooms): JobSnapshot[] {
     code: 'ERR_SIDEWORK_CLOSED',
   }
   const left = [...rooms.table.values()].filter((job) => !isSettled(job.state)).sort((a, b) => a.seq - b.seq)
-  const lost = left.map((job) => rooms.snapshot(job, 'portable'))
+  const { lines } = rooms.queue
+  const lastLines = { positions: lines.positions(), halted: lines.halted }
+  const lost = left.map((job) => {
+    const remains = remainsOf(job, lastLines, rooms.world.clock)
+    return Object.freeze({ ...rooms.snapshot(job, 'portable'), remains })
+  })
   const now = rooms.world.clock.now()
   rooms.flows.close()
   for (const job of left) {
@@ -65,8 +71,9 @@ function isHeld(snapshot: unknown): snapshot is JobSnapshot {
 
 function readmit(rooms: Rooms, snapshots: readonly unknown[]): Job[] {
   const { clock } = rooms.world
+  const moment = { now: clock.now(), wall: clock.wall() }
   const read = snapshots.map((snapshot) => {
-    const facts = restoreJob(snapshot, (name) => rooms.book.find(name), rooms.payloadLimits, clock)
+    const facts = restoreJob(snapshot, (name) => rooms.book.find(name), rooms.payloadLimits, moment)
     return { facts, place: readPlace((snapshot as Partial<JobSnapshot>).flow) }
   })
   const places = read.flatMap(({ place }) => place ?? [])
@@ -74,15 +81,31 @@ function readmit(rooms: Rooms, snapshots: readonly unknown[]): Job[] {
   rooms.flows.refuseKnown(places)
   const jobs = rooms.acceptance.readmit(
     read.map(({ facts }) => facts),
-    clock.now(),
-    (made) =>
+    moment.now,
+    (made) => {
+      haltAgain(
+        rooms,
+        read.map(({ facts }) => facts),
+      )
       rooms.flows.rebuild(
         made.flatMap((job, index) => {
           const place = read[index]?.place
           return place === undefined ? [] : [{ job, place }]
         }),
-      ),
+      )
+    },
   )
   rooms.flows.resume(jobs)
   return jobs
+}
+
+/** Keys that were halted are so again, before a job joins their lines. */
+function haltAgain(rooms: Rooms, restored: readonly RestoredJob[]): void {
+  const { halted } = rooms.queue.lines
+  const before = halted.size
+  for (const { orderingKey, haltedBy } of restored) {
+    if (orderingKey !== undefined && haltedBy !== undefined && !halted.has(orderingKey))
+      rooms.haltKey(orderingKey, haltedBy)
+  }
+  rooms.log.haltedAgain(halted.size - before)
 }

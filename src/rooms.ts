@@ -249,9 +249,13 @@ export class Rooms {
   }
 
   #keyHalted(job: JobRecord, key: string): void {
-    const id = this.table.idOf(job)
-    this.queue.lines.halt(key, id)
+    this.haltKey(key, this.table.idOf(job))
     this.log.keyHalted(job, key)
+  }
+
+  /** Nobody of the key starts until `releaseKey`. @param id of the job because of which */
+  haltKey(key: string, id: string): void {
+    this.queue.lines.halt(key, id)
     if (this.emitter.wants['key:halted'])
       this.emitter.emit('key:halted', { key, id, at: this.world.clock.wall() })
   }

@@ -5,7 +5,6 @@
 import { OptionError } from '../errors.js'
 import type { Job } from '../job/job.js'
 import type { JobTable } from '../job/job-table.js'
-import { isSettled } from '../job/lifecycle.js'
 import type { Journal } from '../job/journal.js'
 import { encodedSizeBytes } from '../job/payload.js'
 import type { SerializedError } from '../job/serialized-error.js'
@@ -15,6 +14,7 @@ import { AbortWatch } from './abort-watch.js'
 import type { Standing } from './dedupe-index.js'
 import { Duplicate, Duplicates, twinOf, type DuplicateRooms } from './duplicates.js'
 import { Expiry } from './expiry.js'
+import { compareLinePlaces } from './line-order.js'
 import type { RestoredJob } from './restore.js'
 
 /** The rooms an acceptance works with. */
@@ -127,6 +127,9 @@ export class Acceptance {
    */
   readmit(restored: readonly RestoredJob[], now: number, made: (jobs: readonly Job[]) => void): Job[] {
     const { admission } = this.#rooms
+    const jobs = restored.map((facts) => ({ ...facts, job: facts.make(this.#rooms.nextSeq()) }))
+    // First: what threads say while they are called back has other jobs accepted.
+    for (const { job } of jobs) this.#duplicates.reclaim(job, now)
     this.#rooms.refuseWhenClosed()
     const ids = new Set<string>()
     for (const { id } of restored) {
@@ -135,39 +138,22 @@ export class Acceptance {
     }
     const bytes = restored.reduce((sum, { payload }) => sum + encodedSizeBytes(payload), 0)
     admission.admit(restored.length, bytes)
-    const jobs = restored.map((facts) => ({ ...facts, job: facts.make(this.#rooms.nextSeq()) }))
     made(jobs.map(({ job }) => job))
-    const followers = new Set(jobs.filter(({ job }) => this.#mustFollow(job, now)))
-    // A line is joined in the order of its jobs' due times, but nothing goes before a head that is being retried.
-    const standing = jobs.filter((one) => one.lineRank !== undefined && !followers.has(one))
-    standing.sort((a, b) => (a.lineRank ?? 0) - (b.lineRank ?? 0) || a.runAt - b.runAt)
-    for (const { job } of standing) this.#rooms.queue.joinLine(job)
+    const followers = this.#duplicates.restore(jobs, now)
+    const joining = jobs.flatMap((one) =>
+      one.linePlace === undefined || followers.has(one) ? [] : { job: one.job, place: one.linePlace },
+    )
+    joining.sort((a, b) => compareLinePlaces(a.place, b.place))
+    for (const { job } of joining) this.#rooms.queue.joinLine(job)
     for (const one of jobs) {
       const { id, job } = one
       if (followers.has(one) || job.details?.step?.isWaiting === true) {
         job.state = 'blocked'
         this.#enter(job, id)
-      } else this.#store(job, now, id)
+      } else this.#place(job, now, id)
       this.#expiry.watch(job)
     }
     return jobs.map(({ job }) => job)
-  }
-
-  /**
-   * Takes its part in the dedupe of a job that was lost. Those of one key can all be lost: one stands for the key, one
-   * follows, the others run as they are. So does one whose key belongs to a job that has completed since: nothing follows
-   * what is over.
-   */
-  #mustFollow(job: Job, now: number): boolean {
-    const { dedupe } = this.#rooms
-    const found = dedupe.find(job, now)
-    if (found === undefined) dedupe.claim(job)
-    else if (found.follower !== undefined || isSettled(found.job.state)) job.more().dedupe = undefined
-    else {
-      dedupe.follow(job)
-      return true
-    }
-    return false
   }
 
   /** A new generation of a job is cancelled, as that before, when the signal of its defer aborts. */
@@ -233,17 +219,20 @@ export class Acceptance {
     return true
   }
 
-  #store(job: Job, now: number, id?: string): void {
-    const { journal, queue, table } = this.#rooms
-    table.add(job)
-    const ownId = id ?? job.details?.wanted?.id
-    if (ownId !== undefined) table.addOwnId(job, ownId)
-    if (job.details === undefined) queue.enterReady(job)
-    else queue.place(job, now)
-    journal.accept(job)
+  #store(job: Job, now: number): void {
+    this.#place(job, now)
     if (job.details?.wanted === undefined) return
     this.#expiry.arm(job, now)
     this.#listen(job)
+  }
+
+  #place(job: Job, now: number, id = job.details?.wanted?.id): void {
+    const { journal, queue, table } = this.#rooms
+    table.add(job)
+    if (id !== undefined) table.addOwnId(job, id)
+    if (job.details === undefined) queue.enterReady(job)
+    else queue.place(job, now)
+    journal.accept(job)
   }
 
   /** Mode `last`: the job starts after the one that stands for its key. */

@@ -7,6 +7,7 @@
  */
 import type { Job } from '../job/job.js'
 import { isSettled } from '../job/lifecycle.js'
+import type { Journal } from '../job/journal.js'
 import type { Queue } from '../queue/queue.js'
 import type { Admission } from './admission.js'
 import type { DedupeIndex, Standing } from './dedupe-index.js'
@@ -14,6 +15,7 @@ import type { Expiry } from './expiry.js'
 
 /** The rooms they need. */
 export interface DuplicateRooms {
+  readonly journal: Journal
   readonly queue: Queue
   readonly admission: Admission
   readonly dedupe: DedupeIndex
@@ -49,6 +51,50 @@ export class Duplicates {
     return dedupe.find(newcomer, now)
   }
 
+  /** Makes sure that the job that stands for the newcomer's key is with no thread, unless it is running. */
+  reclaim(newcomer: Job, now: number): void {
+    const found = this.#rooms.dedupe.find(newcomer, now)
+    if (found !== undefined) this.#rooms.reclaim(found.job)
+  }
+
+  /**
+   * Restored jobs take their part in dedupe. Those of one key can all be lost: one stands for the key, one follows, the
+   * others run as they are. So does one whose key belongs to a job that has completed since: nothing follows what is over.
+   * @returns those that follow
+   */
+  restore<R extends { readonly job: Job; readonly dedupeRank: number }>(
+    jobs: readonly R[],
+    now: number,
+  ): Set<R> {
+    const { dedupe } = this.#rooms
+    const own = new Set(jobs.map(({ job }) => job))
+    const followers = new Set<R>()
+    for (const one of [...jobs].sort((a, b) => a.dedupeRank - b.dedupeRank)) {
+      const { job } = one
+      const found = dedupe.find(job, now)
+      if (found === undefined) dedupe.claim(job)
+      else if (found.follower !== undefined || isSettled(found.job.state)) job.more().dedupe = undefined
+      else if (!own.has(found.job) && this.#givesWay(found.job, now)) {
+        dedupe.claim(job)
+        dedupe.follow(found.job)
+      } else {
+        dedupe.follow(job)
+        followers.add(one)
+      }
+    }
+    return followers
+  }
+
+  /** A job that was accepted since waits for the lost one, so that the latest payload comes last. @returns false once it has started */
+  #givesWay(job: Job, now: number): boolean {
+    const { journal, queue } = this.#rooms
+    if (hasStarted(job) || job.details?.isLingering === true) return false
+    queue.take(job)
+    queue.leaveLine(job, now)
+    if (job.state !== 'blocked') journal.block(job)
+    return true
+  }
+
   /** The newcomer is a duplicate of `twin`: in mode `last` it gives it what it brings. */
   giveTo(twin: Job, newcomer: Job, now: number): void {
     if (newcomer.details?.dedupe?.mode === 'last' && !isSettled(twin.state))
@@ -76,8 +122,12 @@ export class Duplicates {
 export function twinOf(newcomer: Job, { job, follower }: Standing): Job | undefined {
   // A settled one is kept by its ttl.
   if (newcomer.details?.dedupe?.mode !== 'last' || isSettled(job.state)) return job
-  const hasStarted = job.attempt > 0 || job.token !== 0
-  return hasStarted ? follower : job
+  return hasStarted(job) ? follower : job
+}
+
+/** Whether an attempt of it has begun, or a thread has it. */
+export function hasStarted(job: Job): boolean {
+  return job.attempt > 0 || job.token !== 0
 }
 
 /** It was given a delay of 0 or an instant that is over, which leaves none to wait for. */

@@ -16,18 +16,19 @@ export class Expiry {
   arm(job: Job, now: number): void {
     const { details } = job
     if (details === undefined) return
-    // A job that was restored has its task's.
     const expiresInMs = details.wanted?.expiresInMs ?? job.task.policy.expiresInMs
     details.expiresAt =
       expiresInMs === Infinity ? undefined : Math.max(details.runAt ?? now, now) + Math.ceil(expiresInMs)
     this.watch(job)
   }
 
-  /** It has its `expiresAt`, which was armed or restored. */
+  /** It has its `expiresAt`, which was armed or restored, or none. */
   watch(job: Job): void {
     const { details } = job
-    if (details?.expiresAt === undefined) return
-    details.expiry?.disarm()
+    details?.expiry?.disarm()
+    if (details === undefined) return
+    details.expiry = undefined
+    if (details.expiresAt === undefined) return
     details.expiry = this.#agenda.alarm(details.expiresAt, (at) => this.#expire(job, at))
   }
 }

@@ -1,6 +1,6 @@
 /** Makes jobs again from the snapshots of a CloseReport. */
 import { OptionError } from '../errors.js'
-import { Job, type JobDedupe } from '../job/job.js'
+import { Job, type JobDedupe, type JobWishes } from '../job/job.js'
 import { keptErrors } from '../job/journal.js'
 import { isSettled, transitions, type JobState } from '../job/lifecycle.js'
 import { fromPortable } from '../job/portable.js'
@@ -10,17 +10,28 @@ import { serializeError } from '../job/serialized-error.js'
 import type { AttemptError, JobSnapshot, ScheduleContext } from '../job/snapshot.js'
 import type { TaskRecord } from '../job/task-record.js'
 import { integer, key, priorityLevel, show } from '../options.js'
-import type { Clock } from '../world.js'
 import { limitKeysOf } from './draft.js'
+import { linePlaceOf, type LinePlace } from './line-order.js'
+import { readRemains, type KnownRemains } from './remains.js'
+
+/** When jobs are restored, on both clocks. One for a whole list, as a clock that ticks meanwhile would change its order. */
+export interface Moment {
+  readonly now: number
+  /** Ms since the epoch. */
+  readonly wall: number
+}
 
 /** A job that is ready to be accepted again. */
 export interface RestoredJob {
   readonly id: string
   readonly payload: EncodedPayload
-  /** Where it stood in its key's line: 0 at the head, 1 behind it; undefined when it has yet to join. */
-  readonly lineRank: 0 | 1 | undefined
-  /** Ms since the epoch. */
-  readonly runAt: number
+  readonly orderingKey: string | undefined
+  /** The id of the job that halted its key, if one did. */
+  readonly haltedBy: string | undefined
+  /** Where it joins its key's line; undefined when it has none, or joins later. */
+  readonly linePlace: LinePlace | undefined
+  /** Among those of one dedupe key: 0 stood for it, 1 followed, 2 was held. */
+  readonly dedupeRank: 0 | 1 | 2
   /** @param seq its acceptance number in this scheduler */
   make(seq: number): Job
 }
@@ -33,7 +44,7 @@ export function restoreJob(
   snapshot: unknown,
   taskOf: (name: string) => TaskRecord,
   limits: PayloadLimits,
-  clock: Clock,
+  { now, wall }: Moment,
 ): RestoredJob {
   const given = asSnapshot(snapshot)
   const id = key('restore: id', given.id)
@@ -57,17 +68,25 @@ export function restoreJob(
     )
   const request = plainRecord('request', given.request)
   const schedule = readSchedule(plainRecord('schedule', given.schedule))
-  const expiresInMs =
-    given.expiresAt === undefined ? undefined : instant('expiresAt', given.expiresAt) - clock.wall()
+  const expiresInMs = given.expiresAt === undefined ? undefined : instant('expiresAt', given.expiresAt) - wall
   const isWaiting = given.flow?.remains?.isWaiting === true // for steps before it, not in a line
-  const waitMs = Math.ceil(instant('runAt', given.runAt) - clock.wall())
+  const runAt = instant('runAt', given.runAt)
+  const waitMs = Math.ceil(runAt - wall)
+  const remains = readRemains(given.remains)
+  // One that fell due meanwhile is late, as it would have been on a blocked event loop.
+  const wasDue = given.state === 'scheduled' || given.state === 'retrying'
+  const readyInMs = wasDue ? waitMs : Math.ceil((remains?.readyAt ?? wall) - wall)
   return {
     id,
     payload,
-    lineRank: orderingKey === undefined || isWaiting ? undefined : lineRank(given.state, attempt),
-    runAt: given.runAt,
+    orderingKey,
+    haltedBy: remains?.haltedBy,
+    linePlace:
+      orderingKey === undefined || isWaiting
+        ? undefined
+        : linePlaceOf({ state: given.state, attempt, runAt, isDue: waitMs <= 0, remains }),
+    dedupeRank: dedupeRank(given.state, remains),
     make(seq) {
-      const now = clock.now()
       const isRetrying = given.state === 'retrying' && attempt > 0 && waitMs > 0
       const job = new Job(task, seq, isRetrying ? 'retrying' : 'ready', priority, now, payload)
       const details = job.more()
@@ -80,7 +99,9 @@ export function restoreJob(
       details.errors = errors
       details.error = failure?.error
       details.generation = generation
-      if (waitMs > 0) details.runAt = now + waitMs
+      details.wanted = wantedAgain(task, remains)
+      details.runAt = now + waitMs
+      job.readyAt = now + Math.min(0, readyInMs)
       if (expiresInMs !== undefined) details.expiresAt = now + Math.ceil(expiresInMs)
       if (maxAttempts !== task.policy.maxAttempts) details.policy = { maxAttempts }
       details.request = request
@@ -88,6 +109,23 @@ export function restoreJob(
       return job
     },
   }
+}
+
+/** What its defer asked for and goes on to count, if that is known. */
+function wantedAgain(task: TaskRecord, remains: KnownRemains | undefined): JobWishes | undefined {
+  const { delayMs, expiresInMs } = remains ?? {}
+  if (delayMs === undefined && expiresInMs === undefined) return undefined
+  return {
+    delayMs,
+    expiresInMs: expiresInMs ?? task.policy.expiresInMs,
+    signal: undefined,
+    id: undefined,
+  }
+}
+
+function dedupeRank(state: JobState, remains: KnownRemains | undefined): RestoredJob['dedupeRank'] {
+  if (state === 'blocked') return remains?.linePosition === undefined ? 1 : 0 // else it waits for its ordering key
+  return state === 'ready' && remains !== undefined && remains.readyAt === undefined ? 2 : 0
 }
 
 /** The key as it was; mode and ttl as the task has them, as they are not in a snapshot. */
@@ -109,11 +147,6 @@ function lastFailure({ error }: JobSnapshot, errors: readonly AttemptError[]): A
 function repeatsAttempt(state: JobState, attempt: number, failure: AttemptError | undefined): boolean {
   if (state === 'running') return true
   return state !== 'retrying' && failure?.attempt !== attempt
-}
-
-function lineRank(state: JobState, attempt: number): RestoredJob['lineRank'] {
-  if (state === 'blocked') return 1
-  return state === 'scheduled' && attempt === 0 ? undefined : 0
 }
 
 function asSnapshot(snapshot: unknown): JobSnapshot {

@@ -110,6 +110,12 @@ export class LogBook {
     this.aboutJob('error', job, message, { key: shownText(job.task, key) })
   }
 
+  /** Of keys of the jobs that `restore` was given. */
+  haltedAgain(count: number): void {
+    if (count === 0) return
+    this.logger?.warn({ count }, 'restored jobs wait behind ordering keys that were halted: see haltedKeys()')
+  }
+
   /** A line about how a flow ended. */
   flowSettled({
     state,

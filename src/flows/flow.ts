@@ -52,6 +52,8 @@ export class Flow implements StepFlow {
   readonly facts: FlowFacts
   /** Every step, the callback last. */
   readonly steps: FlowStep[] = []
+  /** Those it knows of that had settled before it was restored. */
+  readonly settledBefore: FlowStep[] = []
   callback: FlowStep | undefined = undefined
   isHeld = false
   /** Steps in all; of a batch, without its callback. */
@@ -125,12 +127,13 @@ export class Flow implements StepFlow {
    * itself. O(number of steps).
    */
   findFailure(): FlowFailure | undefined {
-    const bad = this.steps.filter(({ end }) => end !== undefined && end.state !== 'completed')
+    const ended = [...this.settledBefore, ...this.steps]
+    const bad = ended.filter(({ end }) => end !== undefined && end.state !== 'completed')
     const suspects = this.isTolerant ? bad.filter((step) => step === this.callback) : bad
     const step = bad.find(isLost) ?? suspects.find(({ endedByFlow }) => !endedByFlow) ?? suspects[0]
     const end = step?.end
     if (end !== undefined && end.state !== 'completed') return { step, state: end.state, error: end.error }
-    // A flow that was restored does not know the steps that had settled before.
+    // A flow that was restored knows only those steps that had settled before after which another comes.
     return this.failed > 0 && !this.isTolerant ? { step, state: 'failed', error: failedBefore } : undefined
   }
 

@@ -117,6 +117,7 @@ function joinUp(
     const before = new FlowStep(flow, ref, told?.task ?? '', undefined)
     before.end = told?.end ?? { state: 'cancelled', error: notRestored }
     steps.set(ref, before)
+    if (told !== undefined) flow.settledBefore.push(before)
     return before
   })
   for (const before of step.after) {

@@ -37,6 +37,23 @@ export interface AttemptError {
   readonly error: SerializedError
 }
 
+/**
+ * What only the process knew in which a job waited, as plain JSON. A snapshot that has it says all there was: a job with an
+ * ordering key and no `linePosition` stood in no line.
+ */
+export interface JobRemains {
+  /** When it became ready, in ms since the epoch, for one that was ready or running. */
+  readonly readyAt?: number
+  /** Its place among those that stood in its key's line, 0 for the head. */
+  readonly linePosition?: number
+  /** Its key was halted: the id of the job because of which. */
+  readonly haltedBy?: string
+  /** Ms of the delay that begins when it is let go, for a step that waits for others. */
+  readonly delayMs?: number
+  /** Ms of its own `expiresIn`, if it has one that is not its task's: it begins anew when the job is let go, debounced or retried. */
+  readonly expiresInMs?: number
+}
+
 /** A job at one moment: frozen plain data, JSON but for `Uint8Array` leaves (instants are ms since the epoch). */
 export interface JobSnapshot {
   readonly id: string
@@ -76,4 +93,6 @@ export interface JobSnapshot {
   readonly flow?: FlowPlace
   /** Of a recurring job. */
   readonly schedule?: ScheduleContext
+  /** What `restore` needs to go on as this process would have. In the snapshots of a CloseReport only. */
+  readonly remains?: JobRemains
 }

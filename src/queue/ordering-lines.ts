@@ -28,6 +28,12 @@ export class OrderingLines {
     return false
   }
 
+  /** Whether a job that stands in its key's line may run. A head that is being retried stood there before the key was halted. */
+  mayRun(job: Job, key: string): boolean {
+    const isHead = job.details?.previousInLine === undefined
+    return isHead && (job.state === 'retrying' || !this.#halted.has(key))
+  }
+
   /** Puts a job at the front of its key's line. */
   joinFirst(job: Job, key: string): void {
     const line = this.#lines.get(key)
@@ -54,6 +60,17 @@ export class OrderingLines {
   isHalted(job: Job): boolean {
     const key = job.details?.orderingKey
     return key !== undefined && this.has(job) && this.#halted.has(key)
+  }
+
+  /** Every job that stands in a line, with its place there: 0 for the head. */
+  positions(): Map<Job, number> {
+    const positions = new Map<Job, number>()
+    for (const { head } of this.#lines.values()) {
+      let at = 0
+      for (let job: Job | undefined = head; job !== undefined; job = job.details?.nextInLine)
+        positions.set(job, at++)
+    }
+    return positions
   }
 
   /** Takes a job out. @returns the new head, if the job was the head and another may run now */

@@ -62,17 +62,16 @@ export class Queue {
     this.#wake(job.task.policy.lane)
   }
 
-  /** A job that is taken back joins its key's line before it is placed. */
+  /** A job that is taken back joins its key's line before it is placed. Only a head that may run goes on being retried. */
   joinLine(job: Job): void {
-    this.#mayRun(job)
+    if (!this.#mayRun(job)) job.state = 'ready'
   }
 
   /** A new job, before it is accepted: decides the state it begins in and puts it there. */
   place(job: Job, now: number): void {
     const runAt = job.details?.runAt
     if (runAt !== undefined && runAt > now) {
-      // One that is taken back goes on waiting for its retry, unless others of its key go first after all.
-      if (job.state !== 'retrying' || !this.#mayRun(job)) job.state = 'scheduled'
+      if (job.state !== 'retrying') job.state = 'scheduled' // else it was taken back
       this.#agenda.addJob(job, runAt)
     } else if (this.#mayRun(job)) this.enterReady(job)
     else job.state = 'blocked'
@@ -194,7 +193,7 @@ export class Queue {
   #mayRun(job: Job): boolean {
     const key = job.details?.orderingKey
     if (key === undefined) return true
-    if (this.lines.has(job)) return job.details?.previousInLine === undefined
+    if (this.lines.has(job)) return this.lines.mayRun(job, key)
     return this.lines.join(job, key)
   }
 }

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { JobSnapshot } from '../../src/index.js'
 import { failsForGood, failsWith, neverEnds, returns } from '../simulation/script.js'
 import { makeSim, type Sim } from '../simulation/sim.js'
@@ -238,3 +238,85 @@ it('a flow of which closing lost a step has not failed or completed but is lost,
   expect(await Promise.all(results)).toEqual(Array(3).fill('ERR_SIDEWORK_CLOSED'))
   expect(told).toEqual(Array(3).fill(['cancelled', 'ERR_SIDEWORK_CLOSED']))
 })
+
+describe('a step that waits', () => {
+  const minute = 60_000
+  const delayed = { delay: 10 * minute, expiresIn: 5 * minute }
+
+  function begin(seed: number, wall?: number): Sim {
+    const sim = makeSim(wall === undefined ? { seed } : { seed, wall })
+    sim.task('a', ({ attempt }) => (attempt === 1 ? failsWith('no') : {}), {
+      backoff: { type: 'fixed', delay: '1h' },
+    })
+    sim.task('b')
+    return sim
+  }
+
+  it.each([0, 1, 2])('has its delay and its own expiry when it is let go (%i restarts)', async (restarts) => {
+    let sim = begin(10)
+    const flow = sim.scheduler.chain([{ task: 'a' }, { task: 'b', ref: 'b', options: delayed }])
+    const { id = '' } = Object.values(flow.jobs)[1] ?? {}
+    sim.advance(minute)
+    for (let count = 0; count < restarts; count++) {
+      const { lost } = await sim.close({ timeout: 0 }, 1000)
+      sim = begin(11 + count, sim.world.clock.wall())
+      sim.scheduler.restore(travelled(lost))
+    }
+    sim.scheduler.pause('b')
+    while (sim.scheduler.job(id)?.state === 'blocked') sim.advance(minute)
+    const letGoAt = sim.world.clock.wall()
+    expect(sim.scheduler.job(id)?.state).toBe('scheduled')
+    const { runAt = 0, expiresAt = 0 } = sim.scheduler.job(id) ?? {}
+    expect(letGoAt + 10 * minute - runAt).toBeLessThan(minute)
+    expect(expiresAt - runAt).toBe(5 * minute)
+    sim.advance(runAt - letGoAt)
+    expect(sim.scheduler.job(id)?.state).toBe('ready')
+    sim.advance(5 * minute)
+    expect(sim.scheduler.job(id)?.state).toBe('expired')
+  })
+
+  it('with a due time of its own keeps that', async () => {
+    const sim = begin(20)
+    const runAt = sim.world.clock.wall() + 2 * 60 * minute
+    sim.scheduler.chain([{ task: 'a' }, { task: 'b', options: { runAt } }])
+    sim.advance(minute)
+    const { lost } = await sim.close({ timeout: 0 }, 1000)
+    const next = begin(21, sim.world.clock.wall())
+    next.scheduler.restore(travelled(lost))
+    next.advance(3 * 60 * minute)
+    expect(next.began.map(({ at, task }) => [task, at + sim.now])).toEqual([['a', expect.any(Number)], ['b', 2 * 60 * minute]]) // prettier-ignore
+  })
+})
+
+it.each([
+  ['cancelled', 0],
+  ['cancelled', 1],
+  ['failed', 0],
+  ['failed', 1],
+] as const)(
+  'a flow settles in the state of the step that ended badly first: %s (%i restarts)',
+  async (state, restarts) => {
+    const begin = (seed: number): Sim => {
+      const sim = makeSim({ seed })
+      sim.task('a', state === 'failed' ? failsForGood('by itself') : neverEnds)
+      sim.task('c', ({ attempt }) => (attempt === 1 ? failsWith('no') : {}))
+      return sim
+    }
+    let sim = begin(30)
+    const flow = sim.scheduler.flow(
+      { a: { task: 'a' }, c: { task: 'c', after: ['a'] } },
+      { onFailure: 'continue' },
+    )
+    if (state === 'cancelled') flow.jobs.a.cancel('by hand')
+    sim.advance(10)
+    if (restarts > 0) {
+      const { lost } = await sim.close({ timeout: 0 }, 1000)
+      sim = begin(31)
+      sim.scheduler.restore(travelled(lost))
+    }
+    sim.advance(200_000)
+    const { error, ...overview } = sim.scheduler.flowOverview(flow.id) ?? {}
+    expect(overview).toMatchObject({ state, progress: { total: 2, completed: 1, failed: 1 } })
+    expect(error?.message).toContain(state === 'failed' ? 'by itself' : 'by hand')
+  },
+)

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import type { RequestContext } from '../../src/index.js'
+import type { DeferOptions, RequestContext } from '../../src/index.js'
 import { failsWith, neverEnds, type Run } from '../simulation/script.js'
-import { makeSim } from '../simulation/sim.js'
+import { makeSim, type Sim } from '../simulation/sim.js'
 
 it('restore() leaves lost closures out, says so once, and takes back the others', async () => {
   const before = makeSim()
@@ -149,8 +149,176 @@ it('a child that is refused is told in an event, as any other', () => {
   expect(answer).toMatchObject({ error: { code: 'ERR_SIDEWORK_UNKNOWN_TASK' } })
 })
 
+describe("a restored job's own expiresIn", () => {
+  const last = { key: 'k', mode: 'last' } as const
+
+  it.each([0, 1, 2])('begins again when it is debounced (%i restarts)', async (restarts) => {
+    let sim = makeSim()
+    const options = { dedupe: { key: () => 'k', mode: 'last' } } as const
+    sim.task('t', {}, options)
+    const { id } = sim.scheduler.defer('t', 1, { delay: 10_000, expiresIn: 5000 })
+    for (let count = 0; count < restarts; count++) {
+      const { lost } = await sim.close({ timeout: 0 }, 1000)
+      sim = makeSim({ seed: 2 + count, wall: sim.world.clock.wall() })
+      sim.task('t', {}, options)
+      sim.scheduler.restore(JSON.parse(JSON.stringify(lost)) as typeof lost)
+    }
+    sim.advance(2000)
+    const wall = sim.world.clock.wall()
+    expect(sim.scheduler.defer('t', 2, { delay: 60_000, expiresIn: 5000 })).toMatchObject({
+      id,
+      deduplicated: true,
+    })
+    expect(sim.scheduler.job(id)).toMatchObject({ runAt: wall + 60_000, expiresAt: wall + 65_000 })
+    sim.advance(60_000)
+    expect(sim.scheduler.job(id)?.state).toBe('completed')
+  })
+
+  it('of a report that does not tell it ends with the debounce: it does not expire before it is due', async () => {
+    const before = makeSim()
+    before.scheduler.defer(before.task('t'), 1, { dedupe: last, delay: 10_000, expiresIn: 5000 })
+    const { lost } = await before.close({ timeout: 0 }, 1000)
+    const after = makeSim({ seed: 2, wall: before.world.clock.wall() })
+    after.task('t', {}, { dedupe: { key: () => 'k', mode: 'last' } })
+    const [job] = after.scheduler.restore(lost.map(({ remains: _, ...snapshot }) => snapshot))
+    after.scheduler.defer('t', 2, { delay: 60_000 })
+    after.advance(30_000)
+    expect(job?.snapshot()).toMatchObject({ state: 'scheduled' })
+    expect(job?.snapshot().expiresAt).toBeUndefined()
+    after.advance(30_000)
+    expect(job?.state).toBe('completed')
+  })
+
+  it('begins again with retry(id)', async () => {
+    const before = makeSim()
+    before.scheduler.defer(before.task('t'), 1, { delay: 10_000, expiresIn: 5000 })
+    const { lost } = await before.close({ timeout: 0 }, 1000)
+    const after = makeSim({ seed: 2, wall: before.world.clock.wall() })
+    after.task('t')
+    const [job] = after.scheduler.restore(lost)
+    job?.cancel()
+    after.scheduler.pause()
+    after.scheduler.retry(job?.id ?? '')
+    after.advance(5000)
+    expect(job?.snapshot().state).toBe('expired')
+  })
+})
+
 describe('restore() of a job whose dedupe key', () => {
   const once = { dedupe: { key: 'k', ttl: '1h' } } as const
+  const last = { dedupe: { key: () => 'k', mode: 'last' }, backoff: { type: 'fixed', delay: '1h' } } as const
+
+  it('is shared with the job it followed, accepted after it, follows that one again', async () => {
+    const begin = (sim: Sim) => {
+      sim.task(
+        't',
+        ({ payload, attempt }) => (payload === 'old' && attempt === 1 ? failsWith('no') : {}),
+        last,
+      )
+      return sim
+    }
+    const before = begin(makeSim())
+    const held = before.scheduler.hold(undefined, 't', 'new')
+    before.scheduler.defer('t', 'old')
+    before.advance(10)
+    before.scheduler.releaseHeld([held.id])
+    const { lost } = await before.close({ timeout: 0 }, 1000)
+    expect(lost.map(({ payload, state }) => [payload, state])).toEqual([['new', 'blocked'], ['old', 'retrying']]) // prettier-ignore
+
+    const after = begin(makeSim({ seed: 2, wall: before.world.clock.wall() }))
+    after.scheduler.restore(JSON.parse(JSON.stringify(lost)) as typeof lost)
+    after.advance(3 * 3_600_000)
+    expect(after.payloads).toEqual(['old', 'new'])
+  })
+
+  it('was held, and is set to ready by hand, follows the one that stood for the key', async () => {
+    const begin = (sim: Sim) => {
+      sim.task(
+        't',
+        ({ payload, attempt }) => (payload === 'old' && attempt === 1 ? failsWith('no') : {}),
+        last,
+      )
+      return sim
+    }
+    const before = begin(makeSim())
+    before.scheduler.hold(undefined, 't', 'new')
+    before.scheduler.defer('t', 'old')
+    before.advance(10)
+    const { lost } = await before.close({ timeout: 0 }, 1000)
+    const after = begin(makeSim({ seed: 2, wall: before.world.clock.wall() }))
+    after.scheduler.restore(lost.map((job) => (job.state === 'held' ? { ...job, state: 'ready' } : job)))
+    after.advance(3 * 3_600_000)
+    expect(after.payloads).toEqual(['old', 'new'])
+  })
+
+  describe('another has that was accepted since', () => {
+    /** A lost job of the key, and a process in which one of the same key was deferred. */
+    async function met(options: DeferOptions, newer: DeferOptions): Promise<Sim> {
+      const before = makeSim()
+      before.scheduler.pause()
+      before.scheduler.defer(before.task('t', {}, last), 'old', options)
+      const { lost } = await before.close({ timeout: 0 }, 1000)
+      const after = makeSim({ seed: 2, wall: before.world.clock.wall() })
+      after.task('t', {}, last)
+      after.scheduler.pause()
+      after.scheduler.defer('t', 'new', newer)
+      after.advance(10)
+      after.scheduler.restore(JSON.parse(JSON.stringify(lost)) as typeof lost)
+      after.scheduler.resume()
+      return after
+    }
+
+    const cases: readonly (readonly [string, DeferOptions, DeferOptions])[] = [
+      ['both are delayed', { delay: 30_000 }, { delay: 20_000 }],
+      ['both are ready', {}, {}],
+      ['the newer one stands in a line', { delay: 30_000, orderingKey: 'a' }, { orderingKey: 'a' }],
+    ]
+    it.each(cases)(
+      'goes before that one, so that the latest payload is last: %s',
+      async (_what, options, newer) => {
+        const after = await met(options, newer)
+        expect(after.scheduler.jobs().map(({ payload, state }) => [payload, state])).toContainEqual([
+          'new',
+          'blocked',
+        ])
+        after.advance(100_000)
+        expect(after.payloads).toEqual(['old', 'new'])
+        expect(after.scheduler.inspect()).toMatchObject({ jobs: 0, dedupe: 0, lines: 0 })
+      },
+    )
+
+    it('takes its place also when it was sent ahead to a thread', async () => {
+      const before = makeSim()
+      before.scheduler.pause()
+      before.scheduler.defer(before.task('t', {}, last), 'old')
+      const { lost } = await before.close({ timeout: 0 }, 1000)
+      const after = makeSim({ seed: 2, wall: before.world.clock.wall() })
+      after.task('t', ({ payload }) => (payload === 'long' ? { takesMs: 50 } : {}), last)
+      for (let n = 0; n < 100; n++) after.scheduler.defer('t', n, { dedupe: `${n}` })
+      after.advance(10)
+      after.scheduler.defer('t', 'long', { dedupe: 'long' })
+      const { id } = after.scheduler.defer('t', 'new')
+      after.advance(1)
+      expect(after.thread(1).sentAhead).toContain(id)
+      after.scheduler.restore(JSON.parse(JSON.stringify(lost)) as typeof lost)
+      after.advance(1000)
+      expect(after.payloads.slice(-2)).toEqual(['old', 'new'])
+    })
+
+    it('follows that one once it has started', async () => {
+      const before = makeSim()
+      before.scheduler.pause()
+      before.scheduler.defer(before.task('t', {}, last), 'old')
+      const { lost } = await before.close({ timeout: 0 }, 1000)
+      const after = makeSim({ seed: 2, wall: before.world.clock.wall() })
+      after.task('t', { takesMs: 50 }, last)
+      after.scheduler.defer('t', 'new')
+      after.advance(10)
+      after.scheduler.restore(JSON.parse(JSON.stringify(lost)) as typeof lost)
+      after.advance(1000)
+      expect(after.began.map(({ payload, at }) => [payload, at])).toEqual([['new', expect.any(Number)], ['old', 50]]) // prettier-ignore
+    })
+  })
 
   it('a completed job keeps by its ttl runs all the same: it was accepted before', async () => {
     const before = makeSim()

@@ -44,6 +44,7 @@ export class Ending {
     const wall = this.#stage.world.clock.wall()
     const handles = this.#stage.scheduler.restore(lost)
     const taken = lost.filter(({ state }) => state !== 'held')
+    this.#stage.model.goOnFrom(before)
     if (handles.length !== taken.length)
       this.#stage.model.wrong('I2', `${handles.length} of ${taken.length} lost jobs were restored`)
     if (taken.length < lost.length) this.#stage.sometimes.reached('a lost held job was left out')
@@ -58,8 +59,20 @@ export class Ending {
       if (n !== old.payload)
         this.#stage.model.wrong('I28', `job ${old.payload} was restored with the payload of ${n}`)
       this.#stage.model.restored(handle, old, snapshot, wall)
+      const key = old.wanted.orderingKey ?? ''
+      const haltedBy = before.halted.get(key)
+      if (haltedBy !== undefined) this.#haltedAgain(key, haltedBy)
       if (snapshot.state === 'running') this.#stage.sometimes.reached('a lost running job kept its attempt')
     }
+  }
+
+  /** A key that was halted is so still when one of its jobs was taken back. */
+  #haltedAgain(key: string, haltedBy: string): void {
+    const { model, scheduler, sometimes } = this.#stage
+    sometimes.reached('a halted key was lost and restored')
+    model.halted.set(key, haltedBy)
+    if (!scheduler.haltedKeys().includes(key))
+      model.wrong('I8', `the halted key ${key} was let go by a restart`)
   }
 
   /** Faults stop, everything is let go, and everything must settle (I1, I30) and leave nothing behind (I21). */

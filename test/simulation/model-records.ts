@@ -71,6 +71,8 @@ export interface ModelJob {
   isVague: boolean
   expiresAt: number
   state: JobState
+  /** In which state it was last seen before it settled. */
+  lastState: JobState
   /** Place in the line of its key; undefined while it has not joined. */
   rank: number | undefined
   isRankVague: boolean

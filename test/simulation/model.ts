@@ -62,7 +62,7 @@ export class Model {
     const job: ModelJob = {
       seq: this.jobs.length, id: handle.id, handle, task: wanted.task, lane: task.lane, wanted, payload, group: wanted.group,
       priority: wanted.priority ?? 5, acceptedAt: now, runAt: now + waits, readyAt: now, isVague: false,
-      expiresAt: isHeld ? Infinity : now + waits + expiresIn, state: isHeld ? 'held' : waits > 0 ? 'scheduled' : 'ready',
+      expiresAt: isHeld ? Infinity : now + waits + expiresIn, state: isHeld ? 'held' : waits > 0 ? 'scheduled' : 'ready', lastState: 'held',
       rank: undefined, isRankVague: false, generation: 1, last: 'none', attempt: 0, repeats: false, executions: 0, execs: [],
       accepts: 1, settles: 0, runsAlone: false, outOfMemory: false,
       hasReported: false, heardProgress: 0, isToWait: false, isRestored: false, overAt: -1,
@@ -81,17 +81,33 @@ export class Model {
     if (job.wanted.dedupe !== undefined) this.hasDedupe = true
   }
 
+  /** Jobs of the scheduler before are taken back: who joins a line from here on stands behind them. */
+  goOnFrom(before: Model): void {
+    this.#ranks = before.#ranks
+  }
+
   restored(handle: Job, old: ModelJob, snapshot: JobSnapshot, wall: number): ModelJob {
     const now = this.now()
+    // One that stands in no line yet joins it when it is due, and that may be over.
+    const hasJoined =
+      old.rank === undefined && old.wanted.orderingKey !== undefined && handle.state !== 'scheduled'
+    const isRankVague = old.isRankVague || hasJoined || old.wanted.dedupe !== undefined
     const runAt = Math.max(now, now + snapshot.runAt - wall)
-    const expiresIn = this.taskOf(old.task).expiresIn
+    // One that was cut off is ready since it was.
+    const wasReady = snapshot.state === 'ready' || snapshot.state === 'running'
+    const readyAt = wasReady ? old.readyAt : now
+    const isVague = !wasReady || old.isVague || old.lastState !== snapshot.state || handle.state !== 'ready'
+    if (!isVague) this.sometimes.reached('a restored job was ready since before')
+    const expiresAt = snapshot.expiresAt === undefined ? Infinity : now + snapshot.expiresAt - wall
     const job: ModelJob = {
-      ...old, seq: this.jobs.length, handle, acceptedAt: now, runAt, readyAt: now, isVague: true, isRestored: true,
-      expiresAt: Infinity, priority: snapshot.priority, state: handle.state, last: 'none', attempt: snapshot.attempt,
-      execs: [], accepts: 1, settles: 0, isRankVague: true, runsAlone: false, outOfMemory: true,
+      ...old, seq: this.jobs.length, handle, acceptedAt: now, runAt, readyAt, isVague, isRestored: true,
+      expiresAt, priority: snapshot.priority, state: handle.state, last: 'none', attempt: snapshot.attempt,
+      execs: [], accepts: 1, settles: 0, isRankVague, runsAlone: false, outOfMemory: true,
       hasReported: false, heardProgress: 0, isToWait: false,
     } // prettier-ignore
-    if (expiresIn !== undefined) job.expiresAt = Infinity
+    if (hasJoined) this.join(job)
+    else if (!isRankVague && job.rank !== undefined)
+      this.sometimes.reached('a restored job kept its place in its line')
     this.#keep(job)
     this.byId.set(job.id, job)
     return job
@@ -105,7 +121,7 @@ export class Model {
     job.runAt = job.readyAt = now
     job.isVague = false
     const expiresIn = job.wanted.expiresIn ?? this.taskOf(job.task).expiresIn ?? Infinity
-    job.expiresAt = job.isRestored ? Infinity : now + expiresIn
+    job.expiresAt = now + expiresIn
     job.state = 'ready'
     job.repeats = false
     job.outOfMemory = false
@@ -216,6 +232,7 @@ export class Model {
       if (state === 'retrying' || state === 'scheduled' || isSettled(state)) job.runsAlone = false // there was a verdict
       if (isSettled(state)) {
         hasSettled = true
+        job.lastState = from
         continue
       }
       if (

@@ -18,7 +18,7 @@ const names = [
   'a thread could not be started', 'a thread died while it started', 'a shared thread was retired', 'a shared thread hung', 'a main-lane handler was given up',
   'a spinning thread was stopped', 'the timer woke early', 'the loop was blocked past a deadline', 'the wall clock jumped',
   'a forged message was ignored', 'a report came twice', 'a child was deferred by a handler',
-  'close drained', 'something was paused while close drained', 'close lost jobs', 'a lost job was restored and settled', 'a lost running job kept its attempt', 'a lost held job was left out', 'retryAll was refused as a whole',
+  'close drained', 'something was paused while close drained', 'close lost jobs', 'a lost job was restored and settled', 'a lost running job kept its attempt', 'a restored job kept its place in its line', 'a halted key was lost and restored', 'a restored job was ready since before', 'a lost held job was left out', 'retryAll was refused as a whole',
   'a forged message named an execution that was over', 'close left a thread behind that does not exit',
   'a waiter was told by close', 'a pause found jobs sent ahead', 'a paused task let others pass', 'many jobs were refused together',
 ] as const // prettier-ignore

@@ -4,7 +4,7 @@ import type { SerializedError } from '../job/serialized-error.js'
 import type { Lane } from '../job/snapshot.js'
 import type { TaskRecord } from '../job/task-record.js'
 import type { HandlerLine, LogBook } from './log-book.js'
-import { briefError, wholeError } from './shown.js'
+import { errorOf, wholeError } from './shown.js'
 
 /** What names a thread in a log line. */
 export interface ThreadName {
@@ -18,7 +18,7 @@ interface ExitLine {
   readonly exitCode: number
   /** The job because of which it was stopped by force; by now it may be at its next attempt. */
   readonly stoppedFor: Job | undefined
-  /** What nobody caught. */
+  /** What nobody caught, as it may be shown. */
   readonly error: SerializedError | undefined
   /** Of a crash: the task it is laid to, if one is, and whether all jobs of the thread had ended. */
   readonly crash: { readonly task: TaskRecord | undefined; readonly isIdle: boolean } | undefined
@@ -57,7 +57,7 @@ export class ThreadLines {
     if (!isQuiet && !this.#log.allows('thread exited', lane)) return
     const because = stoppedFor && { job: this.#log.idOf(stoppedFor), task: stoppedFor.task.name }
     const suspect = crash?.task && { task: crash.task.name }
-    const err = error && { err: briefError(crash?.task, error) }
+    const err = error && { err: errorOf(error) }
     const fields = { lane, thread: number, reason, exitCode, ...because, ...suspect, ...err }
     const isLate = crash?.isIdle === true && error !== undefined
     this.#log.logger?.[isQuiet ? 'debug' : 'warn'](fields, isLate ? lateCrash : 'thread exited')

@@ -245,6 +245,67 @@ describe('the log', () => {
     expect(text.join('\n')).not.toContain('secret')
   })
 
+  describe.each(['cpu', 'io'] as const)('of a crash of a thread of lane %s', (lane) => {
+    const crashOf = (sim: Sim, culprit?: number) => {
+      const events: { error?: { message: string } }[] = []
+      sim.scheduler.on('thread:exited', (event) => void events.push(event))
+      if (culprit !== undefined) sim.thread(1).say({ kind: 'culprit', token: culprit })
+      sim.thread(1).crash({ error: new RangeError('secret') })
+      sim.advance(0)
+      const [line] = sim.logged.filter(({ message }) => message.startsWith('thread exited'))
+      return { fields: line?.fields ?? {}, event: events[0]?.error }
+    }
+    const withheld = {
+      name: 'RangeError',
+      message: '(withheld: a sensitive task ran on this thread)',
+      stack: 'RangeError',
+    }
+
+    it('by what a sensitive task left behind blames no other task, and shows nothing that could hold its payload', () => {
+      const sim = makeSim()
+      sim.scheduler.defer(sim.task('private', {}, { lane, sensitive: true }))
+      sim.advance(10)
+      sim.scheduler.defer(sim.task('innocent', { takesMs: 100 }, { lane }))
+      sim.advance(10)
+      const { fields, event } = crashOf(sim, 0)
+      expect(fields).toMatchObject({ err: withheld })
+      expect(fields).not.toHaveProperty('task')
+      expect(event).toEqual(withheld)
+    })
+
+    it('that comes when the jobs of several tasks have ended blames none of them', () => {
+      const sim = makeSim()
+      sim.scheduler.defer(sim.task('private', {}, { lane, sensitive: true }))
+      sim.advance(10)
+      sim.scheduler.defer(sim.task('innocent', {}, { lane }))
+      sim.advance(10)
+      const { fields, event } = crashOf(sim)
+      expect(fields).toMatchObject({ err: withheld })
+      expect(fields).not.toHaveProperty('task')
+      expect(event).toEqual(withheld)
+    })
+
+    it('shows the whole error when no task that ran there is sensitive', () => {
+      const sim = makeSim()
+      sim.scheduler.defer(sim.task('one', {}, { lane }))
+      sim.scheduler.defer(sim.task('other', { takesMs: 100 }, { lane }))
+      sim.advance(10)
+      const { fields, event } = crashOf(sim, 0)
+      expect(fields).toMatchObject({ err: { message: 'secret' } })
+      expect(event).toMatchObject({ message: 'secret' })
+    })
+
+    it('by a job at work names its task; of a sensitive one, event and line withhold the message', () => {
+      const sim = makeSim()
+      const token = lane === 'cpu' ? 1 : 32
+      sim.scheduler.defer(sim.task('private', { takesMs: 100 }, { lane, sensitive: true }))
+      sim.advance(10)
+      const { fields, event } = crashOf(sim, token)
+      expect(fields).toMatchObject({ task: 'private', err: withheld })
+      expect(event).toEqual(withheld)
+    })
+  })
+
   it('H3: writes 20 lines of a kind and task in 10 s, and then how many it left out', () => {
     const sim = makeSim()
     const task = sim.task('storm', failsForGood('no'))

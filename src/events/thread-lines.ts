@@ -120,9 +120,7 @@ export class ThreadLines {
   }
 
   startFailed(lane: Lane, error: unknown): void {
-    this.#log.logger?.error(
-      { lane, err: wholeError(error) },
-      'a thread could not be started; it will be tried again',
-    )
+    const message = 'a thread could not be started; it will be tried again'
+    if (this.#log.allows(message, lane)) this.#log.logger?.error({ lane, err: wholeError(error) }, message)
   }
 }

@@ -36,10 +36,10 @@ export function threadListener(rooms: Rooms): DispatchListener {
       rooms.emitter.emit('thread:started', { lane, thread: number, at: clock.wall() })
     },
     threadExited: (thread, reason, { exitCode, error: thrown }) => {
-      const { lane, number, stoppedFor } = thread
+      const { lane, number, stoppedFor, isCutShort } = thread
       const error = thrown === undefined ? undefined : shownOf(thread, serializeError(thrown))
       const crash = reason === 'crashed' ? { task: thread.suspect, isIdle: thread.isIdle } : undefined
-      rooms.threadLines.exited({ lane, number }, { reason, exitCode, stoppedFor, error, crash })
+      rooms.threadLines.exited({ lane, number }, { reason, exitCode, stoppedFor, error, crash, isCutShort })
       const told = error === undefined ? undefined : { error }
       rooms.emitter.emit('thread:exited', {
         lane,

@@ -68,6 +68,8 @@ export class LaneThread {
   tasks: ReadonlySet<string> = new Set()
   /** It wants to tear down before it ends. */
   hasTeardown = false
+  /** It was stopped as that took too long. */
+  isCutShort = false
   readonly startedAt: number
 
   constructor(lane: Lane, number: number, port: ThreadPort, slots: number, now: number) {

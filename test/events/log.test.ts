@@ -245,6 +245,44 @@ describe('the log', () => {
     expect(text.join('\n')).not.toContain('secret')
   })
 
+  it.each([
+    [
+      'fails where nobody catches it',
+      100,
+      'thread exited: nobody caught an error that came while it ended. Look at teardown(), and at what handlers leave behind',
+      { reason: 'idle', exitCode: 1, err: { message: 'pool' } },
+    ],
+    [
+      'never ends',
+      Infinity,
+      'thread exited: its teardown() had not ended in time. Look for a promise in it that never settles',
+      { reason: 'idle', exitCode: 1 },
+    ],
+  ])('warns of a teardown() that %s', (_, tearsDownInMs, message, fields) => {
+    const sim = makeSim({ threads: () => ({ tearsDownInMs }), scheduler: { threads: { idleTimeout: 1000 } } })
+    sim.scheduler.defer(sim.task('t'))
+    sim.advance(1050)
+    if (tearsDownInMs === 100) sim.thread(1).crash({ error: new Error('pool') })
+    sim.advance(10_000)
+    expect(atLeastInfo(sim)).toEqual([
+      { level: 'warn', message, fields: expect.objectContaining({ lane: 'cpu', thread: 1 }) as object },
+    ])
+    expect(atLeastInfo(sim)[0]?.fields).toMatchObject(fields)
+  })
+
+  it('is quiet about a teardown() that ends in time, and about one that is let end its start', async () => {
+    const sim = makeSim({ threads: () => ({ tearsDownInMs: 100 }) })
+    sim.scheduler.defer(sim.task('t'))
+    sim.advance(10)
+    await sim.close({}, 1000)
+    const starting = makeSim({ threads: () => ({ startsInMs: Infinity }) })
+    starting.scheduler.ready().catch(() => undefined)
+    starting.advance(10)
+    await starting.close({}, 10_000)
+    for (const { logged } of [sim, starting])
+      expect(logged.filter(({ level }) => level === 'warn' || level === 'error')).toEqual([])
+  })
+
   describe.each(['cpu', 'io'] as const)('of a crash of a thread of lane %s', (lane) => {
     const crashOf = (sim: Sim, culprit?: number) => {
       const events: { error?: { message: string } }[] = []

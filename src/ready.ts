@@ -23,11 +23,11 @@ export async function whenReady(dispatcher: Dispatcher, book: TaskBook): Promise
   }
 }
 
+/** After a failed start it waits for the next one, which comes when its pause is over, whoever wants it. */
 function oneOpen(dispatcher: Dispatcher, room: LaneRoom): Promise<void> {
   if (room.openThreads > 0) return Promise.resolve()
   return new Promise((resolve, reject) => {
     room.starters.push({ opened: resolve, failed: (error) => reject(startError(error)) })
-    room.retryStart?.disarm()
     if (!room.threads.some((thread) => thread.phase === 'starting')) dispatcher.staffing.start(room)
   })
 }

@@ -66,7 +66,8 @@ export class Scheduler {
   }
 
   /**
-   * Starts one thread per lane and waits until it has imported the task modules.
+   * Starts one thread per lane and waits until it has imported the task modules. After a start that failed it waits for the
+   * next one, which comes 0.5 to 30 s later.
    * @throws (rejects) ThreadStartError with the real import error, or naming a task that the modules do not define
    */
   async ready(): Promise<void> {

@@ -3,10 +3,11 @@ import { Duplicate } from './defer/duplicates.js'
 import type { DispatchListener } from './dispatch/dispatch-rooms.js'
 import type { LaneThread } from './dispatch/lane-thread.js'
 import { ClosedError } from './errors.js'
+import { withoutText } from './events/shown.js'
 import type { Flow } from './flows/flow.js'
 import type { Job } from './job/job.js'
 import { decodePayload, toPlain, type EncodedPayload } from './job/payload.js'
-import { serializeError } from './job/serialized-error.js'
+import { serializeError, type SerializedError } from './job/serialized-error.js'
 import type { Progress } from './job/snapshot.js'
 import type { Rooms } from './rooms.js'
 import type { FlowPlan, PlannedStep } from './task/flow-plan.js'
@@ -35,10 +36,10 @@ export function threadListener(rooms: Rooms): DispatchListener {
       rooms.emitter.emit('thread:started', { lane, thread: number, at: clock.wall() })
     },
     threadExited: (thread, reason, { exitCode, error: thrown }) => {
-      const { lane, number, stoppedFor } = thread
-      const error = thrown === undefined ? undefined : serializeError(thrown)
+      const { lane, number, stoppedFor, isCutShort } = thread
+      const error = thrown === undefined ? undefined : shownOf(thread, serializeError(thrown))
       const crash = reason === 'crashed' ? { task: thread.suspect, isIdle: thread.isIdle } : undefined
-      rooms.threadLines.exited({ lane, number }, { reason, exitCode, stoppedFor, error, crash })
+      rooms.threadLines.exited({ lane, number }, { reason, exitCode, stoppedFor, error, crash, isCutShort })
       const told = error === undefined ? undefined : { error }
       rooms.emitter.emit('thread:exited', {
         lane,
@@ -57,6 +58,11 @@ export function threadListener(rooms: Rooms): DispatchListener {
       rooms.threadLines.memoryExceeded(rssBytes, maxRssBytes, thread?.number),
     startFailed: (lane, error) => rooms.threadLines.startFailed(lane, error),
   }
+}
+
+/** What log and event show of what nobody caught in a thread. */
+function shownOf(thread: LaneThread, error: SerializedError): SerializedError {
+  return thread.mayTellSecrets ? withoutText(error) : error
 }
 
 /** A handler defers a child, of the same request: accepted also while closing, until the deadline. */

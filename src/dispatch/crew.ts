@@ -58,7 +58,10 @@ export class Crew {
     if (thread.phase === 'open' || thread.phase === 'retiring') thread.port.post({ kind: 'close' })
     thread.phase = 'leaving'
     thread.stopReason ??= reason
-    this.#await(thread, Math.min(withinMs, teardownMs), () => this.terminate(thread, reason))
+    this.#await(thread, Math.min(withinMs, teardownMs), () => {
+      thread.isCutShort = thread.hasTeardown
+      this.terminate(thread, reason)
+    })
   }
 
   /** A thread that was let go while it started has started. */

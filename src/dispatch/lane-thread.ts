@@ -68,6 +68,8 @@ export class LaneThread {
   tasks: ReadonlySet<string> = new Set()
   /** It wants to tear down before it ends. */
   hasTeardown = false
+  /** It was stopped as that took too long. */
+  isCutShort = false
   readonly startedAt: number
 
   constructor(lane: Lane, number: number, port: ThreadPort, slots: number, now: number) {
@@ -96,13 +98,26 @@ export class LaneThread {
   }
 
   /**
-   * The task because of which it crashed, as far as that is known: on a shared thread the one that said so, also when its job
-   * has ended; on a cpu thread that of the job at work, or of the last one.
+   * The task because of which it crashed, if that is known: on a shared thread the one that said so, also when its job
+   * has ended; on a cpu thread that of the job at work, unless an earlier one left behind what crashed it.
    */
   get suspect(): TaskRecord | undefined {
     if (this.window === undefined)
       return this.culprit === undefined ? undefined : this.places.taskOf(this.culprit)
-    return this.window.taskOf(this.atWork?.token ?? this.window.oldest - 1)
+    return (this.culprit === 0 ? undefined : this.atWork?.task) ?? this.#onlyTask
+  }
+
+  /** Whether what nobody caught in it was, or may have been, thrown by a task that is sensitive. */
+  get mayTellSecrets(): boolean {
+    const { suspect } = this
+    if (suspect !== undefined) return suspect.policy.sensitive
+    return !this.isUnused && this.introduced.some((task) => task?.policy.sensitive === true)
+  }
+
+  /** The one task whose jobs it was given: whichever of them is to blame, it is of this task. */
+  get #onlyTask(): TaskRecord | undefined {
+    const [task, ...others] = this.introduced.filter((one) => one !== undefined)
+    return others.length === 0 ? task : undefined
   }
 
   /** Whether it has something to end when it is let go: its start, or a teardown(). */

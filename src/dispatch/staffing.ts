@@ -147,7 +147,13 @@ export class Staffing {
     listener.startFailed(room.lane, error)
     for (const { failed } of room.starters.splice(0)) failed(error)
     room.retryStart?.disarm()
-    room.retryStart = agenda.alarm(world.clock.now() + pauseMs, () => this.#port.dispatch(room))
+    room.retryStart = agenda.alarm(world.clock.now() + pauseMs, () => this.#retry(room))
+  }
+
+  /** The pause is over: a start is tried for who waits in `ready()`, or for jobs that are ready. */
+  #retry(room: LaneRoom): void {
+    if (room.starters.length > 0) this.start(room)
+    this.#port.dispatch(room)
   }
 }
 

@@ -3,6 +3,7 @@ import { serializeError, type SerializedError } from '../job/serialized-error.js
 import type { TaskRecord } from '../job/task-record.js'
 
 const withheld = '(withheld: the task is sensitive)'
+const withheldOfThread = '(withheld: a sensitive task ran on this thread)'
 
 /** What may have been made from a payload. */
 export function shownText(task: TaskRecord, text: string): string {
@@ -13,6 +14,11 @@ export function shownText(task: TaskRecord, text: string): string {
 export function briefError(task: TaskRecord | undefined, error: SerializedError): Error {
   if (task?.policy.sensitive !== true) return errorOf(error)
   return errorOf({ ...error, message: withheld, stack: error.name })
+}
+
+/** What is told of an error that nobody caught in a thread where a sensitive task may have thrown it: its name and code. */
+export function withoutText({ name, code }: SerializedError): SerializedError {
+  return { name, message: withheldOfThread, stack: name, ...(code === undefined ? undefined : { code }) }
 }
 
 /** An error as it came, with the stacks of the causes below its own. */
@@ -27,8 +33,8 @@ function withCauses(error: SerializedError): SerializedError {
     : { ...error, stack: `${stack}\ncaused by: ${withCauses(cause).stack ?? cause.message}` }
 }
 
-/** An error for the logger. Pino's serializer writes the name of the constructor as its type, and knows errors only. */
-function errorOf({ name, message, code, stack }: SerializedError): Error {
+/** An error as data for the logger. Pino's serializer writes the name of the constructor as its type, and knows errors only. */
+export function errorOf({ name, message, code, stack }: SerializedError): Error {
   const error = new Error(message)
   const hidden = (value: unknown) => ({ value, configurable: true, writable: true }) // Error has them on its prototype
   const named = Object.defineProperty(function () {}, 'name', { value: name })

@@ -4,7 +4,7 @@ import type { SerializedError } from '../job/serialized-error.js'
 import type { Lane } from '../job/snapshot.js'
 import type { TaskRecord } from '../job/task-record.js'
 import type { HandlerLine, LogBook } from './log-book.js'
-import { briefError, wholeError } from './shown.js'
+import { errorOf, wholeError } from './shown.js'
 
 /** What names a thread in a log line. */
 export interface ThreadName {
@@ -18,10 +18,12 @@ interface ExitLine {
   readonly exitCode: number
   /** The job because of which it was stopped by force; by now it may be at its next attempt. */
   readonly stoppedFor: Job | undefined
-  /** What nobody caught. */
+  /** What nobody caught, as it may be shown. */
   readonly error: SerializedError | undefined
   /** Of a crash: the task it is laid to, if one is, and whether all jobs of the thread had ended. */
   readonly crash: { readonly task: TaskRecord | undefined; readonly isIdle: boolean } | undefined
+  /** Its teardown() had not ended in time. */
+  readonly isCutShort: boolean
 }
 
 /** How long attempts of a task took, and how long of that they waited, ms. */
@@ -37,6 +39,10 @@ const quietReasons: ReadonlySet<string> = new Set(['idle', 'closing', 'retired',
 
 const lateCrash =
   'thread exited: nobody caught an error that came when its jobs had ended. Look for a promise that a handler does not await'
+const teardownCrash =
+  'thread exited: nobody caught an error that came while it ended. Look at teardown(), and at what handlers leave behind'
+const teardownTimeout =
+  'thread exited: its teardown() had not ended in time. Look for a promise in it that never settles'
 
 export class ThreadLines {
   readonly #log: LogBook
@@ -51,16 +57,17 @@ export class ThreadLines {
     if (lane !== 'main') this.#log.logger?.debug({ lane, thread: number }, 'thread started')
   }
 
-  exited({ lane, number }: ThreadName, { reason, exitCode, stoppedFor, error, crash }: ExitLine): void {
+  exited({ lane, number }: ThreadName, line: ExitLine): void {
     if (lane === 'main') return
-    const isQuiet = quietReasons.has(reason)
+    const { reason, exitCode, stoppedFor, error, crash } = line
+    const fault = faultOf(line)
+    const isQuiet = quietReasons.has(reason) && fault === undefined
     if (!isQuiet && !this.#log.allows('thread exited', lane)) return
     const because = stoppedFor && { job: this.#log.idOf(stoppedFor), task: stoppedFor.task.name }
     const suspect = crash?.task && { task: crash.task.name }
-    const err = error && { err: briefError(crash?.task, error) }
+    const err = error && { err: errorOf(error) }
     const fields = { lane, thread: number, reason, exitCode, ...because, ...suspect, ...err }
-    const isLate = crash?.isIdle === true && error !== undefined
-    this.#log.logger?.[isQuiet ? 'debug' : 'warn'](fields, isLate ? lateCrash : 'thread exited')
+    this.#log.logger?.[isQuiet ? 'debug' : 'warn'](fields, fault ?? 'thread exited')
   }
 
   /** A line that a handler, or something it left behind, printed. */
@@ -120,9 +127,15 @@ export class ThreadLines {
   }
 
   startFailed(lane: Lane, error: unknown): void {
-    this.#log.logger?.error(
-      { lane, err: wholeError(error) },
-      'a thread could not be started; it will be tried again',
-    )
+    const message = 'a thread could not be started; it will be tried again'
+    if (this.#log.allows(message, lane)) this.#log.logger?.error({ lane, err: wholeError(error) }, message)
   }
+}
+
+/** What went wrong on a thread that had nothing to do. */
+function faultOf({ reason, error, crash, isCutShort }: ExitLine): string | undefined {
+  if (crash !== undefined) return crash.isIdle && error !== undefined ? lateCrash : undefined
+  if (reason === 'start-failed') return undefined // told when it failed
+  if (isCutShort) return teardownTimeout
+  return quietReasons.has(reason) && error !== undefined ? teardownCrash : undefined
 }

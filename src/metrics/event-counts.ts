@@ -2,6 +2,9 @@
 import type { Scheduler } from '../scheduler.js'
 import type { Labels } from './labels.js'
 
+/** Why threads end that should not have: there at 0 before one does. */
+const badExits = ['crashed', 'start-failed', 'stuck', 'timeout', 'memory'] as const
+
 /** A number per combination of label values. */
 class LabelledCount {
   readonly #counts = new Map<string, { readonly labels: readonly string[]; count: number }>()
@@ -32,13 +35,15 @@ export class EventCounts {
   /** @param labels bounds the names of schedules */
   constructor(scheduler: Scheduler, labels: Labels) {
     for (const lane of ['cpu', 'io', 'main']) this.threadsStarted.add(0, lane)
+    // So that the first of them is an increase and not the beginning of a series.
+    for (const lane of ['cpu', 'io']) for (const reason of badExits) this.threadsExited.add(0, lane, reason)
     scheduler
       .on('thread:started', ({ lane }) => this.threadsStarted.add(1, lane))
       .on('thread:exited', ({ lane, reason }) => this.threadsExited.add(1, lane, reason))
       .on('schedule:fired', ({ name }) => {
         const label = labels.of(name)
         this.scheduleFires.add(1, label)
-        // So that the first miss is an increase and not the beginning of a series.
+        // For the same reason.
         this.scheduleMisses.add(0, label)
       })
       .on('schedule:missed', ({ name, count }) => this.scheduleMisses.add(count, labels.of(name)))

@@ -1,4 +1,5 @@
 /** Every metric there is: its name, type, labels and meaning, and where its values come from. README.md shows the table. */
+import type { SideworkErrorCode } from '../errors.js'
 import type { Lane } from '../job/snapshot.js'
 import type { Durations, Figures, TaskFigures } from './figures.js'
 
@@ -26,6 +27,12 @@ export type Metric = PlainMetric | HistogramMetric
 const unsettled = ['held', 'scheduled', 'blocked', 'ready', 'running', 'retrying'] as const
 const settled = ['completed', 'failed', 'cancelled', 'expired'] as const
 const lanes = ['cpu', 'io', 'main'] as const satisfies readonly Lane[]
+
+/** There at 0 before the first of them, which is then an increase and not the beginning of a series. */
+const noRefusals = [
+  ['ERR_SIDEWORK_QUEUE_FULL', 0],
+  ['ERR_SIDEWORK_CLOSED', 0],
+] as const satisfies readonly (readonly [SideworkErrorCode, number])[]
 
 export const metricTable: readonly Metric[] = [
   perTask('sidework_jobs_accepted_total', 'Jobs accepted, each generation counting once.', ({ states }) =>
@@ -56,7 +63,8 @@ export const metricTable: readonly Metric[] = [
     type: 'counter',
     labels: ['code'],
     help: 'Defers that were refused, by the code of their error; "other" is an error thrown by a function of the task.',
-    read: ({ measurements }) => Array.from(measurements.refusals, ([code, count]) => [count, code]),
+    read: ({ measurements }) =>
+      Array.from(new Map([...noRefusals, ...measurements.refusals]), ([code, count]) => [count, code]),
   },
   {
     name: 'sidework_attempts_total',

@@ -58,14 +58,14 @@ export class SharedRunner {
     this.#endings = []
   }
 
-  /** The attempt in whose context the current call is, also one that has ended. */
-  get current(): Attempt | undefined {
-    return this.#context.getStore()
+  /** Token of the execution in whose context the current call is, also of one that has ended. */
+  speaker(): number | undefined {
+    return this.#context.getStore()?.token
   }
 
   /** Token of the execution because of which the thread exits, asked in the context of what ends it. */
   culprit(): number | undefined {
-    return this.current?.token
+    return this.speaker()
   }
 
   /** A handler may have held the loop meanwhile, so whoever is next may have been cancelled. */

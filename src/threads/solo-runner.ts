@@ -62,9 +62,9 @@ export class SoloRunner {
     if (this.#current?.token === token) this.#current.abort(code, message)
   }
 
-  /** The attempt at work. */
-  get current(): Attempt | undefined {
-    return this.#current
+  /** Token of the execution that the current call is of; undefined for what was begun before the job at work. */
+  speaker(): number | undefined {
+    return this.#isLeftBehind() ? undefined : this.#current?.token
   }
 
   /**
@@ -77,9 +77,14 @@ export class SoloRunner {
   culprit(isRejection: boolean): number | undefined {
     if (this.#current === undefined) return undefined
     if (isRejection && !this.#isFirst) return 0
-    if (this.#isCalling) return this.#current.token
+    return this.#isLeftBehind() ? 0 : this.#current.token
+  }
+
+  /** The current call is of a timer, socket or callback that is older than the job at work. */
+  #isLeftBehind(): boolean {
+    if (this.#isCalling) return false
     const cause = executionAsyncId()
-    return cause > 1 && cause < this.#mark ? 0 : this.#current.token
+    return cause > 1 && cause < this.#mark
   }
 
   /** Reports what is finished: also called when the thread is about to exit. */

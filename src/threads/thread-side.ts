@@ -39,8 +39,8 @@ export interface ThreadData {
 /** Imports the task modules, runs their `setup()`, and serves the scheduler until the thread is stopped. */
 export async function startThreadSide(data: ThreadData): Promise<void> {
   const send = (message: FromThread): void => data.port.postMessage(message)
-  let current = (): number | undefined => undefined
-  tapConsole(new ConsoleGate({ send, every, now: monotonicMs, token: () => current() }))
+  let speaker = (): number | undefined => undefined
+  tapConsole(new ConsoleGate({ send, every, now: monotonicMs, token: () => speaker() }))
   let isRejection = false
   process.on('uncaughtExceptionMonitor', (thrown, origin) => {
     isRejection = origin === 'unhandledRejection'
@@ -62,7 +62,7 @@ export async function startThreadSide(data: ThreadData): Promise<void> {
     return
   }
   const runner = serve(data, modules, send, () => isRejection)
-  current = () => runner.current?.token
+  speaker = () => runner.speaker()
   const tasks = [...registeredTasks().keys()]
   send({ kind: 'ready', tasks, ...(hasTeardown(modules) ? { hasTeardown: true } : undefined) })
 }

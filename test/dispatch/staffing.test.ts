@@ -100,6 +100,56 @@ describe('B19: task modules that cannot be imported', () => {
     })
   })
 
+  it('are not tried more often, and not logged without end, when ready() is called in a loop', async () => {
+    const sim = makeSim({ threads: () => ({ startFails: importError }) })
+    let calls = 0
+    let isOver = false
+    const loop = async (): Promise<void> => {
+      while (!isOver) {
+        calls++
+        await expect(sim.scheduler.ready()).rejects.toThrow(importError.message)
+        await new Promise<void>((resolve) => void sim.world.plan('user', 20, resolve))
+      }
+    }
+    const looping = loop()
+    for (let step = 0; step < 2000; step++) await sim.flow(5)
+    isOver = true
+    expect(calls).toBeGreaterThanOrEqual(5)
+    // Per lane.
+    expect(sim.spawnedAt.length).toBeLessThanOrEqual(2 * 5)
+    await sim.flow(30_000)
+    await sim.flow(100)
+    await looping
+  })
+
+  it('are tried again for a ready() that is called later, with no job waiting, and it resolves once they can', async () => {
+    const sim = makeSim({ threads: (number) => (number <= 2 ? { startFails: importError } : {}) })
+    sim.task('t')
+    const first = sim.scheduler.ready().catch((error: Error) => error.message)
+    sim.advance(10)
+    expect(await first).toBe(importError.message)
+    let isReady = false
+    const second = sim.scheduler.ready().then(() => (isReady = true))
+    await sim.flow(400)
+    expect([isReady, sim.spawnedAt.length]).toEqual([false, 2])
+    await sim.flow(200)
+    expect([await second, sim.spawnedAt.length]).toEqual([true, 4])
+  })
+
+  it('that fail again and again are logged 20 times in 10 s and lane at most', () => {
+    const sim = makeSim({
+      scheduler: { threads: 30 },
+      threads: (number) => (number === 1 ? {} : { startFails: importError }),
+    })
+    sim.scheduler.defer(sim.task('t'))
+    sim.advance(10)
+    for (let n = 0; n < 40; n++) sim.scheduler.defer(sim.task('long', { takesMs: 60_000 }))
+    sim.advance(9_000)
+    const told = sim.logged.filter(({ message }) => message.startsWith('a thread could not be started'))
+    expect(sim.spawnedAt.length).toBeGreaterThan(25)
+    expect(told).toHaveLength(20)
+  })
+
   it('and once they can, the waiting jobs run', () => {
     const sim = makeSim({ threads: (number) => (number < 4 ? { startFails: importError } : {}) })
     const job = sim.scheduler.defer(sim.task('t'))

@@ -245,6 +245,105 @@ describe('the log', () => {
     expect(text.join('\n')).not.toContain('secret')
   })
 
+  it.each([
+    [
+      'fails where nobody catches it',
+      100,
+      'thread exited: nobody caught an error that came while it ended. Look at teardown(), and at what handlers leave behind',
+      { reason: 'idle', exitCode: 1, err: { message: 'pool' } },
+    ],
+    [
+      'never ends',
+      Infinity,
+      'thread exited: its teardown() had not ended in time. Look for a promise in it that never settles',
+      { reason: 'idle', exitCode: 1 },
+    ],
+  ])('warns of a teardown() that %s', (_, tearsDownInMs, message, fields) => {
+    const sim = makeSim({ threads: () => ({ tearsDownInMs }), scheduler: { threads: { idleTimeout: 1000 } } })
+    sim.scheduler.defer(sim.task('t'))
+    sim.advance(1050)
+    if (tearsDownInMs === 100) sim.thread(1).crash({ error: new Error('pool') })
+    sim.advance(10_000)
+    expect(atLeastInfo(sim)).toEqual([
+      { level: 'warn', message, fields: expect.objectContaining({ lane: 'cpu', thread: 1 }) as object },
+    ])
+    expect(atLeastInfo(sim)[0]?.fields).toMatchObject(fields)
+  })
+
+  it('is quiet about a teardown() that ends in time, and about one that is let end its start', async () => {
+    const sim = makeSim({ threads: () => ({ tearsDownInMs: 100 }) })
+    sim.scheduler.defer(sim.task('t'))
+    sim.advance(10)
+    await sim.close({}, 1000)
+    const starting = makeSim({ threads: () => ({ startsInMs: Infinity }) })
+    starting.scheduler.ready().catch(() => undefined)
+    starting.advance(10)
+    await starting.close({}, 10_000)
+    for (const { logged } of [sim, starting])
+      expect(logged.filter(({ level }) => level === 'warn' || level === 'error')).toEqual([])
+  })
+
+  describe.each(['cpu', 'io'] as const)('of a crash of a thread of lane %s', (lane) => {
+    const crashOf = (sim: Sim, culprit?: number) => {
+      const events: { error?: { message: string } }[] = []
+      sim.scheduler.on('thread:exited', (event) => void events.push(event))
+      if (culprit !== undefined) sim.thread(1).say({ kind: 'culprit', token: culprit })
+      sim.thread(1).crash({ error: new RangeError('secret') })
+      sim.advance(0)
+      const [line] = sim.logged.filter(({ message }) => message.startsWith('thread exited'))
+      return { fields: line?.fields ?? {}, event: events[0]?.error }
+    }
+    const withheld = {
+      name: 'RangeError',
+      message: '(withheld: a sensitive task ran on this thread)',
+      stack: 'RangeError',
+    }
+
+    it('by what a sensitive task left behind blames no other task, and shows nothing that could hold its payload', () => {
+      const sim = makeSim()
+      sim.scheduler.defer(sim.task('private', {}, { lane, sensitive: true }))
+      sim.advance(10)
+      sim.scheduler.defer(sim.task('innocent', { takesMs: 100 }, { lane }))
+      sim.advance(10)
+      const { fields, event } = crashOf(sim, 0)
+      expect(fields).toMatchObject({ err: withheld })
+      expect(fields).not.toHaveProperty('task')
+      expect(event).toEqual(withheld)
+    })
+
+    it('that comes when the jobs of several tasks have ended blames none of them', () => {
+      const sim = makeSim()
+      sim.scheduler.defer(sim.task('private', {}, { lane, sensitive: true }))
+      sim.advance(10)
+      sim.scheduler.defer(sim.task('innocent', {}, { lane }))
+      sim.advance(10)
+      const { fields, event } = crashOf(sim)
+      expect(fields).toMatchObject({ err: withheld })
+      expect(fields).not.toHaveProperty('task')
+      expect(event).toEqual(withheld)
+    })
+
+    it('shows the whole error when no task that ran there is sensitive', () => {
+      const sim = makeSim()
+      sim.scheduler.defer(sim.task('one', {}, { lane }))
+      sim.scheduler.defer(sim.task('other', { takesMs: 100 }, { lane }))
+      sim.advance(10)
+      const { fields, event } = crashOf(sim, 0)
+      expect(fields).toMatchObject({ err: { message: 'secret' } })
+      expect(event).toMatchObject({ message: 'secret' })
+    })
+
+    it('by a job at work names its task; of a sensitive one, event and line withhold the message', () => {
+      const sim = makeSim()
+      const token = lane === 'cpu' ? 1 : 32
+      sim.scheduler.defer(sim.task('private', { takesMs: 100 }, { lane, sensitive: true }))
+      sim.advance(10)
+      const { fields, event } = crashOf(sim, token)
+      expect(fields).toMatchObject({ task: 'private', err: withheld })
+      expect(event).toEqual(withheld)
+    })
+  })
+
   it('H3: writes 20 lines of a kind and task in 10 s, and then how many it left out', () => {
     const sim = makeSim()
     const task = sim.task('storm', failsForGood('no'))

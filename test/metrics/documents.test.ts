@@ -10,6 +10,7 @@ import { quoted, tableRows } from '../fixtures/markdown.js'
 import { dashboardJson } from '../prometheus/dashboard.js'
 import { rows } from '../prometheus/panels.js'
 import { makeSim } from '../simulation/sim.js'
+import { seriesOf } from './exposition.js'
 
 const file = (name: string): string => readFileSync(join(packageRoot, 'src/metrics', name), 'utf8')
 const readme = file('README.md')
@@ -91,6 +92,21 @@ describe.each([
       }
     }
   })
+})
+
+it('the tests of the alerts begin counters as the exporter does: at 0 where it shows them from the start, else with the first count', async () => {
+  const served = seriesOf(await metrics(makeSim().scheduler).register.metrics())
+  const tests = readFileSync(join(packageRoot, 'test/prometheus/alerts.test.yml'), 'utf8')
+  const fed = [
+    ...tests.matchAll(
+      /series: '(sidework_(?:jobs_refused|threads_exited)_total)\{job="\w+", instance="[\w-]+", (.*)\}'\n +values: '(\S+)/g,
+    ),
+  ]
+  expect(fed.length).toBeGreaterThanOrEqual(4)
+  for (const [, name, labels = '', first] of fed) {
+    const series = `${name}{${labels.replaceAll(', ', ',')}}`
+    expect(first, series).toMatch(served.has(series) ? /^0/ : /^_/)
+  }
 })
 
 it('the dashboard in the package is the one that is built from the panels', () => {

@@ -89,6 +89,35 @@ describe('the counters', () => {
     })
   })
 
+  it('are there at 0 before the first defer is refused and the first thread crashes, so that an alert sees it', async () => {
+    const { sim, scrape } = measured({ scheduler: { maxQueued: 1 } })
+    const counts = async () => {
+      const text = await scrape()
+      return [
+        seriesNamed(text, 'sidework_jobs_refused_total'),
+        seriesNamed(text, 'sidework_threads_exited_total'),
+      ]
+    }
+    const exits = Object.fromEntries(
+      ['cpu', 'io'].flatMap((lane) =>
+        ['crashed', 'start-failed', 'stuck', 'timeout', 'memory'].map((reason) => [
+          `{lane="${lane}",reason="${reason}"}`,
+          0,
+        ]),
+      ),
+    )
+    const refusals = { '{code="ERR_SIDEWORK_QUEUE_FULL"}': 0, '{code="ERR_SIDEWORK_CLOSED"}': 0 }
+    expect(await counts()).toEqual([refusals, exits])
+    const task = sim.task('t', { takesMs: 5, crashes: {} })
+    sim.scheduler.defer(task)
+    for (let n = 0; n < 50; n++) expect(() => sim.scheduler.defer(task)).toThrow('full')
+    sim.advance(6)
+    expect(await counts()).toEqual([
+      { ...refusals, '{code="ERR_SIDEWORK_QUEUE_FULL"}': 50 },
+      { ...exits, '{lane="cpu",reason="crashed"}': 1 },
+    ])
+  })
+
   it('count duplicates by task and refusals by code, a function of the task that throws as other', async () => {
     const { sim, scrape } = measured({ scheduler: { maxQueued: 2, maxPayloadBytes: 10 } })
     const task = sim.task('t', { takesMs: 1000 })
@@ -118,6 +147,7 @@ describe('the counters', () => {
     const text = await scrape()
     expect(seriesNamed(text, 'sidework_jobs_deduplicated_total')).toMatchObject({ '{task="t"}': 1 })
     expect(seriesNamed(text, 'sidework_jobs_refused_total')).toEqual({
+      '{code="ERR_SIDEWORK_CLOSED"}': 0,
       '{code="ERR_SIDEWORK_QUEUE_FULL"}': 3,
       '{code="ERR_SIDEWORK_PAYLOAD_TOO_LARGE"}': 1,
       '{code="ERR_SIDEWORK_UNKNOWN_TASK"}': 2,
@@ -287,6 +317,8 @@ describe('the time series', () => {
     expect(accepted['{task="other"}']).toBe(10_000 - 16)
     expect(seriesNamed(text, 'sidework_jobs_settled_total')['{task="other",outcome="completed"}']).toBe(9_984)
     expect(seriesNamed(text, 'sidework_jobs_refused_total')).toEqual({
+      '{code="ERR_SIDEWORK_QUEUE_FULL"}': 0,
+      '{code="ERR_SIDEWORK_CLOSED"}': 0,
       '{code="ERR_SIDEWORK_UNKNOWN_TASK"}': 10_000,
     })
     expect(text).not.toMatch(/key |id \d|unknown/)

@@ -121,6 +121,27 @@ describe('a real thread', () => {
     },
   )
 
+  it.each(['cpu', 'io'])(
+    'of lane %s logs what a job left behind prints under no other job, and what the job at work prints under its own',
+    async (lane) => {
+      const lines: Record<string, unknown>[] = []
+      const printed = new Promise<void>((resolve) => {
+        const write = (line: string): void => {
+          lines.push(JSON.parse(line) as Record<string, unknown>)
+          if (lines.length === 2) resolve()
+        }
+        const scheduler = withThreads({ logger: pino({ level: 'info' }, { write }) })
+        scheduler.defer(`${lane}-prints-later`, 20)
+        scheduler.defer(`${lane}-prints`, 200)
+      })
+      await printed
+      expect(lines.map(({ msg, task }) => [msg, task])).toEqual([
+        ['late', undefined],
+        ['mine', `${lane}-prints`],
+      ])
+    },
+  )
+
   it('B12: that runs out of memory fails the job after one retry; the next job runs', async () => {
     const scheduler = withThreads({ threads: { cpu: 1, resourceLimits: { maxOldGenerationSizeMb: 16 } } })
     const job = scheduler.defer('heap')

@@ -234,14 +234,24 @@ export class Overdue {
 
   /** While the thread's loop answers, its neighbours may end; no new jobs come, and a new thread takes over. */
   #retireOrTerminate(thread: LaneThread, execution: Execution, job: Job, now: number): void {
-    const isAnswering = thread.heardAt >= execution.stoppedAt
-    const wasRetired = execution.deadlineAt - execution.stoppedAt > job.task.policy.killAfterMs
-    if (wasRetired || !thread.hasRunning || !isAnswering) {
-      return this.#terminateFor(thread, job)
-    }
+    const { stoppedAt } = execution
+    const isAnswering = thread.heardAt >= stoppedAt
+    if (!isAnswering && hasCompany(thread, execution)) return this.#terminate(thread, 'stuck')
+    const wasRetired = execution.deadlineAt - stoppedAt > job.task.policy.killAfterMs
+    if (wasRetired || !thread.hasRunning || !isAnswering) return this.#terminateFor(thread, job)
     execution.deadlineAt = now + retiredForMs
     this.retire(thread)
   }
+}
+
+/**
+ * Whether another was on the shared thread when this execution was told to stop, so that either may hold its loop. What
+ * was sent there later is read after what stops this one.
+ */
+function hasCompany({ places }: LaneThread, execution: Execution): boolean {
+  return places
+    .values()
+    .some((other) => other !== execution && (other.job?.startedAt ?? Infinity) <= execution.stoppedAt)
 }
 
 function timeoutOf(job: Job): number {

@@ -154,6 +154,7 @@ export class Judge {
     if (isUnexplained) sometimes.reached('a crash blamed nobody')
     if (!thread.wasStopped && begun.length === 1 && thread.fake.lane === 'io')
       sometimes.reached('a crash blamed one job of a shared thread')
+    thread.hadCompany = thread.fake.lane === 'io' && thread.wasSpinning && hasCompany(thread)
     for (const exec of [...thread.execs]) {
       if (thread.fake.lane === 'io' && isUnexplained) exec.job.runsAlone = true
       this.#model.over(exec)
@@ -166,6 +167,8 @@ export class Judge {
   toldWhy(thread: ModelThread, reason: string): void {
     const model = this.#model
     const untold = thread.untold.splice(0)
+    if (reason === 'timeout' && thread.hadCompany)
+      model.wrong('I30', `thread ${thread.fake.number} hung, and one was blamed who had company`)
     if (reason !== 'stuck') return
     model.sometimes.reached('a shared thread hung')
     if (!thread.mayHaveHung)
@@ -234,6 +237,13 @@ export class Judge {
       }
     }
   }
+}
+
+/** Whether one that still counts had been there before all that were given up, so that any of them may hold the loop. */
+function hasCompany({ execs }: ModelThread): boolean {
+  const stopped = execs.filter(({ stoppedAt }) => stoppedAt !== undefined)
+  const firstAt = Math.min(...stopped.map(({ startedAt }) => startedAt))
+  return stopped.length > 0 && execs.some((exec) => isCurrent(exec) && exec.startedAt <= firstAt)
 }
 
 function isUnderWay({ handle: { state } }: ModelJob): boolean {

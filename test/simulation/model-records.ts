@@ -39,6 +39,10 @@ export interface ModelThread {
   pingedAt: number
   /** Its loop did not turn when it was stopped, or nobody can tell. */
   mayHaveHung: boolean
+  /** Its loop did not turn when it was stopped. */
+  wasSpinning: boolean
+  /** It was stopped because of one of its jobs while its loop did not turn, and another may have held it. */
+  hadCompany: boolean
   /** What it held when it was stopped and exited, until the reason is told: whether those jobs must run alone. */
   untold: { job: ModelJob; generation: number; wasOver: boolean }[]
 }

@@ -104,6 +104,7 @@ export const mutants: readonly Mutant[] = [
   m('an empty line is kept', 'queue/ordering-lines.ts', '      this.#lines.delete(key)\n', ''),
   m('progress of a stopped attempt is told', 'dispatch/reports.ts', 'if (execution === undefined || job === undefined || !execution.isValid) {', 'if (execution === undefined || job === undefined) {'),
   m('nobody runs alone after a thread hung', 'dispatch/departure.ts', "    stopReason === 'stuck' || stopReason === 'memory'", "    stopReason === 'memory'"),
+  m('who was cancelled on a thread that hung is blamed', 'dispatch/overdue.ts', "    if (!isAnswering && hasCompany(thread, execution)) return this.#terminate(thread, 'stuck')\n", ''),
   m('a thread that answers is taken for hung', 'dispatch/overdue.ts', '    thread.answersBy = undefined\n    this.#judge', '    this.#judge'),
   m('a retired thread gets new jobs', 'dispatch/overdue.ts', "    thread.phase = 'retiring'\n", ''),
   m('a question that nobody waits for is asked for ever', 'dispatch/overdue.ts', 'if (thread.answersBy !== undefined && thread.answersBy > now)', 'if (thread.answersBy !== undefined)'),

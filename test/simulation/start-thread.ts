@@ -77,6 +77,8 @@ export function startThread(
     execs: [],
     pingedAt: 0,
     mayHaveHung: false,
+    wasSpinning: false,
+    hadCompany: false,
     untold: [],
   }
   if (stage.doThreadsStay) fake.stay()
@@ -94,6 +96,7 @@ export function startThread(
     drain: () => fake.drain(),
     terminate: () => {
       thread.wasStopped = true
+      thread.wasSpinning = fake.isSpinning
       // While the main thread was blocked, the others stood still here: they could not answer.
       thread.mayHaveHung = fake.isSpinning || thread.pingedAt < model.blockedUntil
       thread.isOpen = false

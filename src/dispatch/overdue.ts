@@ -17,7 +17,7 @@ import type { LaneThread, StopReason } from './lane-thread.js'
 import type { Recall } from './recall.js'
 import type { Staffing } from './staffing.js'
 
-/** A thread that is asked whether its loop turns has at least this long to answer. */
+/** A shared thread has at least this long to show that its loop turns: it may wait for a core. */
 const shortestAnswerMs = 50
 /** A retired thread's neighbours may go on this long. */
 const retiredForMs = 5 * 60_000
@@ -236,8 +236,13 @@ export class Overdue {
   #retireOrTerminate(thread: LaneThread, execution: Execution, job: Job, now: number): void {
     const { stoppedAt } = execution
     const isAnswering = thread.heardAt >= stoppedAt
+    if (!isAnswering && now < stoppedAt + shortestAnswerMs) {
+      execution.deadlineAt = stoppedAt + shortestAnswerMs
+      return
+    }
     if (!isAnswering && hasCompany(thread, execution)) return this.#terminate(thread, 'stuck')
-    const wasRetired = execution.deadlineAt - stoppedAt > job.task.policy.killAfterMs
+    const longestMs = Math.max(shortestAnswerMs, job.task.policy.killAfterMs)
+    const wasRetired = execution.deadlineAt - stoppedAt > longestMs
     if (wasRetired || !thread.hasRunning || !isAnswering) return this.#terminateFor(thread, job)
     execution.deadlineAt = now + retiredForMs
     this.retire(thread)

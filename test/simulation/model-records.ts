@@ -27,8 +27,11 @@ export interface ModelThread {
   isOpen: boolean
   isGone: boolean
   wasStopped: boolean
-  /** An execution on it outlived its grace: it takes nothing more. */
-  isRetired: boolean
+  /**
+   * An execution on it outlived its grace: it takes nothing more. Perhaps, as long as the time it has to show that its loop
+   * turns is not over.
+   */
+  isRetired: 'no' | 'perhaps' | 'surely'
   /** It got a job that must run alone and has not been empty since. */
   isKept: boolean
   /** When it last told that something had ended. */

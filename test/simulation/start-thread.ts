@@ -71,7 +71,7 @@ export function startThread(
     isOpen: false,
     isGone: false,
     wasStopped: false,
-    isRetired: false,
+    isRetired: 'no',
     isKept: false,
     reportedAt: 0,
     execs: [],

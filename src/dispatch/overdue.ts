@@ -98,6 +98,14 @@ export class Overdue {
     }
   }
 
+  /** Whether a handler that was given up may still end within its grace. */
+  get hasLingering(): boolean {
+    return this.#crew.threads.some(
+      (thread) =>
+        thread.phase !== 'stopping' && thread.places.values().some(({ phase }) => phase === 'stopping'),
+    )
+  }
+
   /** The longest grace that a running job's task asks for. */
   get longestKillAfterMs(): number {
     let longest = 0
@@ -223,6 +231,7 @@ export class Overdue {
   /** A replacement is asked for at once, however long the thread takes to exit. */
   #terminate(thread: LaneThread, reason: StopReason): void {
     this.#crew.terminate(thread, reason)
+    this.#rooms.listener.threadStopped()
     this.#dispatch(this.#crew.lanes[thread.lane])
   }
 

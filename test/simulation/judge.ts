@@ -6,7 +6,7 @@ import { checkEvent, type JobEventData } from './check-events.js'
 import { checkCounts, checkDue, checkDuplicates, checkExpiry, checkWork } from './check-quiet.js'
 import { checkStart } from './check-start.js'
 import { isSettled, type Exec, type ModelJob, type ModelThread } from './model-records.js'
-import type { Model } from './model.js'
+import { isLate, type Model } from './model.js'
 import type { Run } from './script.js'
 
 /** Starts that wait to be judged until what was told has been read. */
@@ -142,6 +142,18 @@ export class Judge {
     exec.thread.reportedAt = this.#model.now()
     if (isSettled(job.handle.state)) this.#model.sometimes.reached('a zombie reported a result')
     this.#model.over(exec)
+  }
+
+  /** A cpu thread is stopped while it closes: a handler that was given up before has its grace, until the deadline. */
+  stops({ fake, execs }: ModelThread): void {
+    const model = this.#model
+    const now = model.now()
+    if (!model.isClosing || now >= model.closesBy || fake.lane !== 'cpu' || fake.isDying) return
+    for (const exec of execs) {
+      const { stoppedAt, began, isDone, job } = exec
+      if (stoppedAt === undefined || !began || isDone || stoppedAt <= model.blockedUntil) continue
+      if (!isLate(exec, model)) model.wrong('I19', `close stopped job ${job.payload} within its grace`)
+    }
   }
 
   exits(thread: ModelThread): void {

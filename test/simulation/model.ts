@@ -36,6 +36,8 @@ export class Model {
   /** Halted keys, with the id of the job at which each halted. */
   readonly halted = new Map<string, string>()
   isClosing = false
+  /** The deadline of `close()`. */
+  closesBy = Infinity
   /** Until when the event loop was blocked last. */
   blockedUntil = 0
   mayStart = true

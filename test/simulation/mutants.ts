@@ -90,6 +90,7 @@ export const mutants: readonly Mutant[] = [
   m('a settled job is announced twice', 'job/journal.ts', "    this.#settle(job, 'cancelled', now)\n", "    this.#settle(job, 'cancelled', now)\n    this.#tell.cancelled(job, error)\n"),
   m('retry does not count the job', 'job/journal.ts', "    this.counts.ready++\n    job.task.counts.ready++\n    this.#tell", "    job.task.counts.ready++\n    this.#tell"),
   m('close does not stop its threads', 'closing.ts', '    dispatcher.stopThreads(leftMs - exitWaitMs)\n', ''),
+  m('close does not wait for a handler that was given up', 'closing.ts', ' || this.#port.dispatcher.overdue.hasLingering', ''),
   m('close leaves jobs that were sent ahead', 'closing.ts', '    dispatcher.recall.fromAll()\n', ''),
   m('a report for a place settles whoever has it', 'dispatch/places.ts', 'execution?.job !== undefined && execution.token === token', 'execution?.job !== undefined'),
   m('waiting is worth nothing', 'queue/ready-queue.ts', 'aging === false ? endlessAgingMs : aging', 'endlessAgingMs'),

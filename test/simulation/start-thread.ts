@@ -95,6 +95,7 @@ export function startThread(
     },
     drain: () => fake.drain(),
     terminate: () => {
+      judge.stops(thread)
       thread.wasStopped = true
       thread.wasSpinning = fake.isSpinning
       // While the main thread was blocked, the others stood still here: they could not answer.

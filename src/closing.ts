@@ -52,6 +52,7 @@ export class Closing {
 
   /** @param drain whether ready jobs go on starting */
   begin(drain: boolean): void {
+    this.#port.dispatcher.staffing.isClosing = true
     if (!drain) this.#stopStarting()
     if (this.#deadlineAt <= this.#port.clock.now()) this.#stop()
     this.moved()

@@ -226,6 +226,7 @@ export class Overdue {
     this.#recall.from(thread)
     if (thread.isIdle) this.#crew.release(thread, 'retired')
     this.#dispatch(room)
+    this.#staffing.replace(thread)
   }
 
   /** A replacement is asked for at once, however long the thread takes to exit. */
@@ -233,6 +234,7 @@ export class Overdue {
     this.#crew.terminate(thread, reason)
     this.#rooms.listener.threadStopped()
     this.#dispatch(this.#crew.lanes[thread.lane])
+    this.#staffing.replace(thread)
   }
 
   /** The job was told to stop and has not, so its thread is stopped. */

@@ -3,7 +3,8 @@
  *
  *   0  schedules stop (close-rooms.ts): what acts by itself defers nothing more
  *   1  new jobs are refused; children of running jobs and defers of requests in flight are accepted until the deadline
- *   2  with `drain`, ready jobs go on starting, unless they are paused; what is scheduled or retrying is not waited for
+ *   2  with `drain`, ready jobs go on starting, unless they are paused; what is scheduled or retrying is not waited for,
+ *      handlers that were cancelled or timed out are, as long as their grace lasts
  *   3  at the deadline: nothing starts any more, handlers are told to stop
  *   4  after the grace (at most 800 ms): whatever is not settled is lost, and settles as cancelled
  *   5  threads end their start or run their teardown(), and end; or are stopped
@@ -51,6 +52,7 @@ export class Closing {
 
   /** @param drain whether ready jobs go on starting */
   begin(drain: boolean): void {
+    this.#port.dispatcher.staffing.isClosing = true
     if (!drain) this.#stopStarting()
     if (this.#deadlineAt <= this.#port.clock.now()) this.#stop()
     this.moved()
@@ -64,13 +66,18 @@ export class Closing {
   /** Something settled, or a thread went: perhaps the next step is due. */
   moved(): void {
     if (this.#step === 'draining' && this.#isDrained()) this.#leave()
-    else if (this.#step === 'stopping' && this.#port.runningJobs() === 0) this.#leave()
+    else if (this.#step === 'stopping' && !this.#isAtWork(this.#port.runningJobs())) this.#leave()
     else if (this.#step === 'exiting' && this.#port.dispatcher.threadCount === 0) this.#finish()
   }
 
   #isDrained(): boolean {
     // Paused, by `drain: false` or by the user: what is ready will not start.
-    return (this.#port.dispatcher.isPaused ? this.#port.runningJobs() : this.#port.busyJobs()) === 0
+    return !this.#isAtWork(this.#port.dispatcher.isPaused ? this.#port.runningJobs() : this.#port.busyJobs())
+  }
+
+  /** Handlers that were given up before have their grace too. */
+  #isAtWork(jobs: number): boolean {
+    return jobs > 0 || this.#port.dispatcher.overdue.hasLingering
   }
 
   #stopStarting(): void {

@@ -35,6 +35,7 @@ export function threadListener(rooms: Rooms): DispatchListener {
       rooms.threadLines.started({ lane, number })
       rooms.emitter.emit('thread:started', { lane, thread: number, at: clock.wall() })
     },
+    threadStopped: () => rooms.rest.look(),
     threadExited: (thread, reason, { exitCode, error: thrown }) => {
       const { lane, number, stoppedFor, isCutShort } = thread
       const error = thrown === undefined ? undefined : shownOf(thread, serializeError(thrown))

@@ -24,6 +24,8 @@ export interface DispatchListener {
   defer(job: Job, message: DeferMessage | DeferFlowMessage, thread: LaneThread): void
   pauseLimit(job: Job, name: string, delayMs: number): void
   threadStarted(thread: LaneThread): void
+  /** By force: what was on it does not go on, and will be sorted out when it has exited. */
+  threadStopped(): void
   threadExited(thread: LaneThread, reason: string, exit: ThreadExit): void
   /** Something was printed, by this job if it is known. */
   printed(thread: LaneThread, job: Job | undefined, message: ConsoleMessage): void

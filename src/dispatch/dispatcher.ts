@@ -201,6 +201,7 @@ export class Dispatcher {
       } else this.#rooms.settler.lingeringEnded(job, now)
     }
     this.dispatch(room)
+    this.staffing.replace(thread)
   }
 
   get threadCount(): number {

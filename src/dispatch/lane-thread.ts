@@ -66,6 +66,8 @@ export class LaneThread {
   starting: StartingMessage | undefined = undefined
   /** Tasks its modules define. */
   tasks: ReadonlySet<string> = new Set()
+  /** It has ended a job. */
+  hasEnded = false
   /** It wants to tear down before it ends. */
   hasTeardown = false
   /** It was stopped as that took too long. */

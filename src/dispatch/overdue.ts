@@ -17,7 +17,7 @@ import type { LaneThread, StopReason } from './lane-thread.js'
 import type { Recall } from './recall.js'
 import type { Staffing } from './staffing.js'
 
-/** A thread that is asked whether its loop turns has at least this long to answer. */
+/** A shared thread has at least this long to show that its loop turns: it may wait for a core. */
 const shortestAnswerMs = 50
 /** A retired thread's neighbours may go on this long. */
 const retiredForMs = 5 * 60_000
@@ -96,6 +96,14 @@ export class Overdue {
         if (phase === 'running') thread.port.post({ kind: 'abort', token, code, message })
       }
     }
+  }
+
+  /** Whether a handler that was given up may still end within its grace. */
+  get hasLingering(): boolean {
+    return this.#crew.threads.some(
+      (thread) =>
+        thread.phase !== 'stopping' && thread.places.values().some(({ phase }) => phase === 'stopping'),
+    )
   }
 
   /** The longest grace that a running job's task asks for. */
@@ -218,12 +226,15 @@ export class Overdue {
     this.#recall.from(thread)
     if (thread.isIdle) this.#crew.release(thread, 'retired')
     this.#dispatch(room)
+    this.#staffing.replace(thread)
   }
 
   /** A replacement is asked for at once, however long the thread takes to exit. */
   #terminate(thread: LaneThread, reason: StopReason): void {
     this.#crew.terminate(thread, reason)
+    this.#rooms.listener.threadStopped()
     this.#dispatch(this.#crew.lanes[thread.lane])
+    this.#staffing.replace(thread)
   }
 
   /** The job was told to stop and has not, so its thread is stopped. */
@@ -234,14 +245,29 @@ export class Overdue {
 
   /** While the thread's loop answers, its neighbours may end; no new jobs come, and a new thread takes over. */
   #retireOrTerminate(thread: LaneThread, execution: Execution, job: Job, now: number): void {
-    const isAnswering = thread.heardAt >= execution.stoppedAt
-    const wasRetired = execution.deadlineAt - execution.stoppedAt > job.task.policy.killAfterMs
-    if (wasRetired || !thread.hasRunning || !isAnswering) {
-      return this.#terminateFor(thread, job)
+    const { stoppedAt } = execution
+    const isAnswering = thread.heardAt >= stoppedAt
+    if (!isAnswering && now < stoppedAt + shortestAnswerMs) {
+      execution.deadlineAt = stoppedAt + shortestAnswerMs
+      return
     }
+    if (!isAnswering && hasCompany(thread, execution)) return this.#terminate(thread, 'stuck')
+    const longestMs = Math.max(shortestAnswerMs, job.task.policy.killAfterMs)
+    const wasRetired = execution.deadlineAt - stoppedAt > longestMs
+    if (wasRetired || !thread.hasRunning || !isAnswering) return this.#terminateFor(thread, job)
     execution.deadlineAt = now + retiredForMs
     this.retire(thread)
   }
+}
+
+/**
+ * Whether another was on the shared thread when this execution was told to stop, so that either may hold its loop. What
+ * was sent there later is read after what stops this one.
+ */
+function hasCompany({ places }: LaneThread, execution: Execution): boolean {
+  return places
+    .values()
+    .some((other) => other !== execution && (other.job?.startedAt ?? Infinity) <= execution.stoppedAt)
 }
 
 function timeoutOf(job: Job): number {

@@ -185,6 +185,7 @@ export class Reports {
 
   #afterReport(thread: LaneThread, last: Job | undefined, count: number, now: number): void {
     thread.isStuck = false
+    thread.hasEnded = true
     this.#crew.lanes[thread.lane].failedStarts = 0
     const current = thread.window?.current
     if (current?.job !== undefined && current.phase === 'prefetched')

@@ -1,6 +1,6 @@
 /**
  * Starts and ends threads: on demand up to the lane's most, one start at a time after a failed one with growing pauses,
- * and down to `minIdle` when there is nothing to do.
+ * and down to `minIdle` when there is nothing to do. A thread that is lost is replaced up to `minIdle` at once.
  */
 import { ThreadStartError } from '../errors.js'
 import { serializeError } from '../job/serialized-error.js'
@@ -27,6 +27,8 @@ export class Staffing {
   readonly #rooms: DispatchRooms
   readonly #crew: Crew
   readonly #port: StaffingPort
+  /** Threads are started only for jobs. */
+  isClosing = false
   #lastNumber = 0
 
   constructor(rooms: DispatchRooms, crew: Crew, port: StaffingPort) {
@@ -65,6 +67,17 @@ export class Staffing {
       this.#pause(room, error)
       return false
     }
+  }
+
+  /**
+   * The thread is gone, or of no more use: `minIdle` is kept also when nothing is ready. Not for one that ended no job, as its
+   * modules may end the next one too.
+   */
+  replace({ lane, isIdle, hasEnded }: LaneThread): void {
+    const room = this.#crew.lanes[lane]
+    const { maxThreads, minIdle } = room.settings
+    if (this.isClosing || lane === 'main' || (isIdle && !hasEnded)) return
+    if (room.staff < Math.min(minIdle, maxThreads)) this.start(room)
   }
 
   /** The thread has imported its modules: its places exist. */

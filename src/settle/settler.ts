@@ -67,6 +67,7 @@ export class Settler {
     const { details } = job
     if (details === undefined || !details.isLingering) return
     details.isLingering = false
+    this.#listener.moved()
     if (isSettled(job.state)) return this.#queue.leaveLine(job, now)
     // Debounced meanwhile, it joins its line anew; one that is retried keeps its place.
     if (job.state === 'scheduled') this.#queue.leaveLine(job, now)

@@ -182,6 +182,102 @@ describe('on the io lane a stopped handler that goes on', () => {
   })
 })
 
+describe('on the io lane killAfter: 0', () => {
+  const io = { lane: 'io', ...once } as const
+  const stopped = { takesMs: 60_000 } as const
+
+  it('does not interrupt the neighbours of a cancelled job when its thread answers a little later', () => {
+    const sim = makeSim()
+    const neighbours = [1, 2, 3].map(() => sim.scheduler.defer(sim.task('neighbour', { takesMs: 1000 }, io)))
+    const polite = sim.scheduler.defer(sim.task('polite', stopped, { ...io, killAfter: 0 }))
+    sim.advance(90)
+    sim.scheduler.defer(sim.task('holds the loop', { takesMs: 40, spins: true }, io))
+    sim.advance(1)
+    polite.cancel()
+    sim.advance(1000)
+    for (const { id } of neighbours) expect(sim.watch.names(id)).toEqual(['accepted', 'started', 'completed'])
+    expect(sim.threads).toHaveLength(1)
+  })
+
+  it('retires a thread that has answered for a handler that goes on', () => {
+    const sim = makeSim()
+    const neighbour = sim.scheduler.defer(sim.task('neighbour', { takesMs: 1000 }, io))
+    const rude = sim.scheduler.defer(sim.task('rude', neverEnds, { ...io, killAfter: 0 }))
+    sim.advance(10)
+    rude.cancel()
+    sim.advance(50)
+    const fresh = sim.scheduler.defer(sim.task('fresh', {}, io))
+    sim.advance(1000)
+    expect(sim.began.find(({ id }) => id === fresh.id)?.thread).toBe(2)
+    expect(sim.watch.names(neighbour.id)).toEqual(['accepted', 'started', 'completed'])
+    expect(sim.thread(1).isGone).toBe(true)
+  })
+
+  it('terminates a thread that has not answered within 50 ms', () => {
+    const sim = makeSim()
+    const spins = sim.task('spins', { ...neverEnds, spins: true }, { ...io, killAfter: 0 })
+    const job = sim.scheduler.defer(spins)
+    sim.advance(10)
+    job.cancel()
+    sim.advance(49)
+    expect(sim.thread(1).isGone).toBe(false)
+    sim.advance(1)
+    expect(sim.thread(1).isGone).toBe(true)
+  })
+})
+
+describe('an io handler that spins', () => {
+  const io = { lane: 'io', ...once } as const
+
+  it('gets its verdict although its neighbours are cancelled one after another', () => {
+    const sim = makeSim()
+    const spins = sim.task('spins', { takesMs: Infinity, spins: true }, { ...io, timeout: 3000 })
+    const neighbour = sim.task('neighbour', { takesMs: 60_000 }, { ...io, killAfter: 300 })
+    const bad = sim.scheduler.defer(spins)
+    sim.advance(1)
+    for (let round = 0; round < 14; round++) {
+      const next = sim.scheduler.defer(neighbour)
+      sim.advance(400)
+      next.cancel()
+      sim.advance(500)
+    }
+    expect(bad.snapshot()).toMatchObject({ state: 'failed', error: { code: 'ERR_SIDEWORK_TIMEOUT' } })
+    // Once with a neighbour, and once alone.
+    expect(sim.watch.names(bad.id)).toEqual(['accepted', 'started', 'interrupted', 'started', 'failed'])
+  })
+
+  it('does not have the log blame a neighbour that was cancelled', () => {
+    const sim = makeSim()
+    sim.scheduler.defer(sim.task('spins', { takesMs: Infinity, spins: true }, io))
+    sim.advance(1)
+    const victim = sim.scheduler.defer(sim.task('victim', { takesMs: 60_000 }, { ...io, killAfter: 300 }))
+    sim.advance(100)
+    victim.cancel()
+    sim.advance(1000)
+    const [exit] = sim.logged.filter(({ message }) => message === 'thread exited')
+    expect(exit?.fields).toMatchObject({ lane: 'io', reason: 'stuck' })
+    expect(exit?.fields).not.toHaveProperty('job')
+  })
+
+  it('is named, and what came to its thread after it was told to stop does not run alone', () => {
+    const sim = makeSim()
+    const spins = sim.task(
+      'spins',
+      { takesMs: Infinity, spins: true },
+      { ...io, timeout: 100, killAfter: 50 },
+    )
+    const bad = sim.scheduler.defer(spins)
+    sim.advance(110)
+    const late = [1, 2].map(() => sim.scheduler.defer(sim.task('late', { takesMs: 10 }, io)))
+    sim.advance(40)
+    expect(sim.logged.filter(({ message }) => message === 'thread exited')).toMatchObject([
+      { fields: { reason: 'timeout', job: bad.id } },
+    ])
+    sim.advance(10)
+    expect(late.map(({ state }) => state)).toEqual(['completed', 'completed'])
+  })
+})
+
 describe('cancel', () => {
   it.each([
     ['scheduled', { delay: 1000 }],

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { neverEnds } from '../simulation/script.js'
 import { makeSim } from '../simulation/sim.js'
 
 const importError = { name: 'Error', message: "Cannot find module './db.js'", code: 'ERR_MODULE_NOT_FOUND' }
@@ -58,6 +59,76 @@ describe('threads', () => {
     sim.scheduler.defer(sim.task('t'))
     sim.advance(5000)
     expect(events).toEqual([['started', 'cpu', 1], ['exited', 1, 'idle']]) // prettier-ignore
+  })
+})
+
+describe('threads.minIdle', () => {
+  const threads = { cpu: 2, io: 1, minIdle: 1 } as const
+  const once = { attempts: 1 } as const
+
+  it.each(['cpu', 'io'] as const)(
+    'has a %s thread at hand at once after one crashed, though nothing is ready',
+    (lane) => {
+      const sim = makeSim({ scheduler: { threads } })
+      sim.scheduler.defer(sim.task('bad', { takesMs: 5, crashes: { exitCode: 7 } }, { ...once, lane }))
+      sim.advance(5)
+      expect(sim.spawnedAt).toEqual([0, 5])
+      expect(sim.scheduler.stats().lanes[lane].threads).toBe(1)
+    },
+  )
+
+  it.each(['cpu', 'io'] as const)(
+    'and after one was stopped by force, however long it takes to exit: %s',
+    (lane) => {
+      const sim = makeSim({ scheduler: { threads }, threads: () => ({ exitsInMs: 1000 }) })
+      sim.scheduler.defer(sim.task('rude', neverEnds, { ...once, lane, timeout: 100, killAfter: 50 }))
+      sim.advance(150)
+      expect(sim.spawnedAt).toEqual([0, 150])
+      sim.advance(5000)
+      expect(sim.spawnedAt).toEqual([0, 150])
+    },
+  )
+
+  it('and after one was recycled', () => {
+    const sim = makeSim({ scheduler: { threads } })
+    sim.scheduler.defer(sim.task('t'))
+    sim.advance(10)
+    sim.thread(1).say({ kind: 'leak', task: 't', count: 40, resources: ['Timeout'] })
+    sim.advance(0)
+    expect(sim.thread(1).isGone).toBe(true)
+    expect(sim.scheduler.stats().lanes.cpu.threads).toBe(1)
+  })
+
+  it('is no loop: a thread that exits by itself before it has ended a job is replaced when a job comes', () => {
+    const sim = makeSim({ scheduler: { threads } })
+    sim.scheduler.defer(sim.task('t'))
+    sim.advance(10)
+    sim.thread(1).crash()
+    sim.advance(0)
+    sim.thread(2).crash()
+    sim.advance(60_000)
+    expect(sim.spawnedAt).toEqual([0, 10])
+    const job = sim.scheduler.defer(sim.task('t'))
+    sim.advance(0)
+    expect(job.state).toBe('completed')
+  })
+
+  it('starts nothing while the scheduler closes', async () => {
+    const sim = makeSim({ scheduler: { threads } })
+    sim.scheduler.defer(sim.task('bad', { takesMs: 50, crashes: {} }, once))
+    sim.advance(10)
+    await sim.close({}, 1000)
+    expect(sim.spawnedAt).toEqual([0])
+  })
+
+  it('starts no more than that: without it, or with enough others', () => {
+    for (const minIdle of [0, 1]) {
+      const sim = makeSim({ scheduler: { threads: { cpu: 2, minIdle } } })
+      sim.scheduler.defer(sim.task('bad', { takesMs: 5, crashes: {} }, once))
+      if (minIdle === 1) sim.scheduler.defer(sim.task('t', { takesMs: 5 }))
+      sim.advance(1000)
+      expect(sim.spawnedAt).toHaveLength(minIdle + 1)
+    }
   })
 })
 

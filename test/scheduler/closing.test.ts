@@ -116,6 +116,47 @@ describe('close()', () => {
     await sim.close({ timeout: 0 }, 101)
   })
 
+  it.each(['cpu', 'io', 'main'] as const)(
+    'lets a %s handler that was cancelled or timed out before clean up, within its killAfter',
+    async (lane) => {
+      for (const how of ['cancelled', 'timed out']) {
+        const sim = makeSim({ scheduler: { threads: { cpu: 2, io: 1 } } })
+        const timeout = how === 'cancelled' ? false : 100
+        const cleansUp = sim.task('t', { takesMs: 400, ignoresAbort: true }, { lane, timeout, attempts: 1 })
+        const job = sim.scheduler.defer(cleansUp)
+        sim.advance(100)
+        if (how === 'cancelled') job.cancel()
+        sim.advance(30)
+        const told: unknown[] = []
+        sim.scheduler.on('closed', () => void told.push(['closed', sim.now]))
+        sim.scheduler.on('thread:exited', () => void told.push(['exited', sim.now]))
+        const { settled, lost } = await sim.close({ timeout: 5000 }, 5000)
+        expect(told).toEqual([['exited', 400], ['closed', 400]]) // prettier-ignore
+        expect([settled.cancelled + settled.failed, lost]).toEqual([0, []])
+      }
+    },
+  )
+
+  it.each([
+    ['its killAfter', 500, 5000, 0, 600],
+    ['its killAfter, also when its thread does not exit', 500, 5000, Infinity, 600 + 1000],
+    ['the deadline and 800 ms', 5000, 1000, 0, 130 + 1000 + 800],
+    ['800 ms without a timeout', 5000, 0, 0, 130 + 800],
+  ])(
+    'waits for a handler that was cancelled before no longer than %s',
+    async (_what, killAfter, timeout, exitsInMs, closedAt) => {
+      const sim = makeSim({ threads: () => ({ exitsInMs }) })
+      const job = sim.scheduler.defer(sim.task('rude', neverEnds, { killAfter }))
+      sim.advance(100)
+      job.cancel()
+      sim.advance(30)
+      let at = -1
+      sim.scheduler.on('closed', () => (at = sim.now))
+      await sim.close({ timeout }, timeout + 1000)
+      expect(at).toBe(closedAt)
+    },
+  )
+
   it('does not charge a handler that stops because the scheduler closes', async () => {
     const sim = makeSim()
     const job = sim.scheduler.defer(sim.task('polite', { takesMs: 60_000 }, { attempts: 1 }))

@@ -2,7 +2,7 @@
 import type { Lane } from '../../src/job/snapshot.js'
 import type { Stats } from '../../src/stats.js'
 import { isSettled, type ModelJob, type ModelThread } from './model-records.js'
-import { isLate, type Model } from './model.js'
+import { isLate, isLongLate, type Model } from './model.js'
 
 /** Two looks, 5 ms apart, find a thread that does not move. */
 const stuckWithinMs = 10
@@ -15,14 +15,20 @@ export function checkWork(model: Model): void {
     const { lane } = thread.fake
     if (!thread.isOpen || thread.isGone || thread.wasStopped || thread.fake.isDying) continue
     if (lane === 'cpu') checkAhead(model, thread)
-    else if (lane === 'io' && thread.execs.some((exec) => isLate(exec, model))) thread.isRetired = true
-    if (thread.execs.length >= model.places[lane] || thread.isRetired || thread.isKept) continue
+    else if (lane === 'io') checkRetired(model, thread)
+    if (thread.execs.length >= model.places[lane] || thread.isRetired !== 'no' || thread.isKept) continue
     const able = (ableOf[lane] ??= startable(model, lane))
     if (able.length === 0) continue
     const idle = able.find((job) => thread.execs.length === 0 || !mayWait(model, job, able))
     if (idle !== undefined)
       model.wrong('I14', `job ${idle.payload} is ready and a place of lane ${lane} is free`)
   }
+}
+
+function checkRetired(model: Model, thread: ModelThread): void {
+  if (thread.execs.some((exec) => isLongLate(exec, model))) thread.isRetired = 'surely'
+  else if (thread.isRetired === 'no' && thread.execs.some((exec) => isLate(exec, model)))
+    thread.isRetired = 'perhaps'
 }
 
 const none: readonly ModelJob[] = []

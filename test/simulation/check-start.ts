@@ -19,7 +19,8 @@ export function checkStart(model: Model, thread: ModelThread, job: ModelJob, tok
   if (now >= job.expiresAt)
     model.wrong('I15', `${name} was started ${now - job.expiresAt} ms after it expired`)
   if (thread.wasStopped) model.wrong('I13', `${name} was given to a thread that was stopped`)
-  if (thread.isRetired) model.wrong('I13', `${name} was given to a thread that was retired`)
+  if (thread.isRetired === 'surely') model.wrong('I13', `${name} was given to a thread that was retired`)
+  thread.isRetired = 'no'
   const limits = model.limitsOf(job)
   const exec: Exec = {
     thread, token, job, limits, startedAt: now, began: false, isDone: false, isOver: false,

@@ -118,6 +118,7 @@ export class Ending {
     const { plan, model, judge, scheduler, sometimes } = this.#stage
     let report: CloseReport | undefined
     model.isClosing = true
+    model.closesBy = model.now() + options.timeout
     if (!options.drain || options.timeout === 0) model.mayStart = false
     if (plan.starts.stays) this.#stage.keepThreads()
     let thrown: unknown

@@ -6,7 +6,7 @@ import { checkEvent, type JobEventData } from './check-events.js'
 import { checkCounts, checkDue, checkDuplicates, checkExpiry, checkWork } from './check-quiet.js'
 import { checkStart } from './check-start.js'
 import { isSettled, type Exec, type ModelJob, type ModelThread } from './model-records.js'
-import type { Model } from './model.js'
+import { isLate, type Model } from './model.js'
 import type { Run } from './script.js'
 
 /** Starts that wait to be judged until what was told has been read. */
@@ -144,6 +144,18 @@ export class Judge {
     this.#model.over(exec)
   }
 
+  /** A cpu thread is stopped while it closes: a handler that was given up before has its grace, until the deadline. */
+  stops({ fake, execs }: ModelThread): void {
+    const model = this.#model
+    const now = model.now()
+    if (!model.isClosing || now >= model.closesBy || fake.lane !== 'cpu' || fake.isDying) return
+    for (const exec of execs) {
+      const { stoppedAt, began, isDone, job } = exec
+      if (stoppedAt === undefined || !began || isDone || stoppedAt <= model.blockedUntil) continue
+      if (!isLate(exec, model)) model.wrong('I19', `close stopped job ${job.payload} within its grace`)
+    }
+  }
+
   exits(thread: ModelThread): void {
     const { sometimes } = this.#model
     this.#model.refresh() // verdicts that came before are none on this crash
@@ -154,6 +166,7 @@ export class Judge {
     if (isUnexplained) sometimes.reached('a crash blamed nobody')
     if (!thread.wasStopped && begun.length === 1 && thread.fake.lane === 'io')
       sometimes.reached('a crash blamed one job of a shared thread')
+    thread.hadCompany = thread.fake.lane === 'io' && thread.wasSpinning && hasCompany(thread)
     for (const exec of [...thread.execs]) {
       if (thread.fake.lane === 'io' && isUnexplained) exec.job.runsAlone = true
       this.#model.over(exec)
@@ -166,6 +179,8 @@ export class Judge {
   toldWhy(thread: ModelThread, reason: string): void {
     const model = this.#model
     const untold = thread.untold.splice(0)
+    if (reason === 'timeout' && thread.hadCompany)
+      model.wrong('I30', `thread ${thread.fake.number} hung, and one was blamed who had company`)
     if (reason !== 'stuck') return
     model.sometimes.reached('a shared thread hung')
     if (!thread.mayHaveHung)
@@ -234,6 +249,13 @@ export class Judge {
       }
     }
   }
+}
+
+/** Whether one that still counts had been there before all that were given up, so that any of them may hold the loop. */
+function hasCompany({ execs }: ModelThread): boolean {
+  const stopped = execs.filter(({ stoppedAt }) => stoppedAt !== undefined)
+  const firstAt = Math.min(...stopped.map(({ startedAt }) => startedAt))
+  return stopped.length > 0 && execs.some((exec) => isCurrent(exec) && exec.startedAt <= firstAt)
 }
 
 function isUnderWay({ handle: { state } }: ModelJob): boolean {

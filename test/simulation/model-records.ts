@@ -27,8 +27,11 @@ export interface ModelThread {
   isOpen: boolean
   isGone: boolean
   wasStopped: boolean
-  /** An execution on it outlived its grace: it takes nothing more. */
-  isRetired: boolean
+  /**
+   * An execution on it outlived its grace: it takes nothing more. Perhaps, as long as the time it has to show that its loop
+   * turns is not over.
+   */
+  isRetired: 'no' | 'perhaps' | 'surely'
   /** It got a job that must run alone and has not been empty since. */
   isKept: boolean
   /** When it last told that something had ended. */
@@ -39,6 +42,10 @@ export interface ModelThread {
   pingedAt: number
   /** Its loop did not turn when it was stopped, or nobody can tell. */
   mayHaveHung: boolean
+  /** Its loop did not turn when it was stopped. */
+  wasSpinning: boolean
+  /** It was stopped because of one of its jobs while its loop did not turn, and another may have held it. */
+  hadCompany: boolean
   /** What it held when it was stopped and exited, until the reason is told: whether those jobs must run alone. */
   untold: { job: ModelJob; generation: number; wasOver: boolean }[]
 }

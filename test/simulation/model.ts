@@ -15,6 +15,9 @@ import {
 import type { JobPlan, Plan, TaskPlan } from './plan.js'
 import type { Sometimes } from './sometimes.js'
 
+/** A shared thread has so long to answer, however short a grace is. */
+const shortestAnswerMs = 50
+
 export class Model {
   readonly plan: Plan
   readonly sometimes: Sometimes
@@ -33,6 +36,8 @@ export class Model {
   /** Halted keys, with the id of the job at which each halted. */
   readonly halted = new Map<string, string>()
   isClosing = false
+  /** The deadline of `close()`. */
+  closesBy = Infinity
   /** Until when the event loop was blocked last. */
   blockedUntil = 0
   mayStart = true
@@ -318,4 +323,9 @@ export class Model {
 /** Its grace is over, so the scheduler may have retired its thread or given its handler up. */
 export function isLate(exec: Exec, model: Model): boolean {
   return exec.stoppedAt !== undefined && model.now() >= exec.stoppedAt + model.taskOf(exec.job.task).killAfter
+}
+
+/** So is the time that a shared thread has to show that its loop turns. */
+export function isLongLate(exec: Exec, model: Model): boolean {
+  return isLate(exec, model) && model.now() >= (exec.stoppedAt ?? Infinity) + shortestAnswerMs
 }

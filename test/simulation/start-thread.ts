@@ -71,12 +71,14 @@ export function startThread(
     isOpen: false,
     isGone: false,
     wasStopped: false,
-    isRetired: false,
+    isRetired: 'no',
     isKept: false,
     reportedAt: 0,
     execs: [],
     pingedAt: 0,
     mayHaveHung: false,
+    wasSpinning: false,
+    hadCompany: false,
     untold: [],
   }
   if (stage.doThreadsStay) fake.stay()
@@ -93,7 +95,9 @@ export function startThread(
     },
     drain: () => fake.drain(),
     terminate: () => {
+      judge.stops(thread)
       thread.wasStopped = true
+      thread.wasSpinning = fake.isSpinning
       // While the main thread was blocked, the others stood still here: they could not answer.
       thread.mayHaveHung = fake.isSpinning || thread.pingedAt < model.blockedUntil
       thread.isOpen = false

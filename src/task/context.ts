@@ -51,7 +51,10 @@ export type StepResult =
 /** By ref, the steps named in `after`; `batch` for the callback of a batch: how its jobs ended. */
 export type StepResults = Readonly<Record<string, StepResult>> & { readonly batch: BatchCounts }
 
-/** `context.defer`: a task with its payload, or a task's name. A signal cannot reach across threads. */
+/**
+ * `context.defer`: a task with its payload, or a task's name. A signal cannot reach across threads. Whatever is refused
+ * rejects, also what is wrong with the call itself.
+ */
 export interface DeferChild {
   (task: Task<undefined>): Promise<DeferredChild>
   <I>(task: Task<I>, payload: NoInfer<I>, options?: ChildOptions): Promise<DeferredChild>

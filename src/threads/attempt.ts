@@ -139,15 +139,15 @@ export class Attempt implements TaskContext {
 
   get defer(): TaskContext['defer'] {
     const defer = (task: unknown, payload?: unknown, options?: DeferOptions): Promise<DeferredChild> =>
-      fromLineOf(defer, () => this.#host.defer(this.#token, nameOf('context.defer', task), payload, options))
+      rejecting(defer, () => this.#host.defer(this.#token, nameOf('context.defer', task), payload, options))
     const later = (plan: FlowPlan): Promise<never> =>
       this.#host.deferFlow(this.#token, plan) as Promise<never>
     const flow = (steps: unknown, options?: unknown): Promise<never> =>
-      fromLineOf(flow, () => later(planFlow(steps, options)))
+      rejecting(flow, () => later(planFlow(steps, options)))
     const chain = (steps: unknown, options?: unknown): Promise<never> =>
-      fromLineOf(chain, () => later(planChain(steps, options)))
+      rejecting(chain, () => later(planChain(steps, options)))
     const batch = (task: unknown, payloads: unknown, options?: unknown): Promise<never> =>
-      fromLineOf(batch, () => later(planBatch(task, payloads, options)))
+      rejecting(batch, () => later(planBatch(task, payloads, options)))
     return Object.assign(defer, { flow, chain, batch })
   }
 
@@ -206,6 +206,16 @@ export class Attempt implements TaskContext {
     this.#pendingProgress = undefined
     this.#progressAt = this.#host.now()
     this.#host.progress(this.#token, value)
+  }
+}
+
+/** Does `work`; a refusal rejects, its stack begun at the line that called `method`. */
+function rejecting<T>(method: (...args: never) => unknown, work: () => Promise<T>): Promise<T> {
+  try {
+    return fromLineOf(method, work)
+  } catch (error) {
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- as it was thrown, whatever it is
+    return Promise.reject(error)
   }
 }
 

@@ -90,3 +90,32 @@ describe('the stack of a refused context.defer begins at the line that called it
     expect(caught?.stack).toContain(caught?.message)
   })
 })
+
+describe('a refused context.defer rejects, so that its .catch() hears of it', () => {
+  type Defer = TaskContext['defer']
+  it.each<[string, (defer: Defer) => Promise<unknown>]>([
+    ['for a bad payload', (defer) => defer('child', 1n)],
+    [
+      'for an option that cannot reach across threads',
+      (defer) => defer('child', 1, { backoff: () => 1 } as never),
+    ],
+    ['for what is no task', (defer) => defer(5 as never)],
+    ['in a flow', (defer) => defer.flow({ a: { task: 'child', after: ['b'] as never } })],
+    ['in a flow, for a bad payload', (defer) => defer.flow({ a: { task: 'child', payload: 1n } })],
+    ['in a chain', (defer) => defer.chain([5 as never])],
+    ['in a batch', (defer) => defer.batch('child', 5 as never)],
+  ])('%s', async (_what, call) => {
+    const sim = makeSim({ main: 'real' })
+    const caught: unknown[] = []
+    const run = async (_payload: never, { defer }: TaskContext) => {
+      await call(defer).catch((error: unknown) => caught.push(error))
+      return 'its work is done'
+    }
+    const job = sim.scheduler.defer(sim.mainTask('parent', run, { attempts: 1 }))
+    await sim.flow(10)
+    expect(caught).toEqual([
+      expect.objectContaining({ code: expect.stringMatching(/^ERR_SIDEWORK_/) as string }),
+    ])
+    expect(await job.result()).toBe('its work is done')
+  })
+})

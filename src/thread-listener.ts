@@ -64,9 +64,10 @@ function deferChild(rooms: Rooms, parent: Job, message: DeferMessage, thread: La
   try {
     if (rooms.closing?.acceptsChildren === false) throw new ClosedError()
     const record = rooms.book.find(message.task)
-    // Its own schema, keys and limits apply as to any other job, so the value is looked at once more.
-    const request = withCarrier(parent.details?.request, message.carrier)
-    const draft = rooms.drafts.draft(record, decodePayload(message.payload), message.options, request)
+    // Its own keys and limits apply as to any other job, so the value is looked at once more.
+    const { payload, options, carrier, isValidated } = message
+    const request = withCarrier(parent.details?.request, carrier)
+    const draft = rooms.drafts.draft(record, decodePayload(payload), options, request, isValidated)
     const context = parent.mainWork?.context
     if (draft.mainWork !== undefined && context !== undefined) draft.mainWork.context = context
     const accepted = rooms.acceptance.accept(draft)

@@ -14,7 +14,6 @@ import { durationMs, key, show } from '../options.js'
 import { BoundedLog } from './bounded-log.js'
 import { openResults, resultOf } from './open-results.js'
 import type { LogMessage } from './protocol.js'
-import { nameOf } from '../task/task-name.js'
 
 /** What an attempt needs of the thread (or main lane) it runs in. */
 export interface AttemptHost {
@@ -23,9 +22,10 @@ export interface AttemptHost {
   progress(token: number, value: EncodedPayload): void
   heartbeat(token: number): void
   log(token: number, level: LogMessage['level'], fieldsOrMessage: object | string, message?: string): void
+  /** @param task a task or its name, if it is one */
   defer(
     token: number,
-    task: string,
+    task: unknown,
     payload: unknown,
     options: DeferOptions | undefined,
   ): Promise<DeferredChild>
@@ -139,7 +139,7 @@ export class Attempt implements TaskContext {
 
   get defer(): TaskContext['defer'] {
     const defer = (task: unknown, payload?: unknown, options?: DeferOptions): Promise<DeferredChild> =>
-      rejecting(defer, () => this.#host.defer(this.#token, nameOf('context.defer', task), payload, options))
+      rejecting(defer, () => this.#host.defer(this.#token, task, payload, options))
     const later = (plan: FlowPlan): Promise<never> =>
       this.#host.deferFlow(this.#token, plan) as Promise<never>
     const flow = (steps: unknown, options?: unknown): Promise<never> =>

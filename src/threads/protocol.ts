@@ -142,6 +142,8 @@ export interface DeferMessage {
   readonly task: string
   /** JSON of the payload, or absent. */
   readonly payload?: string | EncodedBytes
+  /** The task's schema has been asked for the payload. */
+  readonly isValidated?: boolean
   readonly options?: object
   /** What tracers of the thread add to the child's request. */
   readonly carrier?: Readonly<Record<string, string>>

@@ -12,6 +12,7 @@ import { planBatch, planChain, planFlow, type FlowPlan } from '../task/flow-plan
 import type { DeferOptions } from '../task/defer-options.js'
 import { durationMs, key, show } from '../options.js'
 import { BoundedLog } from './bounded-log.js'
+import { LimitPauses } from './limit-pauses.js'
 import { openResults, resultOf } from './open-results.js'
 import type { LogMessage } from './protocol.js'
 
@@ -66,6 +67,7 @@ export class Attempt implements TaskContext {
   #stopTimer: (() => void) | undefined
   #beatAt = -Infinity
   #stopBeat: (() => void) | undefined
+  #pauses: LimitPauses | undefined
   #hasEnded = false
 
   constructor(
@@ -129,7 +131,8 @@ export class Attempt implements TaskContext {
   get pauseLimit(): TaskContext['pauseLimit'] {
     return (name, delay) => {
       const delayMs = durationMs('pauseLimit delay', delay, { zero: true })
-      if (!this.#hasEnded) this.#host.pauseLimit(this.#token, key('pauseLimit name', name), delayMs)
+      const limit = key('pauseLimit name', name)
+      if (!this.#hasEnded) this.#limitPauses.pause(limit, delayMs)
     }
   }
 
@@ -166,12 +169,19 @@ export class Attempt implements TaskContext {
     this.#controller?.abort(this.#abortReason)
   }
 
-  /** Nothing the handler says counts from here on; the last progress, and how many lines were dropped, are told first. */
+  /** Nothing the handler says counts from here on; the last progress and pauses, and how many lines were dropped, are told first. */
   end(): void {
     this.#log?.tellDropped()
     this.#hasEnded = true
     this.#stopBeat?.()
+    this.#pauses?.flush()
     this.#flushProgress()
+  }
+
+  get #limitPauses(): LimitPauses {
+    return (this.#pauses ??= new LimitPauses(this.#host, (name, delayMs) =>
+      this.#host.pauseLimit(this.#token, name, delayMs),
+    ))
   }
 
   #report(value: Progress): void {

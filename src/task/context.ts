@@ -14,8 +14,11 @@ import type { DeferOptions } from './defer-options.js'
 import type { Task } from './define-task.js'
 import type { Backoff } from './task-options.js'
 
-/** One log method: a message, or fields and a message, as pino takes them. */
-export type LogMethod = (fieldsOrMessage: object | string, message?: string) => void
+/** One log method, as pino's: a message with what its placeholders (`%s`, `%d`, `%j`, `%o`) stand for, before it fields or an error. */
+export interface LogMethod {
+  (message: string, ...args: unknown[]): void
+  (fields: object, message?: string, ...args: unknown[]): void
+}
 
 /** The levels of pino. */
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal'

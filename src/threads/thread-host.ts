@@ -70,7 +70,7 @@ export class ThreadHost implements AttemptHost {
   }
 
   log(token: number, level: LogMessage['level'], fieldsOrMessage: object | string, message?: string): void {
-    if (typeof fieldsOrMessage === 'string')
+    if (typeof fieldsOrMessage !== 'object')
       this.#send({ kind: 'log', token, level, message: lineOf(fieldsOrMessage) })
     else {
       const text = message === undefined ? undefined : { message: lineOf(message) }

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { JobIds, idKeyBytes } from '../../src/job/job-ids.js'
 import { payloadLimits } from '../../src/job/payload-limits.js'
-import type { TaskLog } from '../../src/task/context.js'
 import type { FromThread, LogMessage } from '../../src/threads/protocol.js'
 import { ThreadHost } from '../../src/threads/thread-host.js'
 
@@ -15,7 +14,9 @@ function makeHost() {
 }
 
 describe('a line that a handler logs', () => {
-  function logged(...line: Parameters<TaskLog['info']>): Pick<LogMessage, 'fields' | 'message'> {
+  function logged(
+    ...line: [fieldsOrMessage: object | string, message?: string]
+  ): Pick<LogMessage, 'fields' | 'message'> {
     const { host, arrived } = makeHost()
     host.log(1, 'info', ...line)
     return arrived[0] as LogMessage // what else could it be

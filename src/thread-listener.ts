@@ -2,7 +2,7 @@
 import { Duplicate } from './defer/duplicates.js'
 import type { DispatchListener } from './dispatch/dispatch-rooms.js'
 import type { LaneThread } from './dispatch/lane-thread.js'
-import { ClosedError } from './errors.js'
+import { ClosedError, SideworkError } from './errors.js'
 import type { Flow } from './flows/flow.js'
 import type { Job } from './job/job.js'
 import { decodePayload, toPlain, type EncodedPayload } from './job/payload.js'
@@ -61,6 +61,11 @@ export function threadListener(rooms: Rooms): DispatchListener {
 
 /** A handler defers a child, of the same request: accepted also while closing, until the deadline. */
 function deferChild(rooms: Rooms, parent: Job, message: DeferMessage, thread: LaneThread): void {
+  if (message.refused !== undefined) {
+    const { code } = message.refused
+    rooms.refused(message.task, code === undefined ? undefined : new SideworkError(code, ''))
+    return
+  }
   try {
     if (rooms.closing?.acceptsChildren === false) throw new ClosedError()
     const record = rooms.book.find(message.task)

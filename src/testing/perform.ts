@@ -88,7 +88,7 @@ function makeHost(): ThreadHost {
     (message: FromThread) => {
       if (typeof message === 'number') return
       const id = (): string => `performed-child-${++children}`
-      if (message.kind === 'defer')
+      if (message.kind === 'defer' && message.refused === undefined)
         host.answer({ kind: 'deferred', call: message.call, id: id(), deduplicated: false })
       if (message.kind === 'defer-flow') {
         const { call, plan } = message

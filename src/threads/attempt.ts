@@ -3,13 +3,15 @@
  * handler's end becomes data.
  */
 import { fromLineOf, OptionError, SideworkError } from '../errors.js'
-import type { Handed } from '../job/flow-step.js'
+import type { FlowKind, Handed } from '../job/flow-step.js'
 import { encodePayload, type EncodedPayload } from '../job/payload.js'
 import { progressLimits } from '../job/payload-limits.js'
 import type { Progress, RequestContext, ScheduleContext } from '../job/snapshot.js'
 import type { DeferredChild, DeferredFlow, StepResults, TaskContext, TaskLog } from '../task/context.js'
 import { planBatch, planChain, planFlow, type FlowPlan } from '../task/flow-plan.js'
 import type { DeferOptions } from '../task/defer-options.js'
+import { taskNameOf } from '../task/task-name.js'
+import { countOf } from '../task/trace-channels.js'
 import { durationMs, key, show } from '../options.js'
 import { BoundedLog } from './bounded-log.js'
 import { LimitPauses } from './limit-pauses.js'
@@ -30,6 +32,8 @@ export interface AttemptHost {
     payload: unknown,
     options: DeferOptions | undefined,
   ): Promise<DeferredChild>
+  /** Rejects with the error, and tells that the defer was refused. @param count of jobs that it was about */
+  refuse(token: number, task: string, count: number, error: unknown): Promise<never>
   /** The plan with its payloads as they are. */
   deferFlow(token: number, plan: FlowPlan): Promise<DeferredFlow>
   yieldNow(token: number): Promise<void>
@@ -141,16 +145,16 @@ export class Attempt implements TaskContext {
   }
 
   get defer(): TaskContext['defer'] {
-    const defer = (task: unknown, payload?: unknown, options?: DeferOptions): Promise<DeferredChild> =>
-      rejecting(defer, () => this.#host.defer(this.#token, task, payload, options))
-    const later = (plan: FlowPlan): Promise<never> =>
-      this.#host.deferFlow(this.#token, plan) as Promise<never>
+    const defer = (task: unknown, payload?: unknown, options?: DeferOptions): Promise<DeferredChild> => {
+      const now = (): Promise<DeferredChild> => this.#host.defer(this.#token, task, payload, options)
+      return this.#rejecting(defer, () => [taskNameOf(task), 1], now)
+    }
     const flow = (steps: unknown, options?: unknown): Promise<never> =>
-      rejecting(flow, () => later(planFlow(steps, options)))
+      this.#deferFlow(flow, 'flow', () => planFlow(steps, options))
     const chain = (steps: unknown, options?: unknown): Promise<never> =>
-      rejecting(chain, () => later(planChain(steps, options)))
+      this.#deferFlow(chain, 'chain', () => planChain(steps, options))
     const batch = (task: unknown, payloads: unknown, options?: unknown): Promise<never> =>
-      rejecting(batch, () => later(planBatch(task, payloads, options)))
+      this.#deferFlow(batch, 'batch', () => planBatch(task, payloads, options))
     return Object.assign(defer, { flow, chain, batch })
   }
 
@@ -182,6 +186,29 @@ export class Attempt implements TaskContext {
     return (this.#pauses ??= new LimitPauses(this.#host, (name, delayMs) =>
       this.#host.pauseLimit(this.#token, name, delayMs),
     ))
+  }
+
+  #deferFlow(method: (...args: never) => unknown, kind: FlowKind, read: () => FlowPlan): Promise<never> {
+    let count = 0
+    const now = (): Promise<never> => {
+      const plan = read()
+      count = countOf(plan)
+      return this.#host.deferFlow(this.#token, plan) as Promise<never>
+    }
+    return this.#rejecting(method, () => [`(${kind})`, count], now)
+  }
+
+  /** Defers; a refusal rejects, its stack begun at the line that called `method`. @param what of which task, how many */
+  #rejecting<T>(
+    method: (...args: never) => unknown,
+    what: () => readonly [task: string, count: number],
+    defer: () => Promise<T>,
+  ): Promise<T> {
+    try {
+      return fromLineOf(method, defer)
+    } catch (error) {
+      return this.#host.refuse(this.#token, ...what(), error)
+    }
   }
 
   #report(value: Progress): void {
@@ -216,16 +243,6 @@ export class Attempt implements TaskContext {
     this.#pendingProgress = undefined
     this.#progressAt = this.#host.now()
     this.#host.progress(this.#token, value)
-  }
-}
-
-/** Does `work`; a refusal rejects, its stack begun at the line that called `method`. */
-function rejecting<T>(method: (...args: never) => unknown, work: () => Promise<T>): Promise<T> {
-  try {
-    return fromLineOf(method, work)
-  } catch (error) {
-    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- as it was thrown, whatever it is
-    return Promise.reject(error)
   }
 }
 

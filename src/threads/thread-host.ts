@@ -1,5 +1,5 @@
 /** What attempts say, put into messages; and the answers to their defers. One per thread, one for the main lane. */
-import { fromCallerOf, OptionError } from '../errors.js'
+import { fromCallerOf, OptionError, SideworkError } from '../errors.js'
 import type { JobIds } from '../job/job-ids.js'
 import { encodePayload, type EncodedPayload } from '../job/payload.js'
 import type { PayloadLimits } from '../job/payload-limits.js'
@@ -117,6 +117,18 @@ export class ThreadHost implements AttemptHost {
     return traceDeferLater(`(${plan.kind})`, undefined, send, countOf(plan))
   }
 
+  refuse(token: number, task: string, count: number, error: unknown): Promise<never> {
+    this.#tellRefused(token, task, error)
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- as it was thrown, whatever it is
+    const reject = (): Promise<never> => Promise.reject(error)
+    return deferChannel.hasSubscribers ? traceDeferLater(task, undefined, reject, count) : reject()
+  }
+
+  #tellRefused(token: number, task: string, error: unknown): void {
+    const code = error instanceof SideworkError ? error.code : undefined
+    this.#send({ kind: 'defer', token, call: 0, task, refused: { code } })
+  }
+
   /** @throws (rejects) what the scheduler refuses it with */
   async #ask<A>(
     message: Omit<DeferMessage, 'call'> | Omit<DeferFlowMessage, 'call'>,
@@ -141,9 +153,12 @@ export class ThreadHost implements AttemptHost {
       this.#calls.delete(message.call)
       const { name, message: why } = serializeError(error)
       if (name !== 'DataCloneError') throw error
-      throw new OptionError(
+      const refusal = new OptionError(
         `context.defer got an option that cannot reach across threads: ${why} Give plain data.`,
       )
+      const { token } = message
+      this.#tellRefused(token, message.kind === 'defer' ? message.task : `(${message.plan.kind})`, refusal)
+      throw refusal
     }
   }
 

@@ -1,7 +1,9 @@
 /** `context.defer`: children of a running job. */
-import { describe, expect, it } from 'vitest'
+import { tracingChannel } from 'node:diagnostics_channel'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import type { TaskContext } from '../../src/task/context.js'
 import type { Task, TaskDefinition } from '../../src/task/define-task.js'
+import type { DeferTrace } from '../../src/task/trace-channels.js'
 import { registeredTasks } from '../../src/task/registry.js'
 import { makeSim } from '../simulation/sim.js'
 
@@ -95,18 +97,32 @@ describe('the stack of a refused context.defer begins at the line that called it
 
 describe('a refused context.defer rejects, so that its .catch() hears of it', () => {
   type Defer = TaskContext['defer']
-  it.each<[string, (defer: Defer) => Promise<unknown>]>([
-    ['for a bad payload', (defer) => defer('child', 1n)],
+  const refusals: [what: string, task: string, count: number, call: (defer: Defer) => Promise<unknown>][] = [
+    ['for a bad payload', 'child', 1, (defer) => defer('child', 1n)],
     [
       'for an option that cannot reach across threads',
+      'child',
+      1,
       (defer) => defer('child', 1, { backoff: () => 1 } as never),
     ],
-    ['for what is no task', (defer) => defer(5 as never)],
-    ['in a flow', (defer) => defer.flow({ a: { task: 'child', after: ['b'] as never } })],
-    ['in a flow, for a bad payload', (defer) => defer.flow({ a: { task: 'child', payload: 1n } })],
-    ['in a chain', (defer) => defer.chain([5 as never])],
-    ['in a batch', (defer) => defer.batch('child', 5 as never)],
-  ])('%s', async (_what, call) => {
+    ['for what is no task', 'number', 1, (defer) => defer(5 as never)],
+    ['in a flow', '(flow)', 0, (defer) => defer.flow({ a: { task: 'child', after: ['b'] as never } })],
+    [
+      'in a flow, for a bad payload',
+      '(flow)',
+      1,
+      (defer) => defer.flow({ a: { task: 'child', payload: 1n } }),
+    ],
+    ['in a chain', '(chain)', 0, (defer) => defer.chain([5 as never])],
+    ['in a batch', '(batch)', 0, (defer) => defer.batch('child', 5 as never)],
+    [
+      'for an option that is no data',
+      'child',
+      1,
+      (defer) => defer('child', 1, { orderingKey: () => 'k' } as never),
+    ],
+  ]
+  it.each(refusals)('%s', async (_what, _task, _count, call) => {
     const sim = makeSim({ main: 'real' })
     const caught: unknown[] = []
     const run = async (_payload: never, { defer }: TaskContext) => {
@@ -120,6 +136,28 @@ describe('a refused context.defer rejects, so that its .catch() hears of it', ()
     ])
     expect(await job.result()).toBe('its work is done')
   })
+
+  it.each(refusals)(
+    '%s, is told like any other refusal: by an event, a count and on the tracing channel',
+    async (_what, task, count, call) => {
+      const sim = makeSim({ main: 'real' })
+      const told: unknown[] = []
+      const traced: unknown[] = []
+      sim.scheduler.on('refused', ({ task: name, code }) => told.push([name, code]))
+      const channel = tracingChannel<DeferTrace, DeferTrace>('sidework:defer')
+      const listeners = { start() {}, end() {}, asyncStart() {}, error: (trace: DeferTrace) => void traced.push([trace.task, trace.count, (trace.error as { code: string }).code]), asyncEnd: (trace: DeferTrace) => void traced.push(trace.task) } // prettier-ignore
+      channel.subscribe(listeners)
+      onTestFinished(() => void channel.unsubscribe(listeners))
+      const run = (_payload: never, { defer }: TaskContext) =>
+        call(defer).catch(({ code }: { code: string }) => code)
+      const job = sim.scheduler.defer(sim.mainTask('parent', run))
+      traced.length = 0
+      await sim.flow(10)
+      const code = await job.result()
+      expect(told).toEqual([[task, code]])
+      expect(traced).toEqual([[task, count, code], task])
+    },
+  )
 })
 
 describe('the schema of a child, whose input is no JSON,', () => {

@@ -2,7 +2,7 @@
 import { Duplicate } from './defer/duplicates.js'
 import type { DispatchListener } from './dispatch/dispatch-rooms.js'
 import type { LaneThread } from './dispatch/lane-thread.js'
-import { ClosedError } from './errors.js'
+import { ClosedError, SideworkError } from './errors.js'
 import { withoutText } from './events/shown.js'
 import type { Flow } from './flows/flow.js'
 import type { Job } from './job/job.js'
@@ -68,12 +68,18 @@ function shownOf(thread: LaneThread, error: SerializedError): SerializedError {
 
 /** A handler defers a child, of the same request: accepted also while closing, until the deadline. */
 function deferChild(rooms: Rooms, parent: Job, message: DeferMessage, thread: LaneThread): void {
+  if (message.refused !== undefined) {
+    const { code } = message.refused
+    rooms.refused(message.task, code === undefined ? undefined : new SideworkError(code, ''))
+    return
+  }
   try {
     if (rooms.closing?.acceptsChildren === false) throw new ClosedError()
     const record = rooms.book.find(message.task)
-    // Its own schema, keys and limits apply as to any other job, so the value is looked at once more.
-    const request = withCarrier(parent.details?.request, message.carrier)
-    const draft = rooms.drafts.draft(record, decodePayload(message.payload), message.options, request)
+    // Its own keys and limits apply as to any other job, so the value is looked at once more.
+    const { payload, options, carrier, isValidated } = message
+    const request = withCarrier(parent.details?.request, carrier)
+    const draft = rooms.drafts.draft(record, decodePayload(payload), options, request, isValidated)
     const context = parent.mainWork?.context
     if (draft.mainWork !== undefined && context !== undefined) draft.mainWork.context = context
     const accepted = rooms.acceptance.accept(draft)

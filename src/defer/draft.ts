@@ -8,8 +8,8 @@ import type { RequestContext } from '../job/snapshot.js'
 import type { TaskRecord } from '../job/task-record.js'
 import { key } from '../options.js'
 import { inlineTaskName } from '../task/task-name.js'
+import { validateInput } from '../task/validate-input.js'
 import type { Clock } from '../world.js'
-import { validateInput } from './validate-input.js'
 import { readDeferOptions } from './read-defer-options.js'
 
 /** What drafting needs of the scheduler. */
@@ -47,11 +47,20 @@ export class Drafts {
     return ++this.#lastSeq
   }
 
-  /** @throws OptionError, PayloadError, PayloadTooLargeError */
-  draft(task: TaskRecord, payload: unknown, options: unknown, request: RequestContext | undefined): Job {
+  /**
+   * @param isValidated the payload is what the task's schema has made of it already
+   * @throws OptionError, PayloadError, PayloadTooLargeError
+   */
+  draft(
+    task: TaskRecord,
+    payload: unknown,
+    options: unknown,
+    request: RequestContext | undefined,
+    isValidated = false,
+  ): Job {
     const { policy } = task
     this.#checkTask(task)
-    const input = validateInput(task, payload)
+    const input = isValidated ? payload : validateInput(task.name, policy.input, payload)
     const job = this.#blank(task, encodePayload(input, this.#rooms.payloadLimits, task.name))
     const isPlain = options === undefined && request === undefined && !policy.describesJobs
     if (!isPlain) this.#describe(job, input, options, request)

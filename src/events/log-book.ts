@@ -13,7 +13,7 @@ import type { TaskRecord } from '../job/task-record.js'
 import type { LogLevel } from '../task/context.js'
 import { GuardedLogger } from './guarded-logger.js'
 import { LineRate, type LineRatePort } from './line-rate.js'
-import { briefError, shownText } from './shown.js'
+import { briefError, shownText, withError } from './shown.js'
 
 /** One line of a handler, as it came from its thread. */
 export interface HandlerLine {
@@ -82,7 +82,7 @@ export class LogBook {
   fromHandler(job: Job, line: HandlerLine): void {
     if (this.logger?.isLevelEnabled(line.level) !== true) return
     const own = line.fields === undefined ? undefined : (JSON.parse(line.fields) as object) // written by thread-host.ts
-    this.logger[line.level]({ ...own, ...this.fields(job) }, line.message)
+    this.logger[line.level]({ ...withError(own), ...this.fields(job) }, line.message)
   }
 
   listenerThrew(event: string, error: unknown): void {

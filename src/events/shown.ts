@@ -26,6 +26,25 @@ export function wholeError(error: unknown): Error {
   return errorOf(withCauses(serializeError(error)))
 }
 
+/** Fields of a handler's line for the logger: their error, which came as data, is one again. */
+export function withError(fields: { readonly err?: unknown } | undefined): object | undefined {
+  const err = fields?.err
+  return isErrorData(err) ? { ...fields, err: errorOf(withCauses(err)) } : fields
+}
+
+const errorFields: ReadonlySet<string> = new Set(['name', 'message', 'code', 'stack', 'cause'])
+
+/** Whether it can be nothing else: whatever else a handler calls `err` is logged as it is. */
+function isErrorData(value: unknown): value is SerializedError {
+  if (typeof value !== 'object' || value === null) return false
+  const { name, message } = value as Partial<SerializedError>
+  return (
+    typeof name === 'string' &&
+    typeof message === 'string' &&
+    Object.keys(value).every((field) => errorFields.has(field))
+  )
+}
+
 function withCauses(error: SerializedError): SerializedError {
   const { cause, message, stack = message } = error
   return cause === undefined

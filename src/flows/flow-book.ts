@@ -4,7 +4,7 @@
  */
 import type { Acceptance } from '../defer/acceptance.js'
 import type { Drafts } from '../defer/draft.js'
-import { OptionError, SideworkError } from '../errors.js'
+import { OptionError } from '../errors.js'
 import { FlowStep, follow } from '../job/flow-step.js'
 import { heldBytes } from '../job/held-bytes.js'
 import type { Job } from '../job/job.js'
@@ -12,8 +12,7 @@ import type { Journal } from '../job/journal.js'
 import type { SerializedError } from '../job/serialized-error.js'
 import type { RequestContext } from '../job/snapshot.js'
 import type { TaskRecord } from '../job/task-record.js'
-import { show } from '../options.js'
-import type { FlowPlan, PlannedStep } from '../task/flow-plan.js'
+import { inStep, type FlowPlan, type PlannedStep } from '../task/flow-plan.js'
 import type { Clock } from '../world.js'
 import { Course, type CoursePort } from './course.js'
 import { Flow } from './flow.js'
@@ -218,20 +217,17 @@ export class FlowBook {
   }
 
   #draftStep(flow: Flow, planned: PlannedStep, request: RequestContext | undefined): Job {
-    const { ref, task, payload, options } = planned
-    try {
+    const { ref, task, payload, isValidated, options } = planned
+    return inStep(ref, () => {
       if (typeof task === 'function')
         throw new OptionError('its task is a closure. Give a task made by defineTask, or its name.')
       const record = this.#rooms.taskOf(task)
-      const job = this.#rooms.drafts.draft(record, payload, options, request)
+      const job = this.#rooms.drafts.draft(record, payload, options, request, isValidated)
       const details = job.more()
       details.dedupe = undefined // nobody else's job can stand for a step
       details.step = new FlowStep(flow, ref, record.name, job)
       return job
-    } catch (error) {
-      if (error instanceof SideworkError) error.message = `Step ${show(ref)}: ${error.message}`
-      throw error
-    }
+    })
   }
 }
 

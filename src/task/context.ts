@@ -14,8 +14,11 @@ import type { DeferOptions } from './defer-options.js'
 import type { Task } from './define-task.js'
 import type { Backoff } from './task-options.js'
 
-/** One log method: a message, or fields and a message, as pino takes them. */
-export type LogMethod = (fieldsOrMessage: object | string, message?: string) => void
+/** One log method, as pino's: a message with what its placeholders (`%s`, `%d`, `%j`, `%o`) stand for, before it fields or an error. */
+export interface LogMethod {
+  (message: string, ...args: unknown[]): void
+  (fields: object, message?: string, ...args: unknown[]): void
+}
 
 /** The levels of pino. */
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal'
@@ -51,7 +54,10 @@ export type StepResult =
 /** By ref, the steps named in `after`; `batch` for the callback of a batch: how its jobs ended. */
 export type StepResults = Readonly<Record<string, StepResult>> & { readonly batch: BatchCounts }
 
-/** `context.defer`: a task with its payload, or a task's name. A signal cannot reach across threads. */
+/**
+ * `context.defer`: a task with its payload, or a task's name. A signal cannot reach across threads. Whatever is refused
+ * rejects, also what is wrong with the call itself.
+ */
 export interface DeferChild {
   (task: Task<undefined>): Promise<DeferredChild>
   <I>(task: Task<I>, payload: NoInfer<I>, options?: ChildOptions): Promise<DeferredChild>

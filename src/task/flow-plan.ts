@@ -2,7 +2,7 @@
  * Reads what `flow`, `chain` and `batch` are given into one form: steps, each with the steps it comes after. Whatever
  * can be refused by looking at the shape is refused here, also in a thread, before anything crosses.
  */
-import { OptionError } from '../errors.js'
+import { OptionError, SideworkError } from '../errors.js'
 import type { FlowKind, OnFailure } from '../job/flow-step.js'
 import { durationMs, key, ownOptions, priorityLevel, show } from '../options.js'
 
@@ -11,6 +11,8 @@ export interface PlannedStep {
   readonly ref: string
   readonly task: unknown
   readonly payload: unknown
+  /** The payload is what its task's schema made of it, where a handler defers. */
+  readonly isValidated?: boolean
   readonly options: Readonly<Record<string, unknown>> | undefined
   /** Positions in `FlowPlan.steps`. */
   readonly after: readonly number[]
@@ -107,6 +109,16 @@ export function planBatch(task: unknown, payloads: unknown, options: unknown): F
       : ownOptions('callback', own['callback'] ?? null, callbackNames, '{ task, payload, options }')
   const callback = given === undefined ? undefined : plannedStep(callbackRef, given, priority, none)
   return { kind: 'batch', ...readPolicy(own, 'continue'), steps, order: undefined, callback }
+}
+
+/** Does `work` for the step of this ref; a refusal names it. */
+export function inStep<T>(ref: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    if (error instanceof SideworkError) error.message = `Step ${show(ref)}: ${error.message}`
+    throw error
+  }
 }
 
 function plannedStep(

@@ -1,14 +1,13 @@
 /** `perform`: one handler, once, without a scheduler, through the codec that threads and schedulers use. */
-import { validateInput } from '../defer/validate-input.js'
 import { OptionError, ResultError } from '../errors.js'
 import { idKeyBytes, JobIds } from '../job/job-ids.js'
 import { decodePayload, encodePayload } from '../job/payload.js'
 import { payloadLimits } from '../job/payload-limits.js'
-import { TaskRecord } from '../job/task-record.js'
 import { show } from '../options.js'
 import type { TaskContext, TaskLog } from '../task/context.js'
 import type { Handler, Task, TaskDefinition } from '../task/define-task.js'
 import { readTaskPolicy } from '../task/task-policy.js'
+import { validateInput } from '../task/validate-input.js'
 import { Attempt } from '../threads/attempt.js'
 import { execute } from '../threads/execute.js'
 import type { Ending, FromThread } from '../threads/protocol.js'
@@ -48,7 +47,7 @@ export async function perform(
   const definition = definitionOf(task)
   const { name, options } = definition
   const policy = readTaskPolicy(name, options, {})
-  const given = decodePayload(encodePayload(validateInput(new TaskRecord(name, policy, 0), payload)))
+  const given = decodePayload(encodePayload(validateInput(name, policy.input, payload)))
   const attempt = new Attempt(
     makeHost(),
     1,
@@ -89,7 +88,7 @@ function makeHost(): ThreadHost {
     (message: FromThread) => {
       if (typeof message === 'number') return
       const id = (): string => `performed-child-${++children}`
-      if (message.kind === 'defer')
+      if (message.kind === 'defer' && message.refused === undefined)
         host.answer({ kind: 'deferred', call: message.call, id: id(), deduplicated: false })
       if (message.kind === 'defer-flow') {
         const { call, plan } = message

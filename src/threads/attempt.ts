@@ -3,18 +3,20 @@
  * handler's end becomes data.
  */
 import { fromLineOf, OptionError, SideworkError } from '../errors.js'
-import type { Handed } from '../job/flow-step.js'
+import type { FlowKind, Handed } from '../job/flow-step.js'
 import { encodePayload, type EncodedPayload } from '../job/payload.js'
 import { progressLimits } from '../job/payload-limits.js'
 import type { Progress, RequestContext, ScheduleContext } from '../job/snapshot.js'
 import type { DeferredChild, DeferredFlow, StepResults, TaskContext, TaskLog } from '../task/context.js'
 import { planBatch, planChain, planFlow, type FlowPlan } from '../task/flow-plan.js'
 import type { DeferOptions } from '../task/defer-options.js'
+import { taskNameOf } from '../task/task-name.js'
+import { countOf } from '../task/trace-channels.js'
 import { durationMs, key, show } from '../options.js'
 import { BoundedLog } from './bounded-log.js'
+import { LimitPauses } from './limit-pauses.js'
 import { openResults, resultOf } from './open-results.js'
 import type { LogMessage } from './protocol.js'
-import { nameOf } from '../task/task-name.js'
 
 /** What an attempt needs of the thread (or main lane) it runs in. */
 export interface AttemptHost {
@@ -23,12 +25,15 @@ export interface AttemptHost {
   progress(token: number, value: EncodedPayload): void
   heartbeat(token: number): void
   log(token: number, level: LogMessage['level'], fieldsOrMessage: object | string, message?: string): void
+  /** @param task a task or its name, if it is one */
   defer(
     token: number,
-    task: string,
+    task: unknown,
     payload: unknown,
     options: DeferOptions | undefined,
   ): Promise<DeferredChild>
+  /** Rejects with the error, and tells that the defer was refused. @param count of jobs that it was about */
+  refuse(token: number, task: string, count: number, error: unknown): Promise<never>
   /** The plan with its payloads as they are. */
   deferFlow(token: number, plan: FlowPlan): Promise<DeferredFlow>
   yieldNow(token: number): Promise<void>
@@ -66,6 +71,7 @@ export class Attempt implements TaskContext {
   #stopTimer: (() => void) | undefined
   #beatAt = -Infinity
   #stopBeat: (() => void) | undefined
+  #pauses: LimitPauses | undefined
   #hasEnded = false
 
   constructor(
@@ -129,7 +135,8 @@ export class Attempt implements TaskContext {
   get pauseLimit(): TaskContext['pauseLimit'] {
     return (name, delay) => {
       const delayMs = durationMs('pauseLimit delay', delay, { zero: true })
-      if (!this.#hasEnded) this.#host.pauseLimit(this.#token, key('pauseLimit name', name), delayMs)
+      const limit = key('pauseLimit name', name)
+      if (!this.#hasEnded) this.#limitPauses.pause(limit, delayMs)
     }
   }
 
@@ -138,16 +145,16 @@ export class Attempt implements TaskContext {
   }
 
   get defer(): TaskContext['defer'] {
-    const defer = (task: unknown, payload?: unknown, options?: DeferOptions): Promise<DeferredChild> =>
-      fromLineOf(defer, () => this.#host.defer(this.#token, nameOf('context.defer', task), payload, options))
-    const later = (plan: FlowPlan): Promise<never> =>
-      this.#host.deferFlow(this.#token, plan) as Promise<never>
+    const defer = (task: unknown, payload?: unknown, options?: DeferOptions): Promise<DeferredChild> => {
+      const now = (): Promise<DeferredChild> => this.#host.defer(this.#token, task, payload, options)
+      return this.#rejecting(defer, () => [taskNameOf(task), 1], now)
+    }
     const flow = (steps: unknown, options?: unknown): Promise<never> =>
-      fromLineOf(flow, () => later(planFlow(steps, options)))
+      this.#deferFlow(flow, 'flow', () => planFlow(steps, options))
     const chain = (steps: unknown, options?: unknown): Promise<never> =>
-      fromLineOf(chain, () => later(planChain(steps, options)))
+      this.#deferFlow(chain, 'chain', () => planChain(steps, options))
     const batch = (task: unknown, payloads: unknown, options?: unknown): Promise<never> =>
-      fromLineOf(batch, () => later(planBatch(task, payloads, options)))
+      this.#deferFlow(batch, 'batch', () => planBatch(task, payloads, options))
     return Object.assign(defer, { flow, chain, batch })
   }
 
@@ -166,12 +173,42 @@ export class Attempt implements TaskContext {
     this.#controller?.abort(this.#abortReason)
   }
 
-  /** Nothing the handler says counts from here on; the last progress, and how many lines were dropped, are told first. */
+  /** Nothing the handler says counts from here on; the last progress and pauses, and how many lines were dropped, are told first. */
   end(): void {
     this.#log?.tellDropped()
     this.#hasEnded = true
     this.#stopBeat?.()
+    this.#pauses?.flush()
     this.#flushProgress()
+  }
+
+  get #limitPauses(): LimitPauses {
+    return (this.#pauses ??= new LimitPauses(this.#host, (name, delayMs) =>
+      this.#host.pauseLimit(this.#token, name, delayMs),
+    ))
+  }
+
+  #deferFlow(method: (...args: never) => unknown, kind: FlowKind, read: () => FlowPlan): Promise<never> {
+    let count = 0
+    const now = (): Promise<never> => {
+      const plan = read()
+      count = countOf(plan)
+      return this.#host.deferFlow(this.#token, plan) as Promise<never>
+    }
+    return this.#rejecting(method, () => [`(${kind})`, count], now)
+  }
+
+  /** Defers; a refusal rejects, its stack begun at the line that called `method`. @param what of which task, how many */
+  #rejecting<T>(
+    method: (...args: never) => unknown,
+    what: () => readonly [task: string, count: number],
+    defer: () => Promise<T>,
+  ): Promise<T> {
+    try {
+      return fromLineOf(method, defer)
+    } catch (error) {
+      return this.#host.refuse(this.#token, ...what(), error)
+    }
   }
 
   #report(value: Progress): void {

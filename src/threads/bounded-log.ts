@@ -2,7 +2,9 @@
  * The `log` of one attempt. What is more than its budget is dropped where it is made, since a line costs the main thread a
  * message.
  */
+import { format } from 'node:util'
 import { OptionError } from '../errors.js'
+import { serializeError } from '../job/serialized-error.js'
 import { show } from '../options.js'
 import type { LogLevel, LogMethod, TaskLog } from '../task/context.js'
 import { LineBudget } from './line-budget.js'
@@ -46,10 +48,30 @@ export class BoundedLog implements TaskLog {
   }
 
   #bounded(level: LogLevel): LogMethod {
-    return (fieldsOrMessage, message) => {
-      if (this.#budget.takes(level)) this.#write(level, fieldsOrMessage, message)
+    return (first: unknown, ...rest: unknown[]) => {
+      if (!this.#budget.takes(level)) return
+      if (typeof first === 'object' && first !== null) this.#write(level, first, formatted(rest))
+      else
+        this.#write(level, formatted(first === undefined || first === null ? rest : [first, ...rest]) ?? {})
     }
   }
+}
+
+/** A message with its arguments put in; undefined for none. */
+function formatted([message, ...args]: readonly unknown[]): string | undefined {
+  if (args.length === 0) return message as string | undefined // what is no text becomes some in thread-host.ts
+  try {
+    return format(message, ...args.map(shownError))
+  } catch (error) {
+    return `${typeof message === 'string' ? message : show(message)} (its arguments cannot be shown: ${serializeError(error).message})`
+  }
+}
+
+/** An error as its stack: what else hangs on it, a request with its headers say, is nobody's to read. */
+function shownError(arg: unknown): unknown {
+  if (!(arg instanceof Error)) return arg
+  const { name, message, stack } = serializeError(arg)
+  return stack ?? `${name}: ${message}`
 }
 
 /** The bindings as they are now. @throws OptionError */
@@ -64,7 +86,7 @@ function readBindings(bindings: unknown): object {
 /** Writes lines with the bindings among their fields; of two fields of one name the line's own counts. */
 function adding(bindings: object, write: Write): Write {
   return (level, fieldsOrMessage, message) =>
-    typeof fieldsOrMessage === 'string'
+    typeof fieldsOrMessage !== 'object'
       ? write(level, bindings, fieldsOrMessage)
       : write(level, new BoundFields(bindings, fieldsOrMessage), message)
 }

@@ -71,5 +71,10 @@ export function isPending(ending: Ending | Promise<Ending>): ending is Promise<E
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   const mayBe = (typeof value === 'object' && value !== null) || typeof value === 'function'
-  return mayBe && typeof (value as { then?: unknown }).then === 'function'
+  if (!mayBe) return false
+  try {
+    return typeof (value as { then?: unknown }).then === 'function'
+  } catch {
+    return false // the work is done; as a result it is looked at once more, and refused
+  }
 }

@@ -20,6 +20,7 @@
  * A token names one execution of one attempt of one job within its thread; it is never used twice there. Jobs of a
  * cpu batch have consecutive tokens, so a batch for a cpu thread carries only the first. Outcomes are data: no exception crosses.
  */
+import type { SideworkErrorCode } from '../errors.js'
 import type { Handed } from '../job/flow-step.js'
 import type { Outcome } from '../job/outcome.js'
 import type { EncodedBytes, EncodedPayload } from '../job/payload.js'
@@ -138,10 +139,15 @@ export interface LogMessage {
 export interface DeferMessage {
   readonly kind: 'defer'
   readonly token: number
+  /** Names the answer; 0 where there is none. */
   readonly call: number
   readonly task: string
   /** JSON of the payload, or absent. */
   readonly payload?: string | EncodedBytes
+  /** The task's schema has been asked for the payload. */
+  readonly isValidated?: boolean
+  /** It was refused where the handler runs, and is only to be told. No code: by an error of the user's own. */
+  readonly refused?: { readonly code: SideworkErrorCode | undefined }
   readonly options?: object
   /** What tracers of the thread add to the child's request. */
   readonly carrier?: Readonly<Record<string, string>>

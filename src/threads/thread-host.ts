@@ -1,14 +1,18 @@
 /** What attempts say, put into messages; and the answers to their defers. One per thread, one for the main lane. */
-import { fromCallerOf, OptionError } from '../errors.js'
+import { fromCallerOf, OptionError, SideworkError } from '../errors.js'
 import type { JobIds } from '../job/job-ids.js'
 import { encodePayload, type EncodedPayload } from '../job/payload.js'
 import type { PayloadLimits } from '../job/payload-limits.js'
 import { serializeError } from '../job/serialized-error.js'
 import type { DeferredChild, DeferredFlow } from '../task/context.js'
 import type { DeferOptions } from '../task/defer-options.js'
-import type { FlowPlan, PlannedStep } from '../task/flow-plan.js'
+import type { TaskDefinition } from '../task/define-task.js'
+import { inStep, type FlowPlan, type PlannedStep } from '../task/flow-plan.js'
+import { registeredTasks } from '../task/registry.js'
+import { nameOf } from '../task/task-name.js'
 import { show } from '../options.js'
 import { countOf, deferChannel, traceDeferLater } from '../task/trace-channels.js'
+import { validateInput } from '../task/validate-input.js'
 import type { AttemptHost } from './attempt.js'
 import type { DeferFlowMessage, DeferMessage, DeferredMessage, FromThread, LogMessage } from './protocol.js'
 import { errorOfRefusal } from './refusal.js'
@@ -66,7 +70,7 @@ export class ThreadHost implements AttemptHost {
   }
 
   log(token: number, level: LogMessage['level'], fieldsOrMessage: object | string, message?: string): void {
-    if (typeof fieldsOrMessage === 'string')
+    if (typeof fieldsOrMessage !== 'object')
       this.#send({ kind: 'log', token, level, message: lineOf(fieldsOrMessage) })
     else {
       const text = message === undefined ? undefined : { message: lineOf(message) }
@@ -76,25 +80,26 @@ export class ThreadHost implements AttemptHost {
 
   defer(
     token: number,
-    task: string,
+    task: unknown,
     payload: unknown,
     options: DeferOptions | undefined,
   ): Promise<DeferredChild> {
+    const name = nameOf('context.defer', task)
     const plain = plainOptions(options)
-    const encoded = encodePayload(payload, this.#payloadLimits, task)
+    const handed = handOver(name, task, payload, this.#payloadLimits)
     const send = (carrier?: Readonly<Record<string, string>>): Promise<DeferredChild> =>
       this.#ask(
         {
           kind: 'defer',
           token,
-          task,
-          ...(encoded === undefined ? undefined : { payload: encoded }),
+          task: name,
+          ...handed,
           options: plain,
           ...(carrier === undefined ? undefined : { carrier }),
         },
         ({ id = '', deduplicated = false }) => ({ id, deduplicated }),
       )
-    return deferChannel.hasSubscribers ? traceDeferLater(task, undefined, send) : send()
+    return deferChannel.hasSubscribers ? traceDeferLater(name, undefined, send) : send()
   }
 
   deferFlow(token: number, plan: FlowPlan): Promise<DeferredFlow> {
@@ -110,6 +115,18 @@ export class ThreadHost implements AttemptHost {
       )
     if (!deferChannel.hasSubscribers) return send()
     return traceDeferLater(`(${plan.kind})`, undefined, send, countOf(plan))
+  }
+
+  refuse(token: number, task: string, count: number, error: unknown): Promise<never> {
+    this.#tellRefused(token, task, error)
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- as it was thrown, whatever it is
+    const reject = (): Promise<never> => Promise.reject(error)
+    return deferChannel.hasSubscribers ? traceDeferLater(task, undefined, reject, count) : reject()
+  }
+
+  #tellRefused(token: number, task: string, error: unknown): void {
+    const code = error instanceof SideworkError ? error.code : undefined
+    this.#send({ kind: 'defer', token, call: 0, task, refused: { code } })
   }
 
   /** @throws (rejects) what the scheduler refuses it with */
@@ -136,9 +153,12 @@ export class ThreadHost implements AttemptHost {
       this.#calls.delete(message.call)
       const { name, message: why } = serializeError(error)
       if (name !== 'DataCloneError') throw error
-      throw new OptionError(
+      const refusal = new OptionError(
         `context.defer got an option that cannot reach across threads: ${why} Give plain data.`,
       )
+      const { token } = message
+      this.#tellRefused(token, message.kind === 'defer' ? message.task : `(${message.plan.kind})`, refusal)
+      throw refusal
     }
   }
 
@@ -169,7 +189,28 @@ function sendable(step: PlannedStep, limits: PayloadLimits): PlannedStep {
   if (typeof name !== 'string')
     throw new OptionError(`Step ${show(step.ref)} has ${show(task)} as task. Give a task or its name.`)
   const plain = options === undefined ? undefined : (plainOptions(options) as PlannedStep['options'])
-  return { ...step, task: name, payload: encodePayload(step.payload, limits, name), options: plain }
+  const handed = inStep(step.ref, () => handOver(name, task, step.payload, limits))
+  return { ...step, payload: undefined, ...handed, task: name, options: plain }
+}
+
+/**
+ * A payload encoded: where this side knows the task, what its schema makes of it, which may take what is no JSON.
+ * @throws what `validateInput` does, and what the schema throws; PayloadError, PayloadTooLargeError
+ */
+function handOver(
+  name: string,
+  task: unknown,
+  payload: unknown,
+  limits: PayloadLimits,
+): Pick<DeferMessage, 'payload' | 'isValidated'> {
+  // The scheduler finds it by its name, so that the one of this name counts here too.
+  const definition = registeredTasks().get(name) ?? (task as Partial<TaskDefinition>)
+  const input = definition.options?.input
+  const encoded = encodePayload(validateInput(name, input, payload), limits, name)
+  return {
+    ...(encoded === undefined ? undefined : { payload: encoded }),
+    ...(input === undefined ? undefined : { isValidated: true }),
+  }
 }
 
 /** A message of bounded length; of what is no text, some text. */

@@ -331,6 +331,20 @@ describe('close()', () => {
 })
 
 describe('in a thread, the package', () => {
+  it.each(['defers-dated', 'io-defers-dated'])(
+    'asks the schema of what its handler defers, which may take a Date (%s)',
+    async (task) => {
+      const scheduler = withThreads()
+      const [child, step, refused] = (await end(scheduler.defer(task))) as [string, string, string]
+      await scheduler.idle()
+      expect([child, step].map((id) => scheduler.job(id)?.result)).toEqual([
+        '1970-01-01T00:00:00.000Z',
+        '1970-01-01T00:00:00.001Z',
+      ])
+      expect(refused).toBe('ERR_SIDEWORK_PAYLOAD')
+    },
+  )
+
   it('is imported without the rooms of the scheduler', async () => {
     expect(await end(withThreads().defer('imports'))).toMatch(/\/dist\/index-in-threads\.js$/)
   })

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { TaskLog } from '../../src/task/context.js'
 import { BoundedLog } from '../../src/threads/bounded-log.js'
 
 function makeLog() {
@@ -49,6 +50,43 @@ it('has every level of pino, each with a bound of its own', () => {
   const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const
   for (const level of levels) for (let n = 0; n < 1_001; n++) log[level](`line ${n}`)
   for (const level of levels) expect(written.filter(([of]) => of === level)).toHaveLength(1_000)
+})
+
+describe('a line as pino has it', () => {
+  /** What is written of one line. */
+  function writes(log: (log: TaskLog) => void): unknown[] {
+    const lines: unknown[] = []
+    log(new BoundedLog((level, ...line) => void lines.push([level, ...line.filter((part) => part !== undefined)]), () => 0)) // prettier-ignore
+    return lines
+  }
+
+  const broken = { toJSON: () => { throw new Error('do not look') } } // prettier-ignore
+  const secret = Object.assign(new RangeError('refused'), { config: { authorization: 'secret' }, stack: 'RangeError: refused\n    at x' }) // prettier-ignore
+  it.each<[string, (log: TaskLog) => void, unknown[]]>([
+    [
+      'placeholders of a message',
+      (log) => log.info('plain %s %d %j', 'arg', 5, { a: 1 }),
+      ['plain arg 5 {"a":1}'],
+    ],
+    ['placeholders beside fields', (log) => log.info({ n: 1 }, 'm %d', 5), [{ n: 1 }, 'm 5']],
+    ['a percent sign without arguments', (log) => log.info('100 %d %%'), ['100 %d %%']],
+    ['a number as message', (log) => log.info(42 as never), [42]],
+    ['nothing before the message', (log) => log.info(undefined as never, 'm'), ['m']],
+    ['null before the message', (log) => log.info(null as never, 'm %s', 'a'), ['m a']],
+    ['nothing at all', (log) => log.info(undefined as never), [{}]],
+    [
+      'an error among the arguments',
+      (log) => log.info('failed:', secret),
+      ['failed: RangeError: refused\n    at x'],
+    ],
+    [
+      'an argument that throws',
+      (log) => log.info('m %j', broken),
+      ['m %j (its arguments cannot be shown: do not look)'],
+    ],
+  ])('%s', (_what, log, line) => {
+    expect(writes(log)).toEqual([['info', ...line]])
+  })
 })
 
 describe('a child', () => {

@@ -32,6 +32,37 @@ it('a handler that returns a function with a then() is awaited', async () => {
   expect(await ending(() => query)).toBe('3')
 })
 
+it.each([
+  [
+    'an object',
+    () => ({
+      get then(): never {
+        throw new Error('do not look')
+      },
+    }),
+  ],
+  [
+    'a proxy',
+    () =>
+      new Proxy(
+        {},
+        {
+          get: () => {
+            throw new Error('do not look')
+          },
+        },
+      ),
+  ],
+])(
+  'a handler that returns %s whose `then` throws has done its work: only the result is dropped',
+  (_what, make) => {
+    expect(ending(make)).toEqual({
+      kind: 'completed',
+      resultRefused: expect.stringMatching(/^result/) as string,
+    })
+  },
+)
+
 it('a payload whose bytes find no memory fails the attempt, and nothing else', () => {
   const leaf = { path: [], bytes: { byteLength: 2 ** 53 - 1 } as Uint8Array<SharedArrayBuffer> }
   const bytes = { json: 'null', leaves: [leaf], sizeBytes: 0 }

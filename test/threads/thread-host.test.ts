@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { JobIds, idKeyBytes } from '../../src/job/job-ids.js'
 import { payloadLimits } from '../../src/job/payload-limits.js'
-import type { TaskLog } from '../../src/task/context.js'
 import type { FromThread, LogMessage } from '../../src/threads/protocol.js'
 import { ThreadHost } from '../../src/threads/thread-host.js'
 
@@ -15,7 +14,9 @@ function makeHost() {
 }
 
 describe('a line that a handler logs', () => {
-  function logged(...line: Parameters<TaskLog['info']>): Pick<LogMessage, 'fields' | 'message'> {
+  function logged(
+    ...line: [fieldsOrMessage: object | string, message?: string]
+  ): Pick<LogMessage, 'fields' | 'message'> {
     const { host, arrived } = makeHost()
     host.log(1, 'info', ...line)
     return arrived[0] as LogMessage // what else could it be
@@ -63,6 +64,8 @@ describe('context.defer with an option that cannot reach across threads', () => 
     const { host, arrived } = makeHost()
     const refusal = expect.objectContaining({ code: 'ERR_SIDEWORK_OPTION', message: expect.stringMatching(message) as string }) // prettier-ignore
     await expect(async () => host.defer(1, 't', undefined, options as never)).rejects.toThrow(refusal)
-    expect(arrived).toEqual([])
+    // Refused before it was sent: whoever called it tells the scheduler.
+    const told = { kind: 'defer', token: 1, call: 0, task: 't', refused: { code: 'ERR_SIDEWORK_OPTION' } }
+    expect(arrived).toEqual('backoff' in options ? [] : [told])
   })
 })

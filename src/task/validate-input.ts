@@ -1,6 +1,6 @@
 /** Has a payload validated by its task's schema, once, synchronously. Standard Schema: https://standardschema.dev */
 import { OptionError, PayloadError, SideworkError, type PayloadIssue } from '../errors.js'
-import type { TaskRecord } from '../job/task-record.js'
+import type { TaskPolicy } from '../job/task-record.js'
 import { show } from '../options.js'
 
 /** What the specification lets a schema answer; `issues` is falsy where there are none. */
@@ -14,8 +14,7 @@ interface Answer {
  * @throws PayloadError with the issues; SideworkError for a schema that answers with a promise; OptionError for one
  *   that answers nothing of what it may
  */
-export function validateInput(task: TaskRecord, payload: unknown): unknown {
-  const { input } = task.policy
+export function validateInput(task: string, input: TaskPolicy['input'], payload: unknown): unknown {
   if (input === undefined) return payload
   const answer: unknown = input['~standard'].validate(payload)
   if (isThenable(answer)) {
@@ -23,12 +22,12 @@ export function validateInput(task: TaskRecord, payload: unknown): unknown {
     answer.then(undefined, () => undefined)
     throw new SideworkError(
       'ERR_SIDEWORK_SCHEMA_ASYNC',
-      `The input schema of task '${task.name}' answers with a promise, but defer is synchronous. Use a schema without asynchronous checks.`,
+      `The input schema of task '${task}' answers with a promise, but defer is synchronous. Use a schema without asynchronous checks.`,
     )
   }
   if (!isAnswer(answer)) {
     throw new OptionError(
-      `The input schema of task '${task.name}' answered ${show(answer)}. Give a Standard Schema, which answers { value } or { issues }.`,
+      `The input schema of task '${task}' answered ${show(answer)}. Give a Standard Schema, which answers { value } or { issues }.`,
     )
   }
   if (!answer.issues) return answer.value
@@ -53,7 +52,7 @@ function isAnswer(value: unknown): value is Answer {
   return !issues || Array.isArray(issues)
 }
 
-function refusal(task: TaskRecord, issues: NonNullable<Answer['issues']>): PayloadError {
+function refusal(task: string, issues: NonNullable<Answer['issues']>): PayloadError {
   const read: PayloadIssue[] = issues.map(({ message, path = [] }) => ({
     message,
     path: path.map((part) => String((part as { key?: unknown } | null)?.key ?? part)).join('.'),
@@ -62,7 +61,7 @@ function refusal(task: TaskRecord, issues: NonNullable<Answer['issues']>): Paylo
   const told = read.slice(0, mostTold).map(({ message, path }) => cut(`${path || 'payload'}: ${message}`))
   const more = read.length > mostTold ? `; and ${read.length - mostTold} more` : ''
   return new PayloadError(
-    `The payload for task '${task.name}' is not valid: ${told.join('; ')}${more}.`,
+    `The payload for task '${task}' is not valid: ${told.join('; ')}${more}.`,
     first === '' ? 'payload' : `payload.${first}`,
     read,
   )

@@ -44,7 +44,7 @@ export interface AttemptTrace {
   readonly request: RequestContext | undefined
   /** A subscriber of `start` may set it, to run the handler inside of something: it calls `run` before it returns. */
   around?: (run: () => void) => void
-  /** How it ended, as far as the thread can tell: it does not learn that it timed out. */
+  /** How it ended, as far as the thread can tell: one that takes its thread along is told by nobody. */
   outcome?: Outcome['kind']
   /** Of an attempt that failed; of a sensitive task, name and code only. */
   error?: Pick<SerializedError, 'name' | 'code'> & Partial<SerializedError>

@@ -167,6 +167,11 @@ export class Attempt implements TaskContext {
       resultOf(this.#handed, task, ref) as never // of the task that was asked for, hence of its type
   }
 
+  /** Why its signal was aborted, if it was. */
+  get abortReason(): SideworkError | undefined {
+    return this.#abortReason
+  }
+
   /** Aborts the handler's signal. */
   abort(code: string, message: string): void {
     this.#abortReason = new SideworkError(code as SideworkError['code'], message) // the scheduler sends its own codes

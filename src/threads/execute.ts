@@ -18,16 +18,34 @@ export function execute(
   return traceAttempt(
     { id, task: attempt.task, attempt: number, maxAttempts, request },
     () => run(task, payload, attempt),
-    (trace, ending) => noteEnding(trace, ending, isSensitive),
+    (trace, ending) => noteEnding(trace, ending, attempt, isSensitive),
   )
 }
 
-function noteEnding(trace: AttemptTrace, ending: Ending, isSensitive: boolean): void {
+function noteEnding(
+  trace: AttemptTrace,
+  ending: Ending,
+  { abortReason }: Attempt,
+  isSensitive: boolean,
+): void {
+  if (abortReason?.code === 'ERR_SIDEWORK_CANCELLED') {
+    trace.outcome = 'cancelled'
+    return
+  }
+  if (abortReason !== undefined && isTimeout(abortReason.code)) {
+    trace.outcome = 'timed-out'
+    trace.error = { name: abortReason.name, code: abortReason.code, message: abortReason.message }
+    return
+  }
   const isBrief = ending === null || typeof ending === 'string'
   trace.outcome = isBrief ? 'completed' : ending.kind
   if (isBrief || (ending.kind !== 'threw' && ending.kind !== 'retry-later')) return
   const { name, code } = ending.error
   trace.error = isSensitive ? { name, ...(code === undefined ? undefined : { code }) } : ending.error
+}
+
+function isTimeout(code: string): boolean {
+  return code === 'ERR_SIDEWORK_TIMEOUT' || code === 'ERR_SIDEWORK_VISIBILITY_TIMEOUT'
 }
 
 function run(task: TaskDefinition, payload: unknown, attempt: Attempt): Ending | Promise<Ending> {

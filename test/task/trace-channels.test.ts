@@ -189,6 +189,30 @@ describe('the channel sidework:attempt', () => {
     expect(told.at(-1)?.[1]).toMatchObject({ error: { code: 'ERR_SIDEWORK_PERMANENT', message: 'never' } })
   })
 
+  it.each([
+    ['timed out', 'returns', 'timed-out'],
+    ['timed out', 'throws', 'timed-out'],
+    ['cancelled', 'returns', 'cancelled'],
+    ['cancelled', 'throws', 'cancelled'],
+  ])('tells an attempt that was %s so, also when its handler then %s', async (why, how, outcome) => {
+    const scheduler = makeScheduler()
+    const told = listen<AttemptTrace>('sidework:attempt')
+    const aborted = async ({ signal }: { signal: AbortSignal }): Promise<void> => {
+      const abort = new Promise((resolve) => signal.addEventListener('abort', resolve))
+      if (why === 'cancelled') job.cancel('no longer wanted')
+      await abort
+      if (how === 'throws') signal.throwIfAborted()
+    }
+    const job = scheduler.defer(aborted, { attempts: 1, ...(why === 'timed out' ? { timeout: 5 } : {}) })
+    await job.result().catch(() => undefined)
+    await new Promise((resolve) => setImmediate(resolve)) // the handler's own promise settles after the job
+    const message = told.at(-1)?.[1]
+    expect(moments(told).at(-1)).toBe('asyncEnd')
+    expect(message).toMatchObject({ outcome })
+    if (why === 'timed out') expect(message).toMatchObject({ error: { code: 'ERR_SIDEWORK_TIMEOUT' } })
+    else expect(message).not.toHaveProperty('error')
+  })
+
   it('tells a snooze as no error', async () => {
     const scheduler = makeScheduler()
     const told = listen('sidework:attempt')

@@ -1,8 +1,8 @@
 /**
  * Looks once a second, while there are threads, whether the process holds more memory than it may. Only the process as a
  * whole can be measured from outside, so the threads are asked what they hold; the one that holds most is replaced, and
- * its job, if it has one, failed by running out of memory. Where none holds much, but all do together, an idle one is, if there is
- * one. A thread that does not answer and is at work is the next suspect.
+ * its job, if it has one, failed by running out of memory. Where none holds much, but all do together, an idle one is, if
+ * there is one. A thread that does not answer and is at work is the next suspect.
  */
 import type { Crew } from './crew.js'
 import type { DispatchRooms } from './dispatch-rooms.js'

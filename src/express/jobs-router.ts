@@ -24,9 +24,8 @@ export type AuthorizedRequest = IncomingMessage & Express.Request
 export interface JobsRouterOptions {
   /**
    * Whether this request may read or cancel this job: only `true` lets it pass. Without it everybody who knows an id
-   * may read, and nobody may cancel. For a flow it is asked about the job of its first step; one without
-   * steps everybody may read. Whoever may not gets the same
-   * 404 as for an unknown id. What it throws goes to `next(error)`.
+   * may read, and nobody may cancel. For a flow it is asked about the job of its first step; one without steps everybody
+   * may read. Whoever may not gets the same 404 as for an unknown id. What it throws goes to `next(error)`.
    */
   authorize?(
     this: void,

@@ -3,7 +3,7 @@
  * when somebody listens, and accepted whole or not at all; what is refused is counted and told.
  */
 import type { Job } from './defer/job-handle.js'
-import { ClosedError, OptionError, SideworkError } from './errors.js'
+import { ClosedError, OptionError, saying } from './errors.js'
 import type { Flow } from './flows/flow-handle.js'
 import type { FlowKind } from './job/flow-step.js'
 import type { Job as JobRecord } from './job/job.js'
@@ -129,22 +129,14 @@ export class Deferring {
   #acceptMany(items: readonly unknown[], request: Request): Job[] {
     let task: unknown
     try {
-      const drafts = Array.from(items, (item, index) => {
-        try {
-          const own = ownOptions('The item', item, itemNames, '{ task, payload, options }')
-          task = own['task']
-          return this.#rooms.drafts.draft(
-            this.#rooms.book.find(task),
-            own['payload'],
-            own['options'],
-            request,
-          )
-        } catch (error) {
-          if (error instanceof SideworkError) error.message = `deferMany, item ${index}: ${error.message}`
-          throw error
-        }
-      })
-      const accepted = this.#rooms.acceptance.acceptAll(drafts)
+      const { book, drafts } = this.#rooms
+      const draft = (item: unknown): JobRecord => {
+        const own = ownOptions('The item', item, itemNames, '{ task, payload, options }')
+        task = own['task']
+        return drafts.draft(book.find(task), own['payload'], own['options'], request)
+      }
+      const jobs = Array.from(items, (item, index) => saying(`deferMany, item ${index}`, () => draft(item)))
+      const accepted = this.#rooms.acceptance.acceptAll(jobs)
       this.#rooms.rest.jobCame()
       return accepted.map((one) => this.#rooms.handle(one))
     } catch (error) {

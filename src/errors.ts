@@ -77,6 +77,16 @@ export function fromLineOf<T>(method: (...args: never) => unknown, work: () => T
   }
 }
 
+/** Does `work`; a refusal says first which of several things it is about. */
+export function saying<T>(which: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    if (error instanceof SideworkError) error.message = `${which}: ${error.message}`
+    throw error
+  }
+}
+
 /** An option, duration, key or name that is not what it must be. Thrown at the call. */
 export class OptionError extends SideworkError {
   override name = 'OptionError'

@@ -79,22 +79,15 @@ function readmit(rooms: Rooms, snapshots: readonly unknown[]): Job[] {
   const places = read.flatMap(({ place }) => place ?? [])
   checkOrder(places)
   rooms.flows.refuseKnown(places)
-  const jobs = rooms.acceptance.readmit(
-    read.map(({ facts }) => facts),
-    moment.now,
-    (made) => {
-      haltAgain(
-        rooms,
-        read.map(({ facts }) => facts),
-      )
-      rooms.flows.rebuild(
-        made.flatMap((job, index) => {
-          const place = read[index]?.place
-          return place === undefined ? [] : [{ job, place }]
-        }),
-      )
-    },
-  )
+  const restored = read.map(({ facts }) => facts)
+  const jobs = rooms.acceptance.readmit(restored, moment.now, (made) => {
+    haltAgain(rooms, restored)
+    const steps = made.flatMap((job, index) => {
+      const place = read[index]?.place
+      return place === undefined ? [] : [{ job, place }]
+    })
+    rooms.flows.rebuild(steps)
+  })
   rooms.flows.resume(jobs)
   return jobs
 }

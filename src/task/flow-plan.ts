@@ -2,7 +2,7 @@
  * Reads what `flow`, `chain` and `batch` are given into one form: steps, each with the steps it comes after. Whatever
  * can be refused by looking at the shape is refused here, also in a thread, before anything crosses.
  */
-import { OptionError, SideworkError } from '../errors.js'
+import { OptionError, saying } from '../errors.js'
 import type { FlowKind, OnFailure } from '../job/flow-step.js'
 import { durationMs, key, ownOptions, priorityLevel, show } from '../options.js'
 
@@ -113,12 +113,7 @@ export function planBatch(task: unknown, payloads: unknown, options: unknown): F
 
 /** Does `work` for the step of this ref; a refusal names it. */
 export function inStep<T>(ref: string, work: () => T): T {
-  try {
-    return work()
-  } catch (error) {
-    if (error instanceof SideworkError) error.message = `Step ${show(ref)}: ${error.message}`
-    throw error
-  }
+  return saying(`Step ${show(ref)}`, work)
 }
 
 function plannedStep(

@@ -254,15 +254,19 @@ describe('when the client goes away before its answer', () => {
     })
     const { url, port } = await serve(app)
     const again = () => fetch(url, { method: 'POST', headers: { 'Idempotency-Key': 'k' } })
-    return { scheduler, arrived, release, gone, done, again, port, runs: () => runs }
+    /** A request with the key whose client goes while the handler is at work. */
+    const leave = async () => {
+      const socket = await abortablePost(port, 'k')
+      await arrived.promise
+      socket.destroy()
+      await gone.promise
+    }
+    return { scheduler, leave, release, done, again, runs: () => runs }
   }
 
   it('it finds the answer when it comes again', async () => {
-    const { scheduler, arrived, release, gone, done, again, port, runs } = await waitingApp('now')
-    const socket = await abortablePost(port, 'k')
-    await arrived.promise
-    socket.destroy()
-    await gone.promise
+    const { scheduler, leave, release, done, again, runs } = await waitingApp('now')
+    await leave()
     expect((await again()).status).toBe(409)
     release.resolve()
     await done.promise
@@ -323,11 +327,8 @@ describe('when the client goes away before its answer', () => {
   })
 
   it('but when its held job was discarded, the request is carried out anew', async () => {
-    const { scheduler, arrived, release, gone, done, again, port, runs } = await waitingApp('success')
-    const socket = await abortablePost(port, 'k')
-    await arrived.promise
-    socket.destroy()
-    await gone.promise
+    const { scheduler, leave, release, done, again, runs } = await waitingApp('success')
+    await leave()
     release.resolve()
     await done.promise
     const answer = await again()
@@ -339,11 +340,8 @@ describe('when the client goes away before its answer', () => {
   })
 
   it('and charges once at a time: a retry is not carried out beside the first, whose held job was discarded', async () => {
-    const { arrived, release, gone, done, again, port, runs } = await waitingApp('success')
-    const socket = await abortablePost(port, 'k')
-    await arrived.promise
-    socket.destroy()
-    await gone.promise
+    const { leave, release, done, again, runs } = await waitingApp('success')
+    await leave()
     for (let n = 0; n < 2; n++) {
       const meanwhile = await again()
       expect([meanwhile.status, meanwhile.headers.get('retry-after')]).toEqual([409, '1'])
@@ -356,11 +354,8 @@ describe('when the client goes away before its answer', () => {
   })
 
   it('and a discarded request whose handler never answers holds its key for 5 minutes', async () => {
-    const { arrived, release, gone, done, again, port, runs } = await waitingApp('success', false)
-    const socket = await abortablePost(port, 'k')
-    await arrived.promise
-    socket.destroy()
-    await gone.promise
+    const { leave, release, done, again, runs } = await waitingApp('success', false)
+    await leave()
     release.resolve()
     await done.promise
     clock.passedMs = 4.9 * 60_000
@@ -406,11 +401,8 @@ describe('when the client goes away before its answer', () => {
   })
 
   it('a retry while the first is still carried out is told to come again, not to send another key', async () => {
-    const { arrived, release, gone, done, again, port, runs } = await waitingApp('now')
-    const socket = await abortablePost(port, 'k')
-    await arrived.promise
-    socket.destroy()
-    await gone.promise
+    const { leave, release, done, again, runs } = await waitingApp('now')
+    await leave()
     const meanwhile = await again()
     expect([meanwhile.status, meanwhile.headers.get('retry-after')]).toEqual([409, '1'])
     expect(await meanwhile.json()).toMatchObject({
@@ -443,11 +435,8 @@ describe('when the client goes away before its answer', () => {
   })
 
   it('and when the handler never answers, it is told so after 5 minutes and nothing is carried out twice', async () => {
-    const { arrived, release, gone, done, again, port, runs } = await waitingApp('now', false)
-    const socket = await abortablePost(port, 'k')
-    await arrived.promise
-    socket.destroy()
-    await gone.promise
+    const { leave, release, done, again, runs } = await waitingApp('now', false)
+    await leave()
     release.resolve()
     await done.promise
     clock.passedMs = 4.9 * 60_000

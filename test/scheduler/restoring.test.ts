@@ -208,15 +208,13 @@ describe('restore() of a job whose dedupe key', () => {
   const once = { dedupe: { key: 'k', ttl: '1h' } } as const
   const last = { dedupe: { key: () => 'k', mode: 'last' }, backoff: { type: 'fixed', delay: '1h' } } as const
 
+  /** The older payload's first attempt fails, so that its job waits for an hour. */
+  const begin = (sim: Sim) => {
+    sim.task('t', ({ payload, attempt }) => (payload === 'old' && attempt === 1 ? failsWith('no') : {}), last)
+    return sim
+  }
+
   it('is shared with the job it followed, accepted after it, follows that one again', async () => {
-    const begin = (sim: Sim) => {
-      sim.task(
-        't',
-        ({ payload, attempt }) => (payload === 'old' && attempt === 1 ? failsWith('no') : {}),
-        last,
-      )
-      return sim
-    }
     const before = begin(makeSim())
     const held = before.scheduler.hold(undefined, 't', 'new')
     before.scheduler.defer('t', 'old')
@@ -232,14 +230,6 @@ describe('restore() of a job whose dedupe key', () => {
   })
 
   it('was held, and is set to ready by hand, follows the one that stood for the key', async () => {
-    const begin = (sim: Sim) => {
-      sim.task(
-        't',
-        ({ payload, attempt }) => (payload === 'old' && attempt === 1 ? failsWith('no') : {}),
-        last,
-      )
-      return sim
-    }
     const before = begin(makeSim())
     before.scheduler.hold(undefined, 't', 'new')
     before.scheduler.defer('t', 'old')

@@ -10,23 +10,18 @@
  */
 import type { AddOnPort } from '../add-on-port.js'
 import type { Disarmable } from '../job/job.js'
-import type { TimeHeap } from '../queue/time-heap.js'
+import { Awaiting, scales } from './awaiting.js'
 import { Firing } from './firing.js'
 import type { FormerSchedules } from './former-schedules.js'
 import { askLeader, type LeaderHook, type Leadership } from './leader.js'
 import { plan, type CatchUpPolicy } from './plan.js'
 import { Schedule, type ScheduleFacts } from './schedule.js'
-import { reading, type Scale, type Timetable } from './timetable.js'
+import { reading } from './timetable.js'
 import { Slice } from '../slice.js'
 
-const longestWaitMs = 30_000
-/** A wall clock that goes back by more than this begins a new count of instants; after less, the same instants go on. */
-const setBackMs = 60_000
 const firesPerReading = 16
 
 const leaderFailed = 'the leader hook of cron failed; runs are skipped'
-
-const scales: readonly Scale[] = ['wall', 'steady']
 
 export class ScheduleBook {
   readonly #port: AddOnPort
@@ -34,13 +29,10 @@ export class ScheduleBook {
   readonly #former: FormerSchedules
   readonly #firing: Firing
   readonly #byName = new Map<string, Schedule>()
-  #heaps: Record<Scale, TimeHeap<Schedule>>
+  readonly #awaiting: Awaiting
   #made = 0
   #alarm: Disarmable | undefined
   #armedAt = Infinity
-  /** The highest wall clock seen since it was last set back, and when it was last looked at. */
-  #highestWall: number
-  #lookedAt: number
   /** A sweep goes on in a later turn, or the leader hook is being asked. */
   #isUnderWay = false
 
@@ -52,9 +44,7 @@ export class ScheduleBook {
       exhausted: (schedule) => this.#exhausted(schedule),
       over: (schedule) => former.over(schedule),
     })
-    this.#heaps = { wall: port.timeHeap(), steady: port.timeHeap() }
-    this.#highestWall = port.clock.wall()
-    this.#lookedAt = port.clock.now()
+    this.#awaiting = new Awaiting(port, (schedule) => this.#end(schedule))
   }
 
   /** Adds a schedule, in the place of one of its name. @returns false when it has no run ahead, and was not added */
@@ -63,11 +53,11 @@ export class ScheduleBook {
     const schedule = new Schedule(facts, ++this.#made)
     const before = this.#byName.get(name)
     const isSame = before?.isAwaited === true && before.timetable === timetable
-    const next = isSame ? before.nextAt : this.#nextOf(timetable)
+    const next = isSame ? before.nextAt : this.#awaiting.next(timetable)
     if (next === undefined) return false
     this.remove(name)
     this.#byName.set(name, schedule)
-    this.#await(schedule, next)
+    this.#awaiting.add(schedule, next)
     this.#rearm()
     return true
   }
@@ -106,11 +96,10 @@ export class ScheduleBook {
   resume(name: string): boolean {
     const schedule = this.#byName.get(name)
     if (schedule?.state !== 'paused') return false
-    const { timetable } = schedule
-    const next = this.#nextOf(timetable)
+    const next = this.#awaiting.next(schedule.timetable)
     schedule.state = 'active'
     if (next === undefined) this.#end(schedule)
-    else this.#await(schedule, next)
+    else this.#awaiting.add(schedule, next)
     this.#rearm()
     return true
   }
@@ -127,7 +116,7 @@ export class ScheduleBook {
       schedule.backlog = undefined
     }
     this.#byName.clear()
-    this.#heaps = { wall: this.#port.timeHeap(), steady: this.#port.timeHeap() }
+    this.#awaiting.clear()
     this.#isUnderWay = false
     this.#rearm()
   }
@@ -135,13 +124,13 @@ export class ScheduleBook {
   #wake(): void {
     this.#alarm = undefined
     this.#armedAt = Infinity
-    this.#lookAtClock()
+    this.#awaiting.lookAtClock()
     if (!this.#isUnderWay) this.#askAndSweep()
     this.#rearm()
   }
 
   #askAndSweep(): void {
-    if (this.#leader === undefined || !this.#isAnythingDue()) return this.#sweep('leader')
+    if (this.#leader === undefined || !this.#awaiting.isAnyDue) return this.#sweep('leader')
     this.#isUnderWay = true
     const { clock, logger } = this.#port
     const askedAt = clock.precise()
@@ -158,10 +147,6 @@ export class ScheduleBook {
     )
   }
 
-  #isAnythingDue(): boolean {
-    return scales.some((scale) => this.#heaps[scale].firstAt <= reading(this.#port.clock, scale))
-  }
-
   /**
    * Fires what is due, a slice at a time.
    * @param waitedMs for how long the leader hook was waited for
@@ -172,9 +157,10 @@ export class ScheduleBook {
     for (const scale of scales) {
       const now = reading(clock, scale)
       // What a run calls may stop all of them.
-      while (this.#heaps[scale].firstAt <= now) {
-        const schedule = this.#takeFirst(scale)
-        if (schedule !== undefined) this.#due(schedule, now, leadership, waitedMs)
+      for (;;) {
+        const schedule = this.#awaiting.takeDue(scale, now)
+        if (schedule === undefined) break
+        this.#due(schedule, now, leadership, waitedMs)
         if (slice.step()) {
           this.#isUnderWay = true
           this.#port.nextTurn(() => this.#sweep(leadership, waitedMs))
@@ -195,31 +181,13 @@ export class ScheduleBook {
     this.#firing.carryOut(schedule, decided, leadership)
     if (schedule.state !== 'active' || schedule.isAwaited) return // what it called has paused, removed or resumed it
     if (decided.next === undefined || schedule.isExhausted) this.#end(schedule)
-    else this.#await(schedule, decided.next)
-  }
-
-  #await(schedule: Schedule, next: number): void {
-    const { timetable } = schedule
-    schedule.nextAt = next
-    schedule.jitterMs = this.#jitter(schedule, next)
-    schedule.isAwaited = true
-    this.#heaps[timetable.scale].add(schedule, next + schedule.jitterMs)
-  }
-
-  /**
-   * Below the wished for, and below the distance to the instant after, so that no run overtakes another; nor does any come
-   * after the end.
-   */
-  #jitter({ policy, timetable }: Schedule, next: number): number {
-    if (policy.jitterMs === 0) return 0
-    const following = timetable.next(next) ?? timetable.end + 1
-    return Math.floor(this.#port.random() * Math.min(policy.jitterMs, following - next))
+    else this.#awaiting.add(schedule, decided.next)
   }
 
   /** Its last run, which had to wait, has begun while it waits for an instant that it does not need. */
   #exhausted(schedule: Schedule): void {
     if (schedule.state !== 'active') return
-    this.#leave(schedule)
+    this.#awaiting.leave(schedule)
     this.#end(schedule)
     this.#rearm()
   }
@@ -232,77 +200,20 @@ export class ScheduleBook {
   }
 
   #rest(schedule: Schedule, state: 'paused' | 'removed'): void {
-    this.#leave(schedule)
+    this.#awaiting.leave(schedule)
     schedule.state = state
     schedule.backlog = undefined
     this.#rearm()
   }
 
-  /** The schedule that is due first. */
-  #takeFirst(scale: Scale): Schedule | undefined {
-    const schedule = this.#heaps[scale].shift()
-    if (schedule !== undefined) schedule.isAwaited = false
-    return schedule
-  }
-
-  /** It waits for no instant any more. */
-  #leave(schedule: Schedule): void {
-    if (!schedule.isAwaited) return
-    schedule.isAwaited = false
-    this.#heaps[schedule.timetable.scale].remove(schedule)
-  }
-
-  /** The first instant that has not been, also where the wall clock was set back a little: what it showed has been. */
-  #nextOf(timetable: Timetable): number | undefined {
-    this.#lookAtClock()
-    const now = reading(this.#port.clock, timetable.scale)
-    return timetable.next(timetable.scale === 'wall' ? Math.max(now, this.#highestWall) : now)
-  }
-
-  /** A wall clock that was set back makes instants come again that have been: they are counted anew from there. */
-  #lookAtClock(): void {
-    const { clock } = this.#port
-    const wall = clock.wall()
-    const now = clock.now()
-    if (wall < this.#highestWall - setBackMs) {
-      // What came since it was last looked at is due.
-      this.#countAnew(wall - (now - this.#lookedAt))
-      this.#highestWall = wall
-    }
-    this.#highestWall = Math.max(this.#highestWall, wall)
-    this.#lookedAt = now
-  }
-
-  #countAnew(after: number): void {
-    const waiting = this.#heaps.wall.values()
-    this.#heaps.wall = this.#port.timeHeap()
-    for (const schedule of waiting) {
-      schedule.isAwaited = false
-      const next = schedule.timetable.next(after)
-      if (next === undefined) this.#end(schedule)
-      else this.#await(schedule, next)
-    }
-  }
-
   /** Sets the alarm for the earliest of all, unless it is set for then or a sweep is under way. */
   #rearm(): void {
-    const { wall, steady } = this.#heaps
-    const isAwaited = wall.size + steady.size > 0 || this.#isUnderWay
-    this.#port.keepAlive(isAwaited)
+    this.#port.keepAlive(!this.#awaiting.isEmpty || this.#isUnderWay)
     if (this.#isUnderWay) return
-    const at = isAwaited ? this.#nextLook() : Infinity
+    const at = this.#awaiting.nextLook
     if (at === this.#armedAt) return
     this.#alarm?.disarm()
     this.#armedAt = at
     this.#alarm = at === Infinity ? undefined : this.#port.alarm(at, () => this.#wake())
-  }
-
-  /** When to look next, on the steady scale. */
-  #nextLook(): number {
-    const { clock } = this.#port
-    const now = clock.now()
-    const wallAt = now + Math.max(0, Math.ceil(this.#heaps.wall.firstAt - clock.wall()))
-    const lookAt = clock.wallMayJump ? now + longestWaitMs : Infinity
-    return Math.min(wallAt, this.#heaps.steady.firstAt, lookAt)
   }
 }

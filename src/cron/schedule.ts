@@ -30,7 +30,7 @@ export interface ScheduleFacts {
   readonly prepared: PreparedJob
 }
 
-/** Is what it defers: one object for both, as there may be many. Only schedule-book.ts, former-schedules.ts and firing.ts write it. */
+/** Is what it defers: one object for both, as there may be many. Only schedule-book.ts, awaiting.ts, former-schedules.ts and firing.ts write it. */
 export class Schedule implements HeapItem, PreparedJob {
   readonly name: string
   readonly timetable: Timetable

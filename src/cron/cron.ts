@@ -11,25 +11,14 @@ import { integer, key, knownAre, ownOptions, show, type Duration } from '../opti
 import type { InlineHandler, Job, Scheduler } from '../scheduler.js'
 import type { Task } from '../task/define-task.js'
 import { FormerSchedules } from './former-schedules.js'
-import { badExpression, isExpression } from './guard.js'
 import { severalInstances } from './instances.js'
 import type { LeaderHook } from './leader.js'
 import { ownScheduler } from '../own-scheduler.js'
 import type { Schedule, ScheduleFacts } from './schedule.js'
 import { ScheduleBook } from './schedule-book.js'
-import {
-  isInterval,
-  optionsInPayload,
-  readInstant,
-  readInterval,
-  readScheduleOptions,
-  type EveryOptions,
-  type ReadOptions,
-  type ScheduleOptions,
-} from './schedule-options.js'
+import { readEvery, readSchedule, warningOf, type ScheduleCall } from './schedule-call.js'
+import { readInstant, type EveryOptions, type ScheduleOptions } from './schedule-options.js'
 import { snapshotOf, type ScheduleSnapshot } from './schedule-snapshot.js'
-import { BoundedTimetable, cronTimetable, IntervalTimetable, type Timetable } from './timetable.js'
-import { systemZone, zoneOf } from './zone.js'
 
 /** Options of `createCron`. */
 export interface CronOptions {
@@ -90,7 +79,7 @@ export class Cron {
     options?: ScheduleOptions,
   ): void
   schedule(name: string, expression: string, task: unknown, ...rest: readonly unknown[]): void {
-    fromLineOf(schedule, () => this.#schedule(name, expression, task, rest))
+    fromLineOf(schedule, () => this.#add(readSchedule(name, expression, task, rest, this.#port.clock)))
   }
 
   /**
@@ -106,7 +95,7 @@ export class Cron {
   every(name: string, interval: Duration, task: Task<undefined>): void
   every<I>(name: string, interval: Duration, task: Task<I>, payload: NoInfer<I>, options?: EveryOptions): void
   every(name: string, interval: Duration, task: unknown, ...rest: readonly unknown[]): void {
-    fromLineOf(every, () => this.#every(name, interval, task, rest))
+    fromLineOf(every, () => this.#add(readEvery(name, interval, task, rest, this.#port.clock)))
   }
 
   /** All schedules, in the order in which they were made. */
@@ -165,33 +154,8 @@ export class Cron {
     return runs
   }
 
-  #schedule(name: string, expression: string, task: unknown, rest: readonly unknown[]): void {
-    if (isExpression(name) && !isExpression(expression)) throw nameExpected('schedule', name, expression)
-    const [payload, options] = split('schedule', task, rest)
-    const read = readScheduleOptions('schedule', options)
-    const zone = read.timezone === undefined ? systemZone() : zoneOf(read.timezone)
-    const timetable = cronTimetable(expression, zone, read.dayMatch)
-    if (timetable.next(this.#port.clock.wall()) === undefined)
-      throw badExpression(expression, 'Such a day never comes.')
-    const { startAt, endAt } = read.policy
-    this.#add(name, bounded(timetable, startAt, endAt), task, payload, read)
-    if (options === undefined) this.#warnOfOptions('schedule', name, payload)
-  }
-
-  #every(name: string, interval: Duration, task: unknown, rest: readonly unknown[]): void {
-    if (!isInterval(interval) && isInterval(name)) throw nameExpected('every', name, interval)
-    const [payload, options] = split('every', task, rest)
-    const read = readScheduleOptions('every', options)
-    const intervalMs = readInterval(interval)
-    const { startAt, endAt } = read.policy
-    const { clock } = this.#port
-    const anchor = startAt === -Infinity ? clock.now() : this.#steady(startAt) - intervalMs
-    const timetable = bounded(new IntervalTimetable(intervalMs, anchor), -Infinity, this.#steady(endAt))
-    this.#add(name, timetable, task, payload, read)
-    if (options === undefined) this.#warnOfOptions('every', name, payload)
-  }
-
-  #add(name: string, timetable: Timetable, task: unknown, payload: unknown, read: ReadOptions): void {
+  #add(call: ScheduleCall): void {
+    const { name, timetable, task, payload, read } = call
     if (this.#port.isClosing()) throw new ClosedError()
     const prepared = this.#port.prepare(task, payload, read.defer)
     const facts: ScheduleFacts = {
@@ -211,17 +175,8 @@ export class Cron {
       const { description, nextRunAt } = this.get(name) ?? {}
       logger.info({ schedule: name, nextRunAt }, `schedule '${name}' runs ${description}`)
     }
-  }
-
-  /** A payload that was meant for the options. */
-  #warnOfOptions(method: 'schedule' | 'every', name: string, payload: unknown): void {
-    const names = optionsInPayload(method, payload)
-    if (names.length === 0) return
-    this.#port.logger?.warn(
-      { schedule: name },
-      `the payload of schedule '${name}' has only names of options (${names.join(', ')}): options come after the payload, ` +
-        `cron.${method}(name, ${whens[method].noun}, task, payload, options)`,
-    )
+    const warning = warningOf(call)
+    if (warning !== undefined) logger?.warn({ schedule: name }, warning)
   }
 
   /** Once: whether other processes have these schedules too. */
@@ -249,42 +204,11 @@ export class Cron {
         : `No schedule is named ${show(name)}. ${knownAre(known, name)}`,
     )
   }
-
-  /** Ms since the epoch on the steady scale, as the clocks stand now. */
-  #steady(wall: number): number {
-    const { clock } = this.#port
-    return Math.ceil(wall - clock.wall() + clock.now())
-  }
 }
 
 // As they stand on the stack, whatever somebody puts in their places later.
 // eslint-disable-next-line @typescript-eslint/unbound-method -- never called
 const { schedule, every, runNow } = Cron.prototype
-
-/** `(task, payload?, options?)` or `(fn, options?)`, as `defer` has them. */
-function split(method: string, task: unknown, rest: readonly unknown[]): readonly [unknown, unknown] {
-  if (typeof task !== 'function') return [rest[0], rest[1]]
-  if (rest.length > 1)
-    throw new OptionError(
-      `cron.${method} got a payload for a closure. Give cron.${method}(name, when, fn, options).`,
-    )
-  return [undefined, rest[0]]
-}
-
-const whens = { schedule: { noun: 'expression', example: 'nightly' }, every: { noun: 'interval', example: 'tidy' } } // prettier-ignore
-
-/** For `schedule('0 3 * * *', task)`, and the two in the wrong order. */
-function nameExpected(method: 'schedule' | 'every', name: unknown, when: unknown): OptionError {
-  const { noun, example } = whens[method]
-  return new OptionError(
-    `cron.${method} got ${show(name)} as the name of the schedule and ${show(when)} as its ${noun}. ` +
-      `The first argument is the name: cron.${method}('${example}', ${show(name)}, task).`,
-  )
-}
-
-function bounded(timetable: Timetable, from: number, to: number): Timetable {
-  return from === -Infinity && to === Infinity ? timetable : new BoundedTimetable(timetable, from, to)
-}
 
 /**
  * Recurring jobs for a scheduler. Starts nothing until something is scheduled; `scheduler.close()` stops it. While a

@@ -46,13 +46,16 @@ export class Firing implements OpenRunListener {
     return this.#defer(schedule, context, 'run-now')
   }
 
-  /** The overlap policy. Runs that are made up for together are one series: one after another, unless all may run. */
+  /**
+   * The overlap policy. Runs that are made up for together are one series: one after another, unless all may run. What comes
+   * after the last run that `maxRuns` allows comes after the schedule's end.
+   */
   #meetOthers(schedule: Schedule, runs: readonly DueRun[]): void {
     const [first, ...others] = runs
     if (first === undefined) return
     switch (schedule.policy.overlap) {
       case 'allow':
-        for (const run of runs) this.#fire(schedule, run)
+        for (const run of runs) if (!schedule.isExhausted) this.#fire(schedule, run)
         return
       case 'replace':
         return this.#replace(schedule, runs)
@@ -67,7 +70,7 @@ export class Firing implements OpenRunListener {
         }
     }
     this.#fire(schedule, first)
-    if (others.length > 0) this.#wait(schedule, others)
+    if (others.length > 0 && !schedule.isExhausted) this.#wait(schedule, others)
   }
 
   #replace(schedule: Schedule, runs: readonly DueRun[]): void {
@@ -91,6 +94,7 @@ export class Firing implements OpenRunListener {
       const run = schedule.backlog.shift()
       if (schedule.backlog.length === 0) schedule.backlog = undefined
       if (run !== undefined) this.#fire(schedule, run)
+      if (schedule.isExhausted) schedule.backlog = undefined
     }
   }
 
@@ -175,11 +179,9 @@ export class Firing implements OpenRunListener {
   }
 }
 
-/** What the plan says to run, up to `maxRuns`. */
-function dueRuns({ policy, runCount, backlog, jitterMs }: Schedule, decided: Plan): DueRun[] {
-  const left = policy.maxRuns - runCount - (backlog?.length ?? 0)
-  const instants = decided.runs.length > left ? decided.runs.slice(0, left) : decided.runs
-  return instants.map((instant) => {
+/** What the plan says to run. */
+function dueRuns({ jitterMs }: Schedule, decided: Plan): DueRun[] {
+  return decided.runs.map((instant) => {
     const isDue = decided.isOnTime && instant === decided.last
     return { instant, jitterMs, reason: isDue ? 'due' : 'catch-up' }
   })

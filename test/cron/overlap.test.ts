@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { makeCron, timeOf, type CronSim } from './make-cron.js'
-import { createCron, type Cron, type EveryOptions } from '../../src/cron/index.js'
+import { createCron, type Cron, type EveryOptions, type LeaderHook } from '../../src/cron/index.js'
 import { FormerSchedules } from '../../src/cron/former-schedules.js'
 import type { Schedule } from '../../src/cron/schedule.js'
 
@@ -258,6 +258,77 @@ describe('a run that is refused', () => {
     made.sim.advance(1_000)
     expect(seconds(made.fired)).toEqual([4])
   })
+})
+
+describe('when more runs are due at once than maxRuns leaves', () => {
+  /** Every second a run, five of which are due at once. */
+  function fiveDue(options: EveryOptions, leader?: LeaderHook): CronSim {
+    const made = makeCron({ cron: { leader } })
+    const task = made.sim.task('t', { takesMs: 100 })
+    made.cron.every('e', 1_000, task, undefined, { catchUp: 'all', ...options })
+    made.sim.world.block(5_000)
+    made.sim.advance(0)
+    return made
+  }
+
+  it('with replace the last of them runs, and the others are told as skipped', () => {
+    const made = fiveDue({ overlap: 'replace', maxRuns: 1 })
+    expect(seconds(made.fired)).toEqual([5])
+    expect(seconds(made.skipped)).toEqual([1, 2, 3, 4])
+    expect(made.cron.list()).toEqual([])
+  })
+
+  it.each(['skip', 'queue', 'allow'] as const)(
+    'with %s the first of them run, and the schedule ends',
+    (overlap) => {
+      const made = fiveDue({ overlap, maxRuns: 2 })
+      made.sim.advance(10_000)
+      expect(seconds(made.fired)).toEqual([1, 2])
+      expect(made.skipped).toEqual([])
+      expect(made.cron.list()).toEqual([])
+      expect(made.sim.world.isKeptAlive).toBe(false)
+    },
+  )
+
+  it('all are told as skipped where another process is the leader, and the schedule goes on', () => {
+    const made = fiveDue({ maxRuns: 1 }, () => false)
+    expect(seconds(made.skipped)).toEqual([1, 2, 3, 4, 5])
+    expect(made.cron.get('e')).toMatchObject({ runs: 0 })
+  })
+
+  it.each(['skip', 'allow'] as const)(
+    'each that is refused leaves its place to the next, with %s',
+    (overlap) => {
+      const made = makeCron({ scheduler: { maxQueued: 1 } })
+      made.sim.scheduler.defer(made.sim.task('t'), undefined, { delay: 5_500 })
+      made.cron.every('e', 1_000, made.sim.task('t'), undefined, { overlap, catchUp: 'all', maxRuns: 1 })
+      made.sim.world.block(5_000)
+      made.sim.advance(2_000)
+      expect(made.skipped.map(({ reason }) => reason)).toEqual(Array(5).fill('queue-full'))
+      expect(seconds(made.fired)).toEqual([6])
+    },
+  )
+
+  it('all are told as skipped while the one before them runs', () => {
+    const made = makeCron()
+    const options = { catchUp: 'all', maxRuns: 2 } as const
+    made.cron.every('e', 1_000, made.sim.task('t', { takesMs: 60_000 }), undefined, options)
+    made.sim.advance(1_000)
+    made.sim.world.block(5_000)
+    made.sim.advance(0)
+    expect(seconds(made.skipped)).toEqual([2, 3, 4, 5, 6])
+  })
+})
+
+it('a run that comes while the last one waits in the queue is told as skipped', () => {
+  const made = makeCron()
+  made.cron.every('e', 1_000, made.sim.task('t', { takesMs: 2_500 }), undefined, {
+    overlap: 'queue',
+    maxRuns: 2,
+  })
+  made.sim.advance(6_000)
+  expect(seconds(made.fired)).toEqual([1, 2])
+  expect(seconds(made.skipped)).toEqual([3])
 })
 
 describe('a run that hears, as it is replaced, that it is cancelled', () => {

@@ -30,6 +30,14 @@ export class FormerSchedules {
     takeOver(from, to, listener)
   }
 
+  /** What waited to run does not run any more. */
+  stop(): void {
+    for (const schedule of this.#byName.values()) {
+      schedule.state = 'removed'
+      schedule.backlog = undefined
+    }
+  }
+
   /** A run of a schedule, perhaps of one of these, is over. */
   over(schedule: Schedule): void {
     if (this.#byName.size === 0 || schedule.isBusy) return

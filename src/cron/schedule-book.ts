@@ -116,6 +116,7 @@ export class ScheduleBook {
       schedule.backlog = undefined
     }
     this.#byName.clear()
+    this.#former.stop()
     this.#awaiting.clear()
     this.#isUnderWay = false
     this.#rearm()

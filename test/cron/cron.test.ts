@@ -487,6 +487,21 @@ describe('closing', () => {
     expect(sim.world.timerAt).toBeUndefined()
   })
 
+  it('drops the run that waits of a schedule that has ended, without a word of a refusal', async () => {
+    const made = makeCron({ scheduler: { threads: 3 } })
+    const { sim, cron } = made
+    const refused: unknown[] = []
+    sim.scheduler.on('refused', (event) => void refused.push(event))
+    const endAt = Date.UTC(2026, 0, 1, 0, 0, 2)
+    cron.every('e', 1_000, sim.task('t', { takesMs: 2_500 }), undefined, { overlap: 'queue', endAt })
+    sim.advance(2_500)
+    expect(cron.list()).toEqual([])
+    const report = await sim.close({ timeout: '10s' }, 5_000)
+    expect(report).toMatchObject({ settled: { completed: 1 }, lost: [] })
+    expect([made.skipped, refused]).toEqual([[], []])
+    expect(sim.logged.filter(({ level }) => level === 'error')).toEqual([])
+  })
+
   it('ends the life of a process that only schedules kept alive', () => {
     const { sim, cron } = makeCron()
     expect(sim.world.isKeptAlive).toBe(false)

@@ -6,6 +6,9 @@ import { attemptChannel, traceAttempt, type AttemptTrace } from '../task/trace-c
 import type { Attempt } from './attempt.js'
 import type { Ending } from './protocol.js'
 
+/** The reasons of a signal with which the scheduler ends an attempt as cancelled: the latter at the deadline of its flow. */
+const cancelCodes: ReadonlySet<string> = new Set(['ERR_SIDEWORK_CANCELLED', 'ERR_SIDEWORK_EXPIRED'])
+
 /** Runs the handler; answers at once when it did not return a promise. */
 export function execute(
   task: TaskDefinition,
@@ -28,7 +31,7 @@ function noteEnding(
   { abortReason }: Attempt,
   isSensitive: boolean,
 ): void {
-  if (abortReason?.code === 'ERR_SIDEWORK_CANCELLED') {
+  if (abortReason !== undefined && cancelCodes.has(abortReason.code)) {
     trace.outcome = 'cancelled'
     return
   }

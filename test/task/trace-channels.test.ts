@@ -213,6 +213,23 @@ describe('the channel sidework:attempt', () => {
     else expect(message).not.toHaveProperty('error')
   })
 
+  it.each(['returns', 'throws'])(
+    'tells an attempt that ended at the deadline of its flow as cancelled, also when its handler then %s',
+    async (how) => {
+      const scheduler = makeScheduler()
+      const told = listen<AttemptTrace>('sidework:attempt')
+      const hang = async (_: undefined, { signal }: { signal: AbortSignal }): Promise<void> => {
+        await new Promise((resolve) => signal.addEventListener('abort', resolve))
+        if (how === 'throws') signal.throwIfAborted()
+      }
+      const flow = scheduler.chain([{ task: defineTask('traced.hang', hang, main) }], { deadline: 5 })
+      await flow.result().catch(() => undefined)
+      await new Promise((resolve) => setImmediate(resolve)) // the handler's own promise settles after the job
+      expect(told.at(-1)).toEqual(['asyncEnd', expect.objectContaining({ outcome: 'cancelled' })])
+      expect(told.at(-1)?.[1]).not.toHaveProperty('error')
+    },
+  )
+
   it('tells a snooze as no error', async () => {
     const scheduler = makeScheduler()
     const told = listen('sidework:attempt')

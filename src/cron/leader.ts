@@ -24,13 +24,15 @@ export function askLeader(
   answered: (leadership: Leadership) => void,
 ): void {
   let answer: unknown
+  let isLater: boolean
   try {
     answer = port.ask(hook)
+    isLater = isThenable(answer) // a getter, or what a proxy makes of it, may throw
   } catch (error) {
     port.failed(error)
     return answered('leader-failed')
   }
-  if (!isThenable(answer)) return answered(answer === true ? 'leader' : 'not-leader')
+  if (!isLater) return answered(answer === true ? 'leader' : 'not-leader')
   let isOpen = true
   const close = (leadership: Leadership): void => {
     if (!isOpen) return
@@ -45,9 +47,10 @@ export function askLeader(
   const alarm = port.alarm(longestAnswerMs, () =>
     fail(new Error(`leader() has not answered within ${longestAnswerMs} ms.`)),
   )
-  answer.then((value) => close(value === true ? 'leader' : 'not-leader'), fail)
+  // By a promise of our own, as the `then` of another's may throw.
+  Promise.resolve(answer).then((value) => close(value === true ? 'leader' : 'not-leader'), fail)
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
+function isThenable(value: unknown): boolean {
   return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }

@@ -48,11 +48,15 @@ describe('the leader hook', () => {
   it.each([
     ['throws', () => { throw new Error('redis is away') }],
     ['rejects', () => Promise.reject(new Error('redis is away'))],
-  ])('that %s skips the run and is logged', async (_name, leader) => {
+    ['answers what throws when its `then` is called', () => ({ then: () => { throw new Error('redis is away') } }) as never],
+    ['answers what throws when its `then` is looked at', () => ({ get then(): never { throw new Error('redis is away') } }) as never],
+  ] as [string, LeaderHook][])('that %s skips the run and is logged', async (_name, leader) => {
     const made = led(leader)
     await made.sim.flow(1_000)
     expect(made.skipped).toMatchObject([{ reason: 'leader-failed' }])
     expect(made.sim.logged.find(({ level }) => level === 'error')?.fields['err']).toMatchObject({ message: 'redis is away' })
+    await made.sim.flow(1_000) // and the hook is asked again
+    expect(made.skipped).toHaveLength(2)
   }) // prettier-ignore
 
   it('that never answers has failed after 10 s, and is asked again', async () => {

@@ -19,7 +19,12 @@ export class GuardedLogger {
   }
 
   isLevelEnabled(level: LogLevel): boolean {
-    return this.#logger.isLevelEnabled(this.#nearest(level))
+    try {
+      return this.#logger.isLevelEnabled(this.#nearest(level))
+    } catch (error) {
+      this.#tell(`the logger threw when it was asked for its level, so lines at '${level}' are left out.`, error)
+      return false
+    }
   }
 
   trace(fields: object, message?: string): void {
@@ -57,13 +62,14 @@ export class GuardedLogger {
     try {
       this.#logger[this.#nearest(level)]?.(fields, message)
     } catch (error) {
-      // Once: what it throws at is likely to come again and again.
-      if (this.#hasTold) return
-      this.#hasTold = true
-      console.error(
-        `sidework: the logger threw, so this line and others like it are left out: '${message}'.`,
-        error,
-      )
+      this.#tell(`the logger threw, so this line and others like it are left out: '${message}'.`, error)
     }
+  }
+
+  /** Once: what it throws at is likely to come again and again. */
+  #tell(what: string, error: unknown): void {
+    if (this.#hasTold) return
+    this.#hasTold = true
+    console.error(`sidework: ${what}`, error)
   }
 }

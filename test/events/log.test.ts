@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import pino from 'pino'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { createCron } from '../../src/cron/index.js'
 import { asksForRetry, failsForGood, failsWith, snoozes } from '../simulation/script.js'
 import { makeSim, type Sim } from '../simulation/sim.js'
 
@@ -207,6 +208,29 @@ describe('the log', () => {
     expect(told).toHaveBeenCalledOnce()
     expect(told).toHaveBeenCalledWith(
       "sidework: the logger threw, so this line and others like it are left out: 'job started'.",
+      expect.any(TypeError),
+    )
+  })
+
+  it('a logger that throws when it is asked for its level costs lines and no job, and that is told once', async () => {
+    const told = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+    onTestFinished(() => void told.mockRestore())
+    const logger = pino({ level: 'debug' }, { write: () => undefined })
+    const sim = makeSim({ main: 'real', scheduler: { logger } })
+    // As one does that is looked up in the context of a request, where there is none.
+    Object.defineProperty(logger, 'isLevelEnabled', {
+      get: () => {
+        throw new TypeError('no request')
+      },
+    })
+    createCron(sim.scheduler).every('e', 50, () => undefined)
+    const inline = sim.scheduler.defer(({ log }) => log.info('a line of a handler'))
+    const jobs = [sim.scheduler.defer(sim.task('t')), inline]
+    await sim.flow(100)
+    expect(jobs.map(({ state }) => state)).toEqual(['completed', 'completed'])
+    expect(told).toHaveBeenCalledOnce()
+    expect(told).toHaveBeenCalledWith(
+      expect.stringMatching(/^sidework: the logger threw when it was asked for its level/),
       expect.any(TypeError),
     )
   })

@@ -124,7 +124,10 @@ export class Cron {
    * @throws SideworkError (ERR_SIDEWORK_UNKNOWN_SCHEDULE), what `defer` throws
    */
   runNow(name: string): Job {
-    return fromLineOf(runNow, () => this.#book.runNow(this.#find(name)))
+    return fromLineOf(runNow, () => {
+      if (this.#port.isClosing()) throw new ClosedError() // and no name is known any more
+      return this.#book.runNow(this.#find(name))
+    })
   }
 
   /** Takes the schedule away; jobs that were deferred go on. @returns false when it is unknown */

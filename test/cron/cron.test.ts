@@ -502,6 +502,17 @@ describe('closing', () => {
     expect(sim.logged.filter(({ level }) => level === 'error')).toEqual([])
   })
 
+  it('refuses runNow as it refuses a defer: not as an unknown name', async () => {
+    const { sim, cron } = makeCron()
+    cron.every('e', 1_000, sim.task('t', { takesMs: 500 }))
+    sim.advance(1_000)
+    void sim.scheduler.close()
+    const refused = expect.objectContaining({ code: 'ERR_SIDEWORK_CLOSED', status: 503 }) as Error
+    expect(() => cron.runNow('e')).toThrow(refused)
+    await sim.close({}, 1_000)
+    expect(() => cron.runNow('e')).toThrow(refused)
+  })
+
   it('ends the life of a process that only schedules kept alive', () => {
     const { sim, cron } = makeCron()
     expect(sim.world.isKeptAlive).toBe(false)

@@ -9,7 +9,8 @@ import type { Plan } from './plan.js'
 import type { DueRun, Schedule } from './schedule.js'
 import { reading } from './timetable.js'
 
-const missed = 'a schedule missed runs: the process stood still, or the clock was set'
+const missed =
+  'a schedule missed runs: the process stood still, the clock was set, or leader() took its time to answer'
 
 type SkipReason = SchedulerEvents['schedule:skipped']['reason']
 type FireReason = SchedulerEvents['schedule:fired']['reason']

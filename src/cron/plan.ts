@@ -49,13 +49,14 @@ export function plan(
   policy: CatchUpPolicy,
   waitedMs = 0,
 ): Plan {
+  const askedAt = now - waitedMs
   const following = timetable.next(first)
   if (following === undefined || following > now) {
-    const isOnTime = isWithinTolerance(first, following, now - waitedMs)
-    const runs = isOnTime || mayCatchUp(first, now, policy) ? [first] : []
+    const isOnTime = isWithinTolerance(first, following, askedAt)
+    const runs = isOnTime || mayCatchUp(first, askedAt, policy) ? [first] : []
     return { runs, isOnTime, missed: 1 - runs.length, last: first, next: following }
   }
-  return planMany(timetable, first, now, policy, waitedMs)
+  return planMany(timetable, first, now, policy, askedAt)
 }
 
 function planMany(
@@ -63,14 +64,16 @@ function planMany(
   first: number,
   now: number,
   policy: CatchUpPolicy,
-  waitedMs: number,
+  askedAt: number,
 ): Plan {
   const most = policy.catchUp === 'all' ? policy.maxCatchUp : 1
   const latest = latestInstants(timetable, first, now, most)
   const last = latest.at(-1) ?? first
   const following = timetable.next(last)
-  const isOnTime = isWithinTolerance(last, following, now - waitedMs)
-  const runs = latest.filter((instant) => (isOnTime && instant === last) || mayCatchUp(instant, now, policy))
+  const isOnTime = isWithinTolerance(last, following, askedAt)
+  const mayRun = (instant: number): boolean =>
+    (isOnTime && instant === last) || mayCatchUp(instant, askedAt, policy)
+  const runs = latest.filter(mayRun)
   const due = countDue(timetable, first, now, mostCounted + runs.length)
   return { runs, isOnTime, missed: due - runs.length, last, next: following }
 }

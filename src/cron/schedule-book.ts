@@ -177,7 +177,7 @@ export class ScheduleBook {
     const { timetable } = schedule
     // After its end there is nothing to be made up for.
     const policy: CatchUpPolicy =
-      now > timetable.end ? { ...schedule.policy, catchUp: 'none' } : schedule.policy
+      now - waitedMs > timetable.end ? { ...schedule.policy, catchUp: 'none' } : schedule.policy
     const decided = plan(timetable, schedule.nextAt, now - schedule.jitterMs, policy, waitedMs)
     this.#firing.carryOut(schedule, decided, leadership)
     if (schedule.state !== 'active' || schedule.isAwaited) return // what it called has paused, removed or resumed it

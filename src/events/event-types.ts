@@ -58,7 +58,10 @@ export interface SchedulerEvents {
     readonly reason: 'due' | 'catch-up' | 'run-now'
     readonly at: number
   }
-  /** `count` instants, `firedFor` the latest of them, passed without a run: the event loop or the machine stood still. */
+  /**
+   * `count` instants, `firedFor` the latest of them, passed without a run: the event loop or the machine stood still, or a
+   * leader hook took its time.
+   */
   'schedule:missed': {
     readonly name: string
     readonly firedFor: number

@@ -45,6 +45,33 @@ describe('the leader hook', () => {
     expect(made.fired).toMatchObject([{ reason: 'due', lateBy: 5_000 }])
   })
 
+  it('that takes its time takes no run out of the window in which it may be made up for', async () => {
+    let answer: (value: boolean) => void = () => undefined
+    const made = makeCron({ cron: { leader: () => new Promise((resolve) => (answer = resolve)) } })
+    const options = { catchUp: 'all', catchUpWindow: '5s', overlap: 'allow' } as const
+    made.cron.every('e', '4s', made.sim.task('t'), undefined, options)
+    await made.sim.flow(4_000)
+    await made.sim.flow(9_000)
+    answer(true)
+    await made.sim.flow()
+    expect(made.missed).toEqual([])
+    expect(made.times()).toEqual(['00:00:04', '00:00:08', '00:00:12'])
+  })
+
+  it('that answers after endAt lets a run be made up for that was asked for before it', async () => {
+    let answer: (value: boolean) => void = () => undefined
+    const made = makeCron({ cron: { leader: () => new Promise((resolve) => (answer = resolve)) } })
+    made.cron.every('e', '4s', made.sim.task('t'), undefined, { endAt: Date.UTC(2026, 0, 1, 0, 0, 6) })
+    made.sim.world.block(5_500)
+    await made.sim.flow()
+    await made.sim.flow(2_200)
+    answer(true)
+    await made.sim.flow()
+    expect(made.missed).toEqual([])
+    expect(made.fired).toMatchObject([{ reason: 'catch-up', lateBy: 3_700 }])
+    expect(made.cron.list()).toEqual([])
+  })
+
   it.each([
     ['throws', () => { throw new Error('redis is away') }],
     ['rejects', () => Promise.reject(new Error('redis is away'))],

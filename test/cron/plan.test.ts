@@ -27,6 +27,16 @@ describe('a plan', () => {
     expect(plan(everySecond, 1_000, now, policyOf(policy))).toMatchObject(expected)
   }) // prettier-ignore
 
+  it.each([
+    ['one run, within the window', 1_900, 500, { runs: [1_000], isOnTime: false, missed: 0 }],
+    ['one run, out of it', 1_900, 300, { runs: [], isOnTime: false, missed: 1 }],
+    ['three runs, within the window', 3_500, 2_100, { runs: [1_000, 2_000, 3_000], isOnTime: true, missed: 0 }],
+    ['three runs, the first out of it', 3_500, 1_900, { runs: [2_000, 3_000], missed: 1 }],
+  ] as const)('is late by when it was asked whether to run, not by when that was answered: %s', (_name, now, waitedMs, expected) => {
+    const policy = policyOf({ catchUp: 'all', catchUpWindowMs: 500 })
+    expect(plan(everySecond, 1_000, now, policy, waitedMs)).toMatchObject(expected)
+  }) // prettier-ignore
+
   it('of thirty days of seconds takes less than 10 ms, and counts what it missed up to a bound', () => {
     const planMonth = () => plan(everySecond, 1_000, 30 * 86_400_000 + 500, policyOf({ catchUp: 'all' }))
     const month = planMonth()

@@ -175,10 +175,14 @@ export class ScheduleBook {
 
   #due(schedule: Schedule, now: number, leadership: Leadership, waitedMs: number): void {
     const { timetable } = schedule
+    const by = now - schedule.jitterMs
+    const first = firstDue(schedule)
+    if (first === undefined) return this.#end(schedule)
+    if (first > by) return this.#awaiting.add(schedule, first)
     // After its end there is nothing to be made up for.
     const policy: CatchUpPolicy =
       now - waitedMs > timetable.end ? { ...schedule.policy, catchUp: 'none' } : schedule.policy
-    const decided = plan(timetable, schedule.nextAt, now - schedule.jitterMs, policy, waitedMs)
+    const decided = plan(timetable, first, by, policy, waitedMs)
     this.#firing.carryOut(schedule, decided, leadership)
     if (schedule.state !== 'active' || schedule.isAwaited) return // what it called has paused, removed or resumed it
     if (decided.next === undefined || schedule.isExhausted) this.#end(schedule)
@@ -217,4 +221,9 @@ export class ScheduleBook {
     this.#armedAt = at
     this.#alarm = at === Infinity ? undefined : this.#port.alarm(at, () => this.#wake())
   }
+}
+
+/** The instant it waited for, or the first after it: the bounds of an interval may have moved, as the wall clock was set. */
+function firstDue({ timetable, nextAt }: Schedule): number | undefined {
+  return timetable.scale === 'wall' ? nextAt : timetable.next(nextAt - 1)
 }

@@ -44,7 +44,7 @@ export function readSchedule(
   const unbounded = cronTimetable(expression, zone, read.dayMatch)
   if (unbounded.next(clock.wall()) === undefined) throw badExpression(expression, 'Such a day never comes.')
   const { startAt, endAt } = read.policy
-  const timetable = bounded(unbounded, startAt, endAt)
+  const timetable = bounded(unbounded, startAt, endAt, clock)
   return { method: 'schedule', name, timetable, task, payload, read, hasOptions: options !== undefined }
 }
 
@@ -61,8 +61,9 @@ export function readEvery(
   const read = readScheduleOptions('every', options)
   const intervalMs = readInterval(interval)
   const { startAt, endAt } = read.policy
-  const anchor = startAt === -Infinity ? clock.now() : steady(startAt, clock) - intervalMs
-  const timetable = bounded(new IntervalTimetable(intervalMs, anchor), -Infinity, steady(endAt, clock))
+  const first = steady(startAt, clock)
+  const anchor = startAt === -Infinity ? clock.now() : first - intervalMs
+  const timetable = bounded(new IntervalTimetable(intervalMs, anchor), first, steady(endAt, clock), clock)
   return { method: 'every', name, timetable, task, payload, read, hasOptions: options !== undefined }
 }
 
@@ -97,8 +98,8 @@ function nameExpected(method: Method, name: unknown, when: unknown): OptionError
   )
 }
 
-function bounded(timetable: Timetable, from: number, to: number): Timetable {
-  return from === -Infinity && to === Infinity ? timetable : new BoundedTimetable(timetable, from, to)
+function bounded(timetable: Timetable, from: number, to: number, clock: Clock): Timetable {
+  return from === -Infinity && to === Infinity ? timetable : new BoundedTimetable(timetable, from, to, clock)
 }
 
 /** Ms since the epoch on the steady scale, as the clocks stand now. */

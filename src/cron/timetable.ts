@@ -111,16 +111,25 @@ export class IntervalTimetable implements Timetable {
   }
 }
 
-/** A timetable from one instant to another, both included. */
+/**
+ * A timetable from one instant to another, both included. They are instants of the wall clock, so on the steady scale they
+ * move when it is set.
+ */
 export class BoundedTimetable implements Timetable {
   readonly #timetable: Timetable
   readonly #from: number
-  readonly end: number
+  readonly #end: number
+  readonly #clock: Clock
+  /** Ms since the epoch at the beginning of the steady scale, as the clocks stood when it was made. */
+  readonly #epochMs: number
 
-  constructor(timetable: Timetable, from: number, end: number) {
+  /** @param from and `end` on the timetable's scale, as the clocks stand now */
+  constructor(timetable: Timetable, from: number, end: number, clock: Clock) {
     this.#timetable = timetable
     this.#from = from
-    this.end = end
+    this.#end = end
+    this.#clock = clock
+    this.#epochMs = clock.wallAt(0)
   }
 
   get scale(): Scale {
@@ -131,9 +140,18 @@ export class BoundedTimetable implements Timetable {
     return this.#timetable.pattern
   }
 
+  get end(): number {
+    return this.#end - this.#setAheadMs
+  }
+
   next(after: number): number | undefined {
-    const instant = this.#timetable.next(Math.max(after, this.#from - 1))
+    const instant = this.#timetable.next(Math.max(after, this.#from - this.#setAheadMs - 1))
     return instant === undefined || instant > this.end ? undefined : instant
+  }
+
+  /** By how much the wall clock was set ahead since then; below 0 when it was set back. */
+  get #setAheadMs(): number {
+    return this.scale === 'wall' ? 0 : this.#clock.wallAt(0) - this.#epochMs
   }
 }
 

@@ -224,6 +224,45 @@ describe('every', () => {
   ) // prettier-ignore
 })
 
+describe('every, when the clock is set', () => {
+  const hour = 60 * minute
+  const start = Date.UTC(2026, 0)
+  /** When it ran, in hours of real time: half an hour after it was made the clock is set by so many hours. */
+  function runs(bounds: { startAt?: number; endAt?: number }, hours: number): { ran: number[]; left: number } {
+    const { sim, cron } = makeCron()
+    cron.every('e', '1h', sim.task('t'), undefined, bounds)
+    sim.advance(hour / 2)
+    sim.world.jumpWall(hours * hour)
+    sim.advance(9 * hour)
+    return { ran: sim.began.map(({ at }) => at / hour), left: cron.list().length }
+  }
+
+  it.each([
+    ['ahead, ends earlier', 2, [1, 2, 3]],
+    ['far ahead, runs no more', 24, []],
+    ['back, ends later', -2, [1, 2, 3, 4, 5, 6, 7]],
+  ])('%s: at endAt', (_name, hours, ran) => {
+    expect(runs({ endAt: start + 5 * hour }, hours)).toEqual({ ran, left: 0 })
+  })
+
+  it.each([
+    ['back, begins later, and not before', -2, [4, 5, 6, 7, 8, 9]],
+    ['ahead, begins when it would have, and not before', 1, [2, 3, 4, 5, 6, 7, 8, 9]],
+  ])('%s startAt', (_name, hours, ran) => {
+    expect(runs({ startAt: start + 2 * hour }, hours)).toEqual({ ran, left: 1 })
+  })
+
+  it('ahead, makes up after a blocked event loop for no run after endAt', () => {
+    const { sim, cron, fired, missed } = makeCron()
+    cron.every('e', '1h', sim.task('t'), undefined, { endAt: start + 5 * hour, catchUp: 'all' })
+    sim.world.jumpWall(3 * hour)
+    sim.world.block(4 * hour)
+    sim.advance(hour)
+    expect([fired.length, missed.map(({ count }) => count)]).toEqual([0, [2]])
+    expect(cron.list()).toEqual([])
+  })
+})
+
 describe('an operator', () => {
   it('pauses and resumes a schedule; what came meanwhile is not made up for', () => {
     const { sim, cron, times } = makeCron()

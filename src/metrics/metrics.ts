@@ -40,7 +40,7 @@ export interface MetricsHandler {
 export function metrics(scheduler: Scheduler, options: MetricsOptions = {}): MetricsHandler {
   const { port, registry, maxTasks } = fromLineOf(metrics, () => read(scheduler, options))
   const loopDelay = new LoopDelay()
-  scheduler.once('closed', () => loopDelay.stop())
+  whenClosed(scheduler, () => loopDelay.stop())
   const measurements = port.measure()
   const events = new EventCounts(scheduler, new Labels(maxTasks))
   registerAll(registry, { scheduler, measurements, events, loopDelay, taskLabels: new Labels(maxTasks) })
@@ -52,6 +52,12 @@ export function metrics(scheduler: Scheduler, options: MetricsOptions = {}): Met
     })
   }
   return Object.assign(handler, { register: registry })
+}
+
+/** Also of a scheduler that has closed, which tells nothing any more. */
+function whenClosed(scheduler: Scheduler, run: () => void): void {
+  if (scheduler.isClosing) scheduler.close().then(run, run)
+  else scheduler.once('closed', run)
 }
 
 function read(scheduler: Scheduler, options: MetricsOptions) {

@@ -2,7 +2,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import express from 'express'
 import { Counter, Registry, register as globalRegistry, type OpenMetricsContentType } from 'prom-client'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { LoopDelay } from '../../src/clock.js'
 import { createScheduler, defineTask } from '../../src/index.js'
 import { metrics } from '../../src/metrics/index.js'
 import type { TaskDefinition } from '../../src/task/define-task.js'
@@ -211,6 +212,22 @@ describe('the gauges', () => {
     await turns()
     expect(await delay()).toBeLessThan(0.25)
   })
+
+  it.each(['is closed', 'closes later'])(
+    'measure the event loop of a scheduler no longer than it is open: of one that %s',
+    async (when) => {
+      const stop = vi.spyOn(LoopDelay.prototype, 'stop')
+      const read = vi.spyOn(LoopDelay.prototype, 'read')
+      onTestFinished(() => void vi.restoreAllMocks())
+      const sim = makeSim()
+      if (when === 'is closed') await sim.close({}, 1_000)
+      const { register } = metrics(sim.scheduler)
+      if (when === 'closes later') await sim.close({}, 1_000)
+      await register.metrics()
+      // Another scheduler's may be stopped meanwhile.
+      expect(stop.mock.contexts).toContain(read.mock.contexts[0])
+    },
+  )
 
   it('count halted keys', async () => {
     const { sim, scrape } = measured()

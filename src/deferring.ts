@@ -13,7 +13,7 @@ import type { Rooms } from './rooms.js'
 import type { TaskContext } from './task/context.js'
 import type { DeferOptions } from './task/defer-options.js'
 import type { Task } from './task/define-task.js'
-import { planBatch, planChain, planFlow, type FlowPlan } from './task/flow-plan.js'
+import { planBatch, planChain, planFlow, tasksOf, type FlowPlan } from './task/flow-plan.js'
 import { deferChannel, traceDefer, traceDeferMany, traceFlow } from './task/trace-channels.js'
 import { taskNameOf } from './task/task-name.js'
 
@@ -53,15 +53,15 @@ export class Deferring {
     if (!Array.isArray(items))
       throw new OptionError(`deferMany got ${show(items)}. Give an array of { task, payload, options }.`)
     if (!deferChannel.hasSubscribers) return this.#acceptMany(items, undefined)
-    const names = Array.from(items, (item: unknown) => taskNameOf((item as Partial<DeferItem> | null)?.task))
-    return traceDeferMany(names, (carried) => this.#acceptMany(items, carried))
+    const each = Array.from(items, (item: unknown) => this.#about((item as Partial<DeferItem> | null)?.task))
+    return traceDeferMany(each, (carried) => this.#acceptMany(items, carried))
   }
 
   /** A job that waits for its response: see `release` and `discard`. */
   hold(request: Request, task: unknown, payload: unknown, options: unknown): Job {
     this.#refuseAfterDeadline(task)
     if (!deferChannel.hasSubscribers) return this.#holdOne(request, task, payload, options)
-    return traceDefer(taskNameOf(task), request, (carried) => this.#holdOne(carried, task, payload, options))
+    return traceDefer(this.#about(task), request, (carried) => this.#holdOne(carried, task, payload, options))
   }
 
   /** @param args of the public method of that name */
@@ -108,9 +108,23 @@ export class Deferring {
 
   #defer(request: Request, task: unknown, payload: unknown, options: unknown): Job {
     if (!deferChannel.hasSubscribers) return this.#acceptOne(request, task, payload, options)
-    return traceDefer(taskNameOf(task), request, (carried) =>
+    return traceDefer(this.#about(task), request, (carried) =>
       this.#acceptOne(carried, task, payload, options),
     )
+  }
+
+  /** For the tracing channel. */
+  #about(task: unknown): { readonly task: string; readonly isSensitive: boolean } {
+    return { task: taskNameOf(task), isSensitive: this.#isSensitive(task) }
+  }
+
+  #isSensitive(task: unknown): boolean {
+    const { book } = this.#rooms
+    try {
+      return (typeof task === 'function' ? book.inline : book.find(task)).policy.sensitive
+    } catch {
+      return false // No task, so the defer is refused before anybody looks at its payload.
+    }
   }
 
   #acceptOne(request: Request, task: unknown, payload: unknown, options: unknown): Job {
@@ -168,6 +182,7 @@ export class Deferring {
         kind,
         request,
         () => planOf(kind, args),
+        (plan) => tasksOf(plan).some((task) => this.#isSensitive(task)),
         (plan, carried) => this.#acceptFlow(plan, carried, isHeld),
       )
     } catch (error) {

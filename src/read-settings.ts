@@ -92,6 +92,7 @@ export function readSettings(options: unknown): Settings {
     1,
     2 ** 29,
   )
+  const defaults = readDefaults(own['defaults'])
   return {
     threads: {
       tasks,
@@ -100,6 +101,7 @@ export function readSettings(options: unknown): Settings {
       execArgv: readExecArgv(threads['execArgv']),
       entry: readEntry(threads['entry']),
       payloadLimits: payloadLimits(maxPayloadBytes, maxQueuedBytes),
+      sensitiveByDefault: defaults['sensitive'] === true,
     },
     maxRssBytes: integer(
       'threads.maxRssBytes',
@@ -118,7 +120,7 @@ export function readSettings(options: unknown): Settings {
     agingMs: own['aging'] === false ? false : durationMs('aging', orDefault(own['aging'], '30s')),
     keep: readKeep(ownOptions('keep', own['keep'], known.keep, anObject)),
     limits: readLimits(own['limits']),
-    defaults: readDefaults(own['defaults']),
+    defaults,
     logger: readLogger(own['logger']),
   }
 }

@@ -60,6 +60,7 @@ export function realWorld({ settings, definitionOf, contextOf, held, unwatched }
               contextOf,
               idKey,
               payloadLimits: settings.threads.payloadLimits,
+              sensitiveByDefault: settings.threads.sensitiveByDefault,
               nextTurn,
               soon: (task) => neutral.run(() => soon(task)),
               afterMicrotasks,

@@ -32,6 +32,8 @@ export interface MainLanePorts {
   readonly idKey: Uint8Array
   /** Of what handlers defer. */
   readonly payloadLimits: PayloadLimits
+  /** Whether tasks are sensitive that do not say. */
+  readonly sensitiveByDefault: boolean
   /** Handler of the job in a cell, or undefined when its task is unknown. */
   definitionOf(task: string, cell: number): TaskDefinition | undefined
   /** The `AsyncLocalStorage` context in which the job in a cell was deferred. */
@@ -96,11 +98,10 @@ export class MainLane implements ThreadPort {
     this.#turn = new Turn(pace)
     this.#listener = listener
     const send = (message: FromThread): void => this.#send(message)
-    this.#host = new ThreadHost(send, new JobIds(ports.idKey), ports.payloadLimits, {
-      yieldNow: (token) => this.#yieldNow(token),
-      after: ports.after,
-      now: ports.now,
-    })
+    const { idKey, payloadLimits, sensitiveByDefault, after, now } = ports
+    const yieldNow = (token: number): Promise<void> => this.#yieldNow(token)
+    const hostPorts = { yieldNow, after, now }
+    this.#host = new ThreadHost(send, new JobIds(idKey), payloadLimits, hostPorts, sensitiveByDefault)
     ports.soon(() => this.#send({ kind: 'ready', tasks: [] }))
   }
 

@@ -63,7 +63,7 @@ function deferSubscribers(tracer: Tracer): Subscribers<DeferTrace> {
     if (span === undefined || !isOver) return // the answer of context.defer comes later
     spans.delete(message)
     span.setAttributes(acceptedAttributes(message))
-    if (isRefused) fail(span, message.error)
+    if (isRefused) fail(span, message.error, message.isSensitive)
     span.end()
   }
   return {
@@ -98,7 +98,7 @@ function attemptSubscribers(tracer: Tracer): Subscribers<AttemptTrace> {
     if (span === undefined || message.outcome === undefined) return // the handler's promise has not settled
     spans.delete(message)
     span.setAttributes(outcomeAttributes(message))
-    if (message.error !== undefined) fail(span, message.error)
+    if (message.error !== undefined) fail(span, message.error, false) // of a sensitive task it has no text
     span.end()
   }
   return {
@@ -132,7 +132,8 @@ function attemptSubscribers(tracer: Tracer): Subscribers<AttemptTrace> {
   }
 }
 
-function fail(span: Span, error: unknown): void {
+/** @param isSensitive whether its text may hold a payload */
+function fail(span: Span, error: unknown, isSensitive: boolean): void {
   const {
     name = 'Error',
     code,
@@ -140,8 +141,7 @@ function fail(span: Span, error: unknown): void {
     stack,
   } = (error ?? {}) as { name?: string; code?: string; message?: string; stack?: string } // an error, or one as data
   span.setAttributes(errorAttributes(code ?? name))
-  span.setStatus({ code: SpanStatusCode.ERROR, ...(message === undefined ? undefined : { message }) })
-  if (message !== undefined) {
-    span.recordException({ name, message, ...(stack === undefined ? undefined : { stack }) })
-  }
+  const isShown = message !== undefined && !isSensitive
+  span.setStatus({ code: SpanStatusCode.ERROR, ...(isShown ? { message } : undefined) })
+  if (isShown) span.recordException({ name, message, ...(stack === undefined ? undefined : { stack }) })
 }

@@ -111,6 +111,12 @@ export function planBatch(task: unknown, payloads: unknown, options: unknown): F
   return { kind: 'batch', ...readPolicy(own, 'continue'), steps, order: undefined, callback }
 }
 
+/** The tasks of its steps as they were given, the callback's last. */
+export function tasksOf({ steps, callback }: FlowPlan): readonly unknown[] {
+  const all = callback === undefined ? steps : [...steps, callback]
+  return all.map(({ task }) => task)
+}
+
 /** Does `work` for the step of this ref; a refusal names it. */
 export function inStep<T>(ref: string, work: () => T): T {
   return saying(`Step ${show(ref)}`, work)

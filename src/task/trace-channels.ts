@@ -21,6 +21,11 @@ export interface DeferTrace {
   readonly task: string
   /** Jobs handed over together: 1 but for `deferMany` and flows; 0 when the steps of a flow cannot be read. */
   readonly count: number
+  /**
+   * A task of it is sensitive, or may be: steps that cannot be read, and a task that is unknown in the thread of the
+   * handler. Then name and code are all of `error` that may be shown.
+   */
+  readonly isSensitive: boolean
   readonly request: RequestContext | undefined
   /**
    * Empty at first. What a subscriber of `start` writes here (`traceparent`, say) travels with the job: each attempt
@@ -31,7 +36,7 @@ export interface DeferTrace {
   id?: string
   /** The defer found its job already there. */
   deduplicated?: boolean
-  /** Why it was refused. */
+  /** Why it was refused, as it was thrown, also where `isSensitive`: its text may hold the payload. */
   error?: unknown
 }
 
@@ -63,20 +68,25 @@ interface Deferred {
 
 type Defer<A> = (request: RequestContext | undefined) => A
 
+/** What is told of a defer before it is tried. */
+type About = Pick<DeferTrace, 'task' | 'isSensitive'>
+
 /** Tells of a defer while it happens. `defer` gets the request with what subscribers added to it. */
 export function traceDefer<J extends Deferred>(
-  task: string,
+  about: About,
   request: RequestContext | undefined,
   defer: Defer<J>,
 ): J {
-  return traceNow({ task, count: 1, request, carrier: {} }, defer, (job) => job)
+  return traceNow({ ...about, count: 1, request, carrier: {} }, defer, (job) => job)
 }
 
-/** The same for many at once. @param tasks the name of each job's task */
-export function traceDeferMany<J extends Deferred>(tasks: readonly string[], defer: Defer<J[]>): J[] {
-  const [first = '(many)'] = tasks
-  const task = tasks.every((name) => name === first) ? first : '(many)'
-  return traceNow({ task, count: tasks.length, request: undefined, carrier: {} }, defer, ([job]) => job)
+/** The same for many at once. @param each what is told of each of them */
+export function traceDeferMany<J extends Deferred>(each: readonly About[], defer: Defer<J[]>): J[] {
+  const first = each[0]?.task ?? '(many)'
+  const task = each.every((about) => about.task === first) ? first : '(many)'
+  const isSensitive = each.some((about) => about.isSensitive)
+  const trace: DeferTrace = { task, isSensitive, count: each.length, request: undefined, carrier: {} }
+  return traceNow(trace, defer, ([job]) => job)
 }
 
 /** The same for a flow, chain or batch. `accept` gets what `plan` has read. */
@@ -84,13 +94,15 @@ export function traceFlow<F extends Pick<Deferred, 'id'>>(
   kind: FlowKind,
   request: RequestContext | undefined,
   plan: () => FlowPlan,
+  isSensitive: (plan: FlowPlan) => boolean,
   accept: (plan: FlowPlan, request: RequestContext | undefined) => F,
 ): F {
-  let count = 0
+  const about = { task: `(${kind})`, count: 0, isSensitive: true }
   let read: () => FlowPlan
   try {
     const made = plan()
-    count = countOf(made)
+    about.count = countOf(made)
+    about.isSensitive = isSensitive(made)
     read = () => made
   } catch (error) {
     // It is told like any other refusal.
@@ -98,9 +110,8 @@ export function traceFlow<F extends Pick<Deferred, 'id'>>(
       throw error
     }
   }
-  const trace: DeferTrace = { task: `(${kind})`, count, request, carrier: {} }
   return traceNow(
-    trace,
+    { ...about, request, carrier: {} },
     (carried) => accept(read(), carried),
     (flow) => flow,
   )
@@ -129,12 +140,10 @@ function traceNow<A>(trace: DeferTrace, defer: Defer<A>, jobOf: (answer: A) => D
 
 /** The same where the answer comes later. */
 export function traceDeferLater<J extends Deferred>(
-  task: string,
-  request: RequestContext | undefined,
+  about: About & Pick<DeferTrace, 'count'>,
   run: (carrier: Readonly<Record<string, string>>) => Promise<J>,
-  count = 1,
 ): Promise<J> {
-  const trace: DeferTrace = { task, count, request, carrier: {} }
+  const trace: DeferTrace = { ...about, request: undefined, carrier: {} }
   return deferChannel.start.runStores(trace, async () => {
     const answer = run(Object.fromEntries(textsOf(trace.carrier)))
     deferChannel.end.publish(trace)

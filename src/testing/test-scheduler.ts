@@ -203,6 +203,7 @@ function connect({ options, world, work, failures }: Kit, { definitionOf, contex
   const ports = {
     idKey: world.idKey,
     payloadLimits: options.settings.threads.payloadLimits,
+    sensitiveByDefault: options.settings.threads.sensitiveByDefault,
     contextOf,
     definitionOf: (name: string, cell: number): TaskDefinition | undefined => {
       const definition = definitionOf(name, cell)

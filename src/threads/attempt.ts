@@ -8,7 +8,7 @@ import { encodePayload, type EncodedPayload } from '../job/payload.js'
 import { progressLimits } from '../job/payload-limits.js'
 import type { Progress, RequestContext, ScheduleContext } from '../job/snapshot.js'
 import type { DeferredChild, DeferredFlow, StepResults, TaskContext, TaskLog } from '../task/context.js'
-import { planBatch, planChain, planFlow, type FlowPlan } from '../task/flow-plan.js'
+import { planBatch, planChain, planFlow, tasksOf, type FlowPlan } from '../task/flow-plan.js'
 import type { DeferOptions } from '../task/defer-options.js'
 import { taskNameOf } from '../task/task-name.js'
 import { countOf } from '../task/trace-channels.js'
@@ -17,6 +17,17 @@ import { BoundedLog } from './bounded-log.js'
 import { LimitPauses } from './limit-pauses.js'
 import { openResults, resultOf } from './open-results.js'
 import type { LogMessage } from './protocol.js'
+
+/** A defer that was refused before it left its handler. */
+export interface RefusedDefer {
+  /** As on the tracing channel. */
+  readonly task: string
+  readonly count: number
+  /** Its tasks as they were given; undefined where they cannot be read. */
+  readonly of: readonly unknown[] | undefined
+  /** Whatever was thrown. */
+  readonly error: unknown
+}
 
 /** What an attempt needs of the thread (or main lane) it runs in. */
 export interface AttemptHost {
@@ -32,8 +43,8 @@ export interface AttemptHost {
     payload: unknown,
     options: DeferOptions | undefined,
   ): Promise<DeferredChild>
-  /** Rejects with the error, and tells that the defer was refused. @param count of jobs that it was about */
-  refuse(token: number, task: string, count: number, error: unknown): Promise<never>
+  /** Rejects with the error, and tells that the defer was refused. */
+  refuse(token: number, refused: RefusedDefer): Promise<never>
   /** The plan with its payloads as they are. */
   deferFlow(token: number, plan: FlowPlan): Promise<DeferredFlow>
   yieldNow(token: number): Promise<void>
@@ -147,7 +158,7 @@ export class Attempt implements TaskContext {
   get defer(): TaskContext['defer'] {
     const defer = (task: unknown, payload?: unknown, options?: DeferOptions): Promise<DeferredChild> => {
       const now = (): Promise<DeferredChild> => this.#host.defer(this.#token, task, payload, options)
-      return this.#rejecting(defer, () => [taskNameOf(task), 1], now)
+      return this.#rejecting(defer, () => ({ task: taskNameOf(task), count: 1, of: [task] }), now)
     }
     const flow = (steps: unknown, options?: unknown): Promise<never> =>
       this.#deferFlow(flow, 'flow', () => planFlow(steps, options))
@@ -194,25 +205,26 @@ export class Attempt implements TaskContext {
   }
 
   #deferFlow(method: (...args: never) => unknown, kind: FlowKind, read: () => FlowPlan): Promise<never> {
-    let count = 0
+    const task = `(${kind})`
+    let about: Omit<RefusedDefer, 'error'> = { task, count: 0, of: undefined }
     const now = (): Promise<never> => {
       const plan = read()
-      count = countOf(plan)
+      about = { task, count: countOf(plan), of: tasksOf(plan) }
       return this.#host.deferFlow(this.#token, plan) as Promise<never>
     }
-    return this.#rejecting(method, () => [`(${kind})`, count], now)
+    return this.#rejecting(method, () => about, now)
   }
 
-  /** Defers; a refusal rejects, its stack begun at the line that called `method`. @param what of which task, how many */
+  /** Defers; a refusal rejects, its stack begun at the line that called `method`. */
   #rejecting<T>(
     method: (...args: never) => unknown,
-    what: () => readonly [task: string, count: number],
+    about: () => Omit<RefusedDefer, 'error'>,
     defer: () => Promise<T>,
   ): Promise<T> {
     try {
       return fromLineOf(method, defer)
     } catch (error) {
-      return this.#host.refuse(this.#token, ...what(), error)
+      return this.#host.refuse(this.#token, { ...about(), error })
     }
   }
 

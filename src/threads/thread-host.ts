@@ -7,13 +7,13 @@ import { serializeError } from '../job/serialized-error.js'
 import type { DeferredChild, DeferredFlow } from '../task/context.js'
 import type { DeferOptions } from '../task/defer-options.js'
 import type { TaskDefinition } from '../task/define-task.js'
-import { inStep, type FlowPlan, type PlannedStep } from '../task/flow-plan.js'
+import { inStep, tasksOf, type FlowPlan, type PlannedStep } from '../task/flow-plan.js'
 import { registeredTasks } from '../task/registry.js'
-import { nameOf } from '../task/task-name.js'
+import { nameOf, taskNameOf } from '../task/task-name.js'
 import { show } from '../options.js'
 import { countOf, deferChannel, traceDeferLater } from '../task/trace-channels.js'
 import { validateInput } from '../task/validate-input.js'
-import type { AttemptHost } from './attempt.js'
+import type { AttemptHost, RefusedDefer } from './attempt.js'
 import type { DeferFlowMessage, DeferMessage, DeferredMessage, FromThread, LogMessage } from './protocol.js'
 import { errorOfRefusal } from './refusal.js'
 
@@ -25,18 +25,22 @@ export class ThreadHost implements AttemptHost {
   readonly #ports: Pick<AttemptHost, 'yieldNow' | 'after' | 'now'>
   readonly #ids: JobIds
   readonly #payloadLimits: PayloadLimits
+  readonly #sensitiveByDefault: boolean
   /** Defers whose answers have not come. */
   readonly #calls = new Map<number, (answer: DeferredMessage) => void>()
   #lastCall = 0
 
+  /** @param sensitiveByDefault whether tasks are sensitive that do not say */
   constructor(
     send: (message: FromThread) => void,
     ids: JobIds,
     payloadLimits: PayloadLimits,
     ports: Pick<AttemptHost, 'yieldNow' | 'after' | 'now'>,
+    sensitiveByDefault = false,
   ) {
     this.#send = send
     this.#payloadLimits = payloadLimits
+    this.#sensitiveByDefault = sensitiveByDefault
     this.#ids = ids
     this.#ports = ports
   }
@@ -99,7 +103,8 @@ export class ThreadHost implements AttemptHost {
         },
         ({ id = '', deduplicated = false }) => ({ id, deduplicated }),
       )
-    return deferChannel.hasSubscribers ? traceDeferLater(name, undefined, send) : send()
+    if (!deferChannel.hasSubscribers) return send()
+    return traceDeferLater({ task: name, count: 1, isSensitive: this.#mayBeSensitive([task]) }, send)
   }
 
   deferFlow(token: number, plan: FlowPlan): Promise<DeferredFlow> {
@@ -114,14 +119,25 @@ export class ThreadHost implements AttemptHost {
         ({ id = '', jobs = {} }) => ({ id, jobs }),
       )
     if (!deferChannel.hasSubscribers) return send()
-    return traceDeferLater(`(${plan.kind})`, undefined, send, countOf(plan))
+    const isSensitive = this.#mayBeSensitive(tasksOf(plan))
+    return traceDeferLater({ task: `(${plan.kind})`, count: countOf(plan), isSensitive }, send)
   }
 
-  refuse(token: number, task: string, count: number, error: unknown): Promise<never> {
+  refuse(token: number, { task, count, of, error }: RefusedDefer): Promise<never> {
     this.#tellRefused(token, task, error)
     // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- as it was thrown, whatever it is
     const reject = (): Promise<never> => Promise.reject(error)
-    return deferChannel.hasSubscribers ? traceDeferLater(task, undefined, reject, count) : reject()
+    if (!deferChannel.hasSubscribers) return reject()
+    return traceDeferLater({ task, count, isSensitive: this.#mayBeSensitive(of) }, reject)
+  }
+
+  /** Whether one of the tasks is sensitive, as far as this thread knows: one that it does not have may be. */
+  #mayBeSensitive(tasks: readonly unknown[] | undefined): boolean {
+    if (tasks === undefined) return true
+    return tasks.some((task) => {
+      const { options } = definitionOf(taskNameOf(task), task)
+      return options === undefined || (options.sensitive ?? this.#sensitiveByDefault)
+    })
   }
 
   #tellRefused(token: number, task: string, error: unknown): void {
@@ -203,14 +219,17 @@ function handOver(
   payload: unknown,
   limits: PayloadLimits,
 ): Pick<DeferMessage, 'payload' | 'isValidated'> {
-  // The scheduler finds it by its name, so that the one of this name counts here too.
-  const definition = registeredTasks().get(name) ?? (task as Partial<TaskDefinition>)
-  const input = definition.options?.input
+  const input = definitionOf(name, task).options?.input
   const encoded = encodePayload(validateInput(name, input, payload), limits, name)
   return {
     ...(encoded === undefined ? undefined : { payload: encoded }),
     ...(input === undefined ? undefined : { isValidated: true }),
   }
+}
+
+/** What this thread knows of a task. The scheduler finds it by its name, so that the one of this name counts here too. */
+function definitionOf(name: string, task: unknown): Partial<TaskDefinition> {
+  return registeredTasks().get(name) ?? (Object(task) as Partial<TaskDefinition>) // or a name, or anything else
 }
 
 /** A message of bounded length; of what is no text, some text. */

@@ -32,6 +32,8 @@ export interface ThreadData {
   readonly idKey: Uint8Array
   /** Of what its handlers defer. */
   readonly payloadLimits: PayloadLimits
+  /** Whether tasks are sensitive that do not say. */
+  readonly sensitiveByDefault: boolean
   /** Niceness on Linux; 0 leaves it as it is. */
   readonly nice: number
 }
@@ -89,11 +91,9 @@ function serve(
     runner.report()
     send(message)
   }
-  const host = new ThreadHost(tell, new JobIds(data.idKey), data.payloadLimits, {
-    yieldNow: nextTurn,
-    after,
-    now: monotonicMs,
-  })
+  const hostPorts = { yieldNow: nextTurn, after, now: monotonicMs }
+  const ids = new JobIds(data.idKey)
+  const host = new ThreadHost(tell, ids, data.payloadLimits, hostPorts, data.sensitiveByDefault)
   const read = (message: ToThread): void => {
     switch (message.kind) {
       case 'run':

@@ -28,6 +28,8 @@ export interface ThreadSettings {
   readonly entry: URL | undefined
   /** Of what handlers defer. */
   readonly payloadLimits: PayloadLimits
+  /** Whether tasks are sensitive that do not say. */
+  readonly sensitiveByDefault: boolean
 }
 
 /** Starts a thread. It is not usable before it has said `ready`. */
@@ -50,6 +52,7 @@ export function startThread(
     shared,
     idKey,
     payloadLimits: settings.payloadLimits,
+    sensitiveByDefault: settings.sensitiveByDefault,
     nice: settings.nice,
   }
   const options: WorkerOptions = {

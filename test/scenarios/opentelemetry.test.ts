@@ -153,6 +153,38 @@ describe('a job deferred in a request', () => {
   })
 })
 
+describe('a defer of a sensitive task that is refused', () => {
+  const refusal = ({ card }: { card: string }): string => {
+    throw Object.assign(new Error(`no line for ${card}`), { code: 'E_LINE' })
+  }
+  const pay = defineTask('pay', (_payload: { card: string }) => 1, {
+    lane: 'main',
+    sensitive: true,
+    orderingKey: refusal,
+  })
+  const payload = { card: 'secret' }
+  type Refused = (scheduler: ReturnType<typeof withThreads>) => unknown
+
+  it.each<[string, string, string, Refused]>([
+    ['defer', 'defer pay', 'E_LINE', (scheduler) => scheduler.defer(pay, payload)],
+    ['deferMany', 'defer pay', 'E_LINE', (scheduler) => scheduler.deferMany([{ task: pay, payload }])],
+    ['chain', 'defer (chain)', 'E_LINE', (scheduler) => scheduler.chain([{ task: pay, payload }])],
+    ['batch', 'defer (batch)', 'ERR_SIDEWORK_OPTION', (scheduler) => scheduler.batch(pay, 'secret' as never)],
+    [
+      'context.defer',
+      'defer pay',
+      'ERR_SIDEWORK_OPTION',
+      (scheduler) => scheduler.defer(({ defer }) => defer(pay, payload), { attempts: 1 }).result(),
+    ],
+  ])('shows name and code of the error and no more, by %s', async (_how, name, type, refused) => {
+    const scheduler = withThreads({ tasks })
+    await expect(async () => refused(scheduler)).rejects.toThrow('secret')
+    const span = named(finishedSpans(), name)
+    expect(span).toMatchObject({ status: { code: SpanStatusCode.ERROR }, attributes: { 'error.type': type } })
+    expect(JSON.stringify(span)).not.toContain('secret')
+  })
+})
+
 it('in a main-lane job of req.defer its own span is active, not the request’s, and the rest of the context is the request’s', async () => {
   const store = new AsyncLocalStorage<string>()
   const seen: unknown[] = []

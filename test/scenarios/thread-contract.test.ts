@@ -23,6 +23,7 @@ const settings = (module: string): ThreadSettings => ({
   execArgv: undefined,
   entry: undefined,
   payloadLimits: payloadLimits(),
+  sensitiveByDefault: false,
 })
 
 threadContract('real', () => {

@@ -185,6 +185,7 @@ export class Sim {
       contextOf,
       idKey: world.idKey,
       payloadLimits: settings.threads.payloadLimits,
+      sensitiveByDefault: settings.threads.sensitiveByDefault,
       soon: (task) => world.soon(task),
       // Handlers' promises are real, so what they do comes with the real microtasks.
       afterMicrotasks: (task) => void setImmediate(() => world.soon(task)),

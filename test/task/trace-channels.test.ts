@@ -1,7 +1,7 @@
 import { tracingChannel } from 'node:diagnostics_channel'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createScheduler, defineTask, PermanentError, RetryLater, Snooze } from '../../src/index.js'
-import type { AttemptTrace, DeferTrace } from '../../src/index.js'
+import type { AttemptTrace, DeferTrace, SchedulerOptions } from '../../src/index.js'
 import { makeSim } from '../simulation/sim.js'
 
 type Told = readonly [moment: string, message: Record<string, unknown>]
@@ -27,14 +27,17 @@ function listen<M extends object>(name: string, onStart: (message: M) => void = 
   return told
 }
 
-function makeScheduler() {
-  const scheduler = createScheduler({ logger: false })
+function makeScheduler(options: SchedulerOptions = {}) {
+  const scheduler = createScheduler({ logger: false, ...options })
   onTestFinished(() => void scheduler.close({ timeout: 0 }))
   return scheduler
 }
 
 const main = { lane: 'main', attempts: 2, backoff: { type: 'fixed', delay: 1 } } as const
 const moments = (told: readonly Told[]) => told.map(([moment]) => moment)
+/** Of each defer, whether it is said to be sensitive. */
+const sensitive = (told: readonly Told[]) =>
+  told.filter(([moment]) => moment === 'start').map(([, { isSensitive }]) => isSensitive)
 
 describe('the channel sidework:defer', () => {
   it('tells a defer from start to end, with the job that it made', () => {
@@ -42,7 +45,7 @@ describe('the channel sidework:defer', () => {
     const told = listen('sidework:defer')
     const job = scheduler.defer(() => undefined, { dedupe: 'k' })
     scheduler.defer(() => undefined, { dedupe: 'k' })
-    const start = { task: '(inline)', count: 1, request: undefined, carrier: {} }
+    const start = { task: '(inline)', count: 1, isSensitive: false, request: undefined, carrier: {} }
     expect(told).toEqual([
       ['start', start],
       ['end', { ...start, id: job.id, deduplicated: false }],
@@ -60,7 +63,7 @@ describe('the channel sidework:defer', () => {
     const batch = scheduler.batch(step, [undefined, undefined], { callback: { task: step } })
     const expected = ([['(flow)', 2, flow.id], ['(chain)', 1, chain.id], ['(batch)', 3, batch.id]] as const).flatMap(
       ([task, count, id]) => {
-        const start = { task, count, request: undefined, carrier: {} }
+        const start = { task, count, isSensitive: false, request: undefined, carrier: {} }
         return [
           ['start', start],
           ['end', { ...start, id }],
@@ -124,6 +127,55 @@ describe('the channel sidework:defer', () => {
       ['undefined', 1],
     ])
   })
+
+  it('says from the start whether a task of it is sensitive, also by the defaults of its scheduler', () => {
+    const open = defineTask('traced.open', () => 1, main)
+    const secret = defineTask('traced.secret', () => 1, { ...main, sensitive: true })
+    const scheduler = makeScheduler()
+    const careful = makeScheduler({ defaults: { sensitive: true } })
+    const told = listen('sidework:defer')
+    scheduler.defer(open)
+    scheduler.defer(() => 1)
+    scheduler.chain([{ task: open }])
+    expect(() => scheduler.defer('nobody')).toThrow()
+    expect(sensitive(told)).toEqual([false, false, false, false])
+    told.length = 0
+    scheduler.defer('traced.secret')
+    scheduler.deferMany([{ task: open }, { task: secret }])
+    scheduler.flow({ a: { task: open }, b: { task: secret } })
+    scheduler.batch(open, [], { callback: { task: secret } })
+    expect(() => scheduler.batch(secret, 'no' as never)).toThrow() // of what cannot be read nobody knows
+    careful.defer(open)
+    careful.defer(() => 1)
+    expect(sensitive(told)).toEqual([true, true, true, true, true, true, true])
+  })
+
+  it.each([
+    [false, [false, false, false, true, true, true, true]],
+    [true, [true, true, true, true, true, true, true]],
+  ])(
+    'says so of what a handler defers, and where its thread cannot know: sensitive by default %s',
+    async (isDefault, expected) => {
+      const scheduler = makeScheduler({ defaults: { sensitive: isDefault } })
+      const open = defineTask('traced.open', () => 1, main)
+      const secret = defineTask('traced.secret', () => 1, { ...main, sensitive: true })
+      const told = listen('sidework:defer')
+      const parent = scheduler.defer(async ({ defer }) => {
+        const calls: (() => Promise<unknown>)[] = [
+          () => defer(open),
+          () => defer('traced.open', 1n),
+          () => defer.chain([{ task: open }]),
+          () => defer(secret),
+          () => defer.flow({ a: { task: open }, b: { task: secret, payload: 1n as never } }),
+          () => defer.flow({ a: { task: open, after: ['b'] as never } }),
+          () => defer('nobody'),
+        ]
+        for (const call of calls) await call().catch(() => undefined)
+      })
+      await parent.result()
+      expect(sensitive(told).slice(1)).toEqual(expected)
+    },
+  )
 
   it('takes what a subscriber adds along to every attempt, beside what is there', async () => {
     const scheduler = makeScheduler()

@@ -13,6 +13,7 @@ const good: ThreadSettings = {
   execArgv: undefined,
   entry: undefined,
   payloadLimits: payloadLimits(),
+  sensitiveByDefault: false,
 }
 const refusedBy = (settings: Partial<ThreadSettings>) => (): void => {
   const listener = { message: () => undefined, exited: () => undefined }

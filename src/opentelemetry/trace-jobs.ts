@@ -59,7 +59,7 @@ function deferSubscribers(tracer: Tracer): Subscribers<DeferTrace> {
   const finish = (message: DeferTrace): void => {
     const span = spans.get(message)
     const isRefused = 'error' in message // whatever was thrown, perhaps undefined
-    const isOver = message.id !== undefined || isRefused || message.count === 0
+    const isOver = message.id !== undefined || isRefused || isForNobody(message)
     if (span === undefined || !isOver) return // the answer of context.defer comes later
     spans.delete(message)
     span.setAttributes(acceptedAttributes(message))
@@ -82,6 +82,11 @@ function deferSubscribers(tracer: Tracer): Subscribers<DeferTrace> {
     asyncEnd: finish,
     error() {},
   }
+}
+
+/** A `deferMany` of nothing, which makes no job. A flow of count 0 may yet be refused. */
+function isForNobody({ task, count }: DeferTrace): boolean {
+  return task === '(many)' && count === 0
 }
 
 /** The active span, else the one that the request came with. */

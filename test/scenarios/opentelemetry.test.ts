@@ -2,7 +2,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import express from 'express'
-import { defineTask, type Job } from 'sidework'
+import { defineTask, type Job, type TaskContext } from 'sidework'
 import { sidework } from 'sidework/express'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { serve } from '../express/serving.js'
@@ -183,6 +183,28 @@ describe('a defer of a sensitive task that is refused', () => {
     expect(span).toMatchObject({ status: { code: SpanStatusCode.ERROR }, attributes: { 'error.type': type } })
     expect(JSON.stringify(span)).not.toContain('secret')
   })
+})
+
+it.each<[string, string, (defer: TaskContext['defer']) => Promise<unknown>]>([
+  [
+    'steps that wait for what is none',
+    'ERR_SIDEWORK_OPTION',
+    (defer) => defer.flow({ a: { task: 'traced', after: ['b'] as never } }),
+  ],
+  ['an unknown task', 'ERR_SIDEWORK_UNKNOWN_TASK', (defer) => defer.flow({ a: { task: 'nobody' } })],
+])('a flow that a handler defers is a span with an error when it is refused, for %s', async (_why, type, call) => {
+  const scheduler = withThreads({ tasks })
+  await scheduler.defer(({ defer }) => call(defer).catch(() => undefined)).result()
+  const span = named(finishedSpans(), 'defer (flow)')
+  expect(span).toMatchObject({ status: { code: SpanStatusCode.ERROR }, attributes: { 'error.type': type } })
+})
+
+it('a deferMany of nothing, and a flow of no steps, are spans that have ended well', async () => {
+  const scheduler = withThreads({ tasks })
+  scheduler.deferMany([])
+  await scheduler.defer(({ defer }) => defer.flow({})).result()
+  for (const name of ['defer (many)', 'defer (flow)'])
+    expect(named(finishedSpans(), name).status.code).toBe(SpanStatusCode.UNSET)
 })
 
 it('in a main-lane job of req.defer its own span is active, not the request’s, and the rest of the context is the request’s', async () => {

@@ -4,6 +4,8 @@ import { FlowHandle } from './flows/flow-handle.js'
 import { snapshotOf } from './flows/flow-snapshot.js'
 import type { Flow } from './flows/flow.js'
 import type { Job as JobHandle } from './defer/job-handle.js'
+import { toldError } from './events/shown.js'
+import type { FlowStep } from './job/flow-step.js'
 import type { Job } from './job/job.js'
 import type { JobIds } from './job/job-ids.js'
 import { cancelError } from './operations.js'
@@ -35,6 +37,16 @@ export class FlowRoom {
   /** @returns false when it has settled @throws OptionError for a reason that is no text */
   cancel(flow: Flow, reason: unknown): boolean {
     return this.book.cancel(flow, cancelError(reason, 'The flow was cancelled.'))
+  }
+
+  /** Whether what it says may hold its payload. Of a step that had settled before its flow was restored its task's name is left. */
+  isSensitive({ job, task }: FlowStep): boolean {
+    if (job !== undefined) return job.task.policy.sensitive
+    try {
+      return this.#rooms.book.find(task).policy.sensitive
+    } catch {
+      return true // Nobody knows any more.
+    }
   }
 
   #makeBook(rooms: Rooms, ids: JobIds): FlowBook {
@@ -81,7 +93,9 @@ export class FlowRoom {
     const failed = step === undefined ? undefined : { ref: step.ref, task: step.task }
     const end = { state, durationMs, ...failed, reason: verdict?.error.message }
     const { announce, rest } = this.#rooms
-    announce.flowSettled(id, facts.kind, counts, end, verdict?.error ?? failure?.error)
+    const isSensitive = step !== undefined && this.isSensitive(step)
+    const error = verdict?.error ?? (failure && toldError(isSensitive, failure.error))
+    announce.flowSettled(id, facts.kind, counts, end, error)
     rest.look()
   }
 }

@@ -400,8 +400,10 @@ export class Scheduler {
   isSensitive(id: string): boolean {
     const job = this.#rooms.operations.find(id)
     if (job !== undefined) return job.task.policy.sensitive
-    const flow = this.#rooms.flows.find(id)
-    return flow?.steps.some((step) => step.job?.task.policy.sensitive !== false) ?? true
+    const { flows, flowRoom } = this.#rooms
+    const flow = flows.find(id)
+    if (flow === undefined) return true
+    return [flow.settledBefore, flow.steps].some((steps) => steps.some((step) => flowRoom.isSensitive(step)))
   }
 
   /** @internal The job with its payload and result, also of a sensitive task. */

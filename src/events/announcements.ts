@@ -9,6 +9,7 @@ import type { Clock } from '../world.js'
 import type { Emitter } from './emitter.js'
 import type { JobEvent } from './event-types.js'
 import type { LogBook } from './log-book.js'
+import { toldError } from './shown.js'
 
 export class Announcements implements Announcer {
   readonly #emitter: Emitter
@@ -48,8 +49,10 @@ export class Announcements implements Announcer {
   }
 
   retrying(job: Job, error: SerializedError, dueAt: number): void {
-    const runAt = this.#clock.wallAt(dueAt)
-    if (this.#emitter.wants.retrying) this.#emitter.emit('retrying', { ...this.#event(job), error, runAt })
+    if (this.#emitter.wants.retrying) {
+      const told = toldError(job.task.policy.sensitive, error)
+      this.#emitter.emit('retrying', { ...this.#event(job), error: told, runAt: this.#clock.wallAt(dueAt) })
+    }
     if (this.#log.logger === undefined) return
     const now = this.#clock.now()
     const times = { durationMs: now - job.startedAt, inMs: dueAt - now }
@@ -74,7 +77,9 @@ export class Announcements implements Announcer {
   }
 
   failed(job: Job, error: SerializedError): void {
-    if (this.#emitter.wants.failed) this.#emitter.emit('failed', { ...this.#event(job), error })
+    if (this.#emitter.wants.failed) {
+      this.#emitter.emit('failed', { ...this.#event(job), error: toldError(job.task.policy.sensitive, error) })
+    }
     const durationMs = job.endedAt - job.startedAt
     this.#log.aboutError('error', job, 'job failed for good', error, { durationMs })
   }
@@ -102,7 +107,7 @@ export class Announcements implements Announcer {
 
   /**
    * @param end `reason`: why it ended before its steps had, if it did
-   * @param error why it did not complete
+   * @param error why it did not complete, as it may be told
    */
   flowSettled(
     id: string,

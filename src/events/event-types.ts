@@ -25,7 +25,10 @@ export interface FlowEvent {
   readonly at: number
 }
 
-/** Every event and its one plain object. */
+/**
+ * Every event and its one plain object. In `retrying`, `failed` and `flow:settled` an error of a `sensitive` task has its name
+ * and code only, and '(withheld)' as message.
+ */
 export interface SchedulerEvents {
   accepted: JobEvent
   started: JobEvent

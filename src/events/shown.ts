@@ -1,4 +1,4 @@
-/** What a log line shows of errors, and of what may hold a payload: nothing of it where the task is sensitive. */
+/** What log lines and events show of errors, and of what may hold a payload: nothing of it where the task is sensitive. */
 import { serializeError, type SerializedError } from '../job/serialized-error.js'
 import type { TaskRecord } from '../job/task-record.js'
 
@@ -16,9 +16,18 @@ export function briefError(task: TaskRecord | undefined, error: SerializedError)
   return errorOf({ ...error, message: withheld, stack: error.name })
 }
 
+/** What an event shows of an error with which an attempt or a job ended. */
+export function toldError(isSensitive: boolean, error: SerializedError): SerializedError {
+  return isSensitive ? Object.freeze(bareError(error, '(withheld)')) : error
+}
+
 /** What is told of an error that nobody caught in a thread where a sensitive task may have thrown it: its name and code. */
-export function withoutText({ name, code }: SerializedError): SerializedError {
-  return { name, message: withheldOfThread, stack: name, ...(code === undefined ? undefined : { code }) }
+export function withoutText(error: SerializedError): SerializedError {
+  return { ...bareError(error, withheldOfThread), stack: error.name }
+}
+
+function bareError({ name, code }: SerializedError, message: string): SerializedError {
+  return { name, message, ...(code === undefined ? undefined : { code }) }
 }
 
 /** An error as it came, with the stacks of the causes below its own. */

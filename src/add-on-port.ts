@@ -49,4 +49,6 @@ export interface AddOnPort {
    * @throws OptionError, QueueFullError, ClosedError
    */
   deferPrepared(prepared: PreparedJob, schedule: ScheduleContext, waiter: Waiter): Job
+  /** What the log may show of what `deferPrepared` threw: of a sensitive task no text. */
+  shownError(prepared: PreparedJob, error: unknown): unknown
 }

@@ -4,8 +4,10 @@ import { Duplicate } from './defer/duplicates.js'
 import type { Closure, PreparedJob } from './defer/draft.js'
 import type { Job } from './defer/job-handle.js'
 import { ClosedError } from './errors.js'
+import { briefError } from './events/shown.js'
 import { isSettled } from './job/lifecycle.js'
 import type { Waiter } from './job/job.js'
+import { serializeError } from './job/serialized-error.js'
 import type { ScheduleContext } from './job/snapshot.js'
 import { TimeHeap } from './queue/time-heap.js'
 import type { Rooms } from './rooms.js'
@@ -46,6 +48,7 @@ export class AddOnRoom {
       },
       prepare: (task, payload, options) => this.#prepare(task, payload, options),
       deferPrepared: (prepared, schedule, waiter) => this.#deferPrepared(prepared, schedule, waiter),
+      shownError: (prepared, error) => this.#shownError(prepared, error),
     }
   }
 
@@ -80,6 +83,16 @@ export class AddOnRoom {
       return rooms.handle(accepted)
     } catch (error) {
       throw rooms.refused(isClosure ? inlineTaskName : task, error)
+    }
+  }
+
+  #shownError({ task }: PreparedJob, error: unknown): unknown {
+    const { book } = this.#rooms
+    try {
+      const record = typeof task === 'function' ? book.inline : book.named(task)
+      return record.policy.sensitive ? briefError(record, serializeError(error)) : error
+    } catch {
+      return error // No task is of that name any more, which is what it says.
     }
   }
 }

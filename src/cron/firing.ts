@@ -168,8 +168,10 @@ export class Firing implements OpenRunListener {
 
   #refused(schedule: Schedule, run: DueRun, error: unknown): void {
     const isFull = (error as { code?: unknown } | null)?.code === 'ERR_SIDEWORK_QUEUE_FULL'
-    if (!isFull)
-      this.#log('error', { err: error, schedule: schedule.name }, 'a run of a schedule was refused')
+    if (!isFull) {
+      const err = this.#port.shownError(schedule, error)
+      this.#log('error', { err, schedule: schedule.name }, 'a run of a schedule was refused')
+    }
     this.#skipped(schedule, run, isFull ? 'queue-full' : 'refused')
   }
 

@@ -39,7 +39,7 @@ export class FlowRoom {
     return this.book.cancel(flow, cancelError(reason, 'The flow was cancelled.'))
   }
 
-  /** Whether what it says may hold its payload. Of a step that had settled before its flow was restored its task's name is left. */
+  /** Whether its errors may hold its payload; a step that had settled before its flow was restored is judged by its task's name. */
   isSensitive({ job, task }: FlowStep): boolean {
     if (job !== undefined) return job.task.policy.sensitive
     try {

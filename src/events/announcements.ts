@@ -78,7 +78,8 @@ export class Announcements implements Announcer {
 
   failed(job: Job, error: SerializedError): void {
     if (this.#emitter.wants.failed) {
-      this.#emitter.emit('failed', { ...this.#event(job), error: toldError(job.task.policy.sensitive, error) })
+      const told = toldError(job.task.policy.sensitive, error)
+      this.#emitter.emit('failed', { ...this.#event(job), error: told })
     }
     const durationMs = job.endedAt - job.startedAt
     this.#log.aboutError('error', job, 'job failed for good', error, { durationMs })

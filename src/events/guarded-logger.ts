@@ -22,7 +22,7 @@ export class GuardedLogger {
     try {
       return this.#logger.isLevelEnabled(this.#nearest(level))
     } catch (error) {
-      this.#tell(`the logger threw when it was asked for its level, so lines at '${level}' are left out.`, error)
+      this.#tell('the logger threw when it was asked for its level, so lines are left out.', error)
       return false
     }
   }

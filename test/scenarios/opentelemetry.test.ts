@@ -192,7 +192,7 @@ it.each<[string, string, (defer: TaskContext['defer']) => Promise<unknown>]>([
     (defer) => defer.flow({ a: { task: 'traced', after: ['b'] as never } }),
   ],
   ['an unknown task', 'ERR_SIDEWORK_UNKNOWN_TASK', (defer) => defer.flow({ a: { task: 'nobody' } })],
-])('a flow that a handler defers is a span with an error when it is refused, for %s', async (_why, type, call) => {
+])('a flow of a handler that is refused is a span with an error: for %s', async (_why, type, call) => {
   const scheduler = withThreads({ tasks })
   await scheduler.defer(({ defer }) => call(defer).catch(() => undefined)).result()
   const span = named(finishedSpans(), 'defer (flow)')

@@ -228,7 +228,10 @@ describe('every, when the clock is set', () => {
   const hour = 60 * minute
   const start = Date.UTC(2026, 0)
   /** When it ran, in hours of real time: half an hour after it was made the clock is set by so many hours. */
-  function runs(bounds: { startAt?: number; endAt?: number }, hours: number): { ran: number[]; left: number } {
+  function runs(
+    bounds: { startAt?: number; endAt?: number },
+    hours: number,
+  ): { ran: number[]; left: number } {
     const { sim, cron } = makeCron()
     cron.every('e', '1h', sim.task('t'), undefined, bounds)
     sim.advance(hour / 2)

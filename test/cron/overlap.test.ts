@@ -250,22 +250,25 @@ describe('a run that is refused', () => {
   it.each([
     [false, 'no line for 4111'],
     [true, '(withheld: the task is sensitive)'],
-  ])('is told in the log with what was thrown, of a sensitive task (%s) without its text', (sensitive, text) => {
-    const made = makeCron()
-    let isAway = false
-    const orderingKey = (card: string): string => {
-      if (isAway) throw Object.assign(new TypeError(`no line for ${card}`), { code: 'E_LINE' })
-      return 'k'
-    }
-    made.cron.every('e', 1_000, made.sim.task('pay', {}, { sensitive, orderingKey }), '4111')
-    isAway = true
-    made.sim.advance(1_000)
-    expect(made.skipped.map(({ reason }) => reason)).toEqual(['refused'])
-    const line = made.sim.logged.find(({ level }) => level === 'error')
-    const err = line?.fields['err'] as Error
-    expect(err).toMatchObject({ name: 'TypeError', code: 'E_LINE', message: text })
-    expect(`${err.stack}`.includes('4111')).toBe(!sensitive)
-  })
+  ])(
+    'is told in the log with what was thrown, of a sensitive task (%s) without its text',
+    (sensitive, text) => {
+      const made = makeCron()
+      let isAway = false
+      const orderingKey = (card: string): string => {
+        if (isAway) throw Object.assign(new TypeError(`no line for ${card}`), { code: 'E_LINE' })
+        return 'k'
+      }
+      made.cron.every('e', 1_000, made.sim.task('pay', {}, { sensitive, orderingKey }), '4111')
+      isAway = true
+      made.sim.advance(1_000)
+      expect(made.skipped.map(({ reason }) => reason)).toEqual(['refused'])
+      const line = made.sim.logged.find(({ level }) => level === 'error')
+      const err = line?.fields['err'] as Error
+      expect(err).toMatchObject({ name: 'TypeError', code: 'E_LINE', message: text })
+      expect(`${err.stack}`.includes('4111')).toBe(!sensitive)
+    },
+  )
 
   it('does not hold up a series that is made up for', () => {
     const made = makeCron({ scheduler: { maxQueued: 1 } })

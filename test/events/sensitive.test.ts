@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { eventNames } from '../../src/events/event-types.js'
 import type { JobSnapshot } from '../../src/index.js'
 import { registeredTasks } from '../../src/task/registry.js'
-import { failsForGood, failsWith, neverEnds, returns, type Run } from '../simulation/script.js'
+import { failsForGood, neverEnds, returns, type Run } from '../simulation/script.js'
 import { makeSim, type Sim } from '../simulation/sim.js'
 
 const withheld = { name: 'CardError', message: '(withheld)', code: 'E_CARD' }
@@ -113,24 +113,27 @@ describe('of a flow that was restored, one of whose steps had failed before,', (
     ['sensitive', { sensitive: true }, '(withheld)'],
     ['known no more', undefined, '(withheld)'],
     ['not sensitive', {}, 'card 4111'],
-  ])('an event and a status show why as the task of that step lets them: %s', async (_what, options, message) => {
-    const before = makeSim()
-    before.task('pay', failsForGood('card 4111'))
-    before.task('waits', neverEnds, { killAfter: 1 })
-    const steps = { pay: { task: 'pay' }, waits: { task: 'waits', after: ['pay'] } } as const
-    const { id } = before.scheduler.flow(steps as never, { onFailure: 'continue' })
-    before.advance(10)
-    const { lost } = await before.close({ timeout: 0 }, 1_000)
-    const after = makeSim({ seed: 2 })
-    registeredTasks().delete('pay')
-    if (options !== undefined) after.task('pay', {}, options)
-    after.task('waits')
-    const told = listen(after)
-    after.scheduler.restore(JSON.parse(JSON.stringify(lost)) as JobSnapshot[])
-    after.advance(10)
-    expect(told.filter(({ event }) => event === 'flow:settled')).toMatchObject([
-      { state: 'failed', error: { message } },
-    ])
-    expect(after.scheduler.isSensitive(id)).toBe(message === '(withheld)')
-  })
+  ])(
+    'an event and a status show why as the task of that step lets them: %s',
+    async (_what, options, message) => {
+      const before = makeSim()
+      before.task('pay', failsForGood('card 4111'))
+      before.task('waits', neverEnds, { killAfter: 1 })
+      const steps = { pay: { task: 'pay' }, waits: { task: 'waits', after: ['pay'] } } as const
+      const { id } = before.scheduler.flow(steps as never, { onFailure: 'continue' })
+      before.advance(10)
+      const { lost } = await before.close({ timeout: 0 }, 1_000)
+      const after = makeSim({ seed: 2 })
+      registeredTasks().delete('pay')
+      if (options !== undefined) after.task('pay', {}, options)
+      after.task('waits')
+      const told = listen(after)
+      after.scheduler.restore(JSON.parse(JSON.stringify(lost)) as JobSnapshot[])
+      after.advance(10)
+      expect(told.filter(({ event }) => event === 'flow:settled')).toMatchObject([
+        { state: 'failed', error: { message } },
+      ])
+      expect(after.scheduler.isSensitive(id)).toBe(message === '(withheld)')
+    },
+  )
 })

@@ -80,21 +80,22 @@ export class Deferring {
     const { acceptance, flows, operations } = this.#rooms
     for (const id of ids) {
       const job = operations.find(id)
-      if (job?.state === 'held') acceptance.release(job)
+      if (job?.state === 'held') acceptance.letGo(job)
       const flow = job === undefined ? flows.find(id) : undefined
       if (flow !== undefined) flows.release(flow)
     }
   }
 
-  /** Cancels held jobs and flows. Others are left as they are. */
-  discard(ids: readonly string[], reason: string): void {
-    const { flows, operations } = this.#rooms
-    for (const id of ids) {
+  /** Cancels held jobs and flows. Others are left as they are. @returns how many there were */
+  discard(ids: readonly string[], reason: string): number {
+    const { flowRoom, flows, operations } = this.#rooms
+    const isDiscarded = (id: string): boolean => {
       const job = operations.find(id)
-      if (job?.state === 'held') operations.cancel(job, reason)
-      const flow = job === undefined ? flows.find(id) : undefined
-      if (flow?.isHeld === true) this.#rooms.flowRoom.cancel(flow, reason)
+      if (job !== undefined) return job.state === 'held' && operations.cancel(job, reason)
+      const flow = flows.find(id)
+      return flow?.isHeld === true && flowRoom.cancel(flow, reason)
     }
+    return ids.filter(isDiscarded).length
   }
 
   #refuseWhenClosing(task: unknown): void {

@@ -7,6 +7,7 @@ import type { Job } from '../scheduler.js'
 import { answerJson } from './answer.js'
 import type { FlowSnapshot } from '../flows/flow-snapshot.js'
 import type { JobSnapshot } from '../job/snapshot.js'
+import { nowFollows } from './followers.js'
 import { flowStatus, type FlowStatus } from './flow-status.js'
 import { jobStatus, statusJson, type JobStatus } from './job-status.js'
 import { preferredWaitS, waitFor } from './prefer-wait.js'
@@ -72,6 +73,7 @@ export function answerAccepted(
   const waitS = preferredWaitS(res.req)
   if (waitS === undefined) return answerNow(res, place, job, job.state, extra)
   const { state } = job
+  if (state !== 'held') nowFollows(res)
   const isShown = !place.isSensitive(job.id) // nobody knows once it is kept no longer
   void waitFor(job, waitS).then((waited) => {
     if (res.headersSent) return // to a client that is gone too: idempotent() keeps the answer for its return

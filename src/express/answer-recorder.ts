@@ -43,6 +43,8 @@ export function recordAnswer(
   let size = 0
   let headers: OutgoingHttpHeaders | undefined
   let isOver = false
+  /** What a method calls of the others is its own doing: HTTP/2's `end` writes its chunk. */
+  let isInside = false
   const keep = (chunk: unknown, encoding: unknown): void => {
     if (typeof chunk !== 'string' && !(chunk instanceof Uint8Array)) return
     const bytes = Buffer.from(chunk as string, encodingOf(encoding)) // a copy: the handler may use its buffer again
@@ -64,13 +66,21 @@ export function recordAnswer(
     headers = { ...res.getHeaders() }
     return writeHead.apply(res, hasMessage ? [status, first] : [status])
   }
-  heard.write = (...args) => {
-    if (!isOver) keep(args[0], args[1])
-    return write.apply(res, args)
+  /** Hears what the method was given, unless it throws: somebody else answers then. */
+  const hear = (method: Method, args: unknown[]): unknown => {
+    if (isInside) return method.apply(res, args)
+    isInside = true
+    try {
+      const result = method.apply(res, args)
+      if (!isOver) keep(args[0], args[1])
+      return result
+    } finally {
+      isInside = false
+    }
   }
+  heard.write = (...args) => hear(write, args)
   heard.end = (...args) => {
-    if (!isOver) keep(args[0], args[1])
-    const result = end.apply(res, args)
+    const result = hear(end, args)
     done()
     return result
   }

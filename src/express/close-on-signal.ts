@@ -4,7 +4,7 @@
  *   0 ───────────── up to timeout/2 ─────────────┬───────── the rest of timeout ─────────┐
  *   │ 1 stop listening                           │ 3 scheduler.close({ timeout: rest })  │ 5 onClosed  6 exit
  *   │ 2 finish requests in flight ──all done──▶  │   (begins earlier by what 2 saved)    │
- *   │   event streams go on, each until its job settles ───────────────────────────▶  │ 4 end those that are left
+ *   │   whoever waits for a job goes on until it settles ──────────────────────────▶  │ 4 their last words
  */
 import { after, monotonicMs } from '../clock.js'
 import { fromLineOf, OptionError } from '../errors.js'
@@ -31,6 +31,8 @@ const signals = ['SIGTERM', 'SIGINT'] as const
  * launcher in it, tsx for one, passes what it gets on.
  */
 const echoMs = 1_000
+/** For answers that wait for a job which has settled as closing ended, to a client that reads them. */
+const lastWordsMs = 200
 
 /** Servers that are being left, as a process may have several: it ends with the last of them. */
 const leaving = new Set<RequestsInFlight>()
@@ -113,17 +115,18 @@ async function leave(
   const startedAt = monotonicMs()
   requests.stop()
   leaveStreams(scheduler)
-  await noneWithin(requests, timeoutMs / 2)
+  await within(timeoutMs / 2, (done) => requests.whenOnlyFollowers(done))
   const report = await scheduler.close({ timeout: Math.max(0, timeoutMs - (monotonicMs() - startedAt)) })
   endStreams(scheduler)
+  await within(lastWordsMs, (done) => requests.whenNoFollowers(done))
   await onClosed?.(report)
 }
 
-/** Resolves when nothing is in flight, at the latest after `limitMs`. */
-function noneWithin(requests: RequestsInFlight, limitMs: number): Promise<void> {
+/** Resolves when it is done, at the latest after `limitMs`. */
+function within(limitMs: number, whenDone: (done: () => void) => void): Promise<void> {
   return new Promise((resolve) => {
     const cancel = after(limitMs, resolve)
-    requests.whenNone(() => {
+    whenDone(() => {
       cancel()
       resolve()
     })

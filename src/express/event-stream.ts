@@ -7,6 +7,7 @@
  */
 import type { ServerResponse } from 'node:http'
 import { endpointHeaders } from './answer.js'
+import { nowFollows } from './followers.js'
 
 /** What is told at once. */
 export interface Frame {
@@ -35,13 +36,6 @@ const streamHeaders = {
   'X-Accel-Buffering': 'no',
 }
 
-/** Responses that are event streams: closing does not wait for their end, they wait for its. */
-const streaming = new WeakSet<ServerResponse>()
-
-export function isEventStream(res: ServerResponse): boolean {
-  return streaming.has(res)
-}
-
 /** Begins a stream's answer: headers only. */
 export function answerStreamHead(res: ServerResponse): void {
   res.writeHead(200, streamHeaders)
@@ -58,7 +52,7 @@ export class EventStream {
   /** Sends the headers and the reconnection time of 2 s. */
   constructor(res: ServerResponse) {
     this.#res = res
-    streaming.add(res)
+    nowFollows(res)
     answerStreamHead(res)
     res.on('drain', () => this.#sendWaiting())
     this.#write('retry: 2000\n\n')

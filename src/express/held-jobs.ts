@@ -11,7 +11,7 @@ import type { ServerResponse } from 'node:http'
 import { OptionError } from '../errors.js'
 import { show } from '../options.js'
 import type { Job } from '../scheduler.js'
-import { forgetExecution } from './key-book.js'
+import { forgetExecution, wasGivenAgain } from './key-book.js'
 import type { DeferPort } from './port.js'
 import { whenClosed } from './when-closed.js'
 
@@ -54,16 +54,15 @@ export class HeldJobs {
   discard(): number {
     const ids = this.#jobs.map(({ id }) => id)
     this.#jobs = []
-    this.#port.discardHeld(ids, 'The request discarded the job.')
-    return ids.length
+    return this.#port.discardHeld(ids, 'The request discarded the job.')
   }
 
   #listen(): void {
     this.#isListening = true
     const { req } = this.#response
     // 'finish' comes first when the response was handed over whole, but also when what was left of it was thrown away.
-    this.#response.once('finish', () => this.#decide(req.socket.destroyed ? 'aborted' : this.#whole()))
-    whenClosed(this.#response, () => this.#decide('aborted'))
+    this.#response.once('finish', () => this.#decide(req.socket.destroyed ? this.#lost() : this.#whole()))
+    whenClosed(this.#response, () => this.#decide(this.#lost()))
   }
 
   /** How the response ended, if it has. */
@@ -71,7 +70,12 @@ export class HeldJobs {
     const { writableFinished, closed, destroyed, socket } = this.#response
     // To Node a response is finished too that was written to a connection that is gone; it still has its socket then.
     if (writableFinished && socket?.destroyed !== true) return this.#whole()
-    return closed || destroyed ? 'aborted' : undefined
+    return closed || destroyed ? this.#lost() : undefined
+  }
+
+  /** How a response ended whose connection is gone: its client may have come again and got it then. */
+  #lost(): End {
+    return wasGivenAgain(this.#response) ? this.#whole() : 'aborted'
   }
 
   /** How a response ended that was handed over whole. */
@@ -87,8 +91,8 @@ export class HeldJobs {
     const [released, discarded] = [true, false].map((wanted) =>
       jobs.filter(({ on }) => isReleased(on, end) === wanted).map(({ id }) => id),
     )
-    this.#port.discardHeld(discarded ?? [], reasons[end])
-    if (end === 'aborted' && discarded?.length !== 0) forgetExecution(this.#response)
+    const discardedCount = this.#port.discardHeld(discarded ?? [], reasons[end])
+    if (end === 'aborted' && discardedCount > 0) forgetExecution(this.#response)
     this.#port.releaseHeld(released ?? [])
   }
 }

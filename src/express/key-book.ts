@@ -38,14 +38,23 @@ interface Execution {
   lostAt: number
   /** Its held jobs were discarded, or it was turned away: once its handler has answered, it is as if it had never come. */
   isForgotten: boolean
+  /** Somebody who sent the request again has its answer. */
+  isGivenAgain: boolean
+  /** Its key is free once its handler has answered. */
+  forget(): void
 }
 
-/** By response under way: discarding its held jobs frees its key. */
-const forgetters = new WeakMap<ServerResponse, () => void>()
+/** By response under way: what is carried out with it, by each `idempotent()` that it has passed. */
+const executionsOf = new WeakMap<ServerResponse, Execution[]>()
 
-/** The request is to have had no effect, since its held jobs were discarded: its key is free once its handler is done. */
+/** The request is to have had no effect, since its held jobs were discarded: its keys are free once its handler is done. */
 export function forgetExecution(res: ServerResponse): void {
-  forgetters.get(res)?.()
+  for (const execution of executionsOf.get(res) ?? []) execution.forget()
+}
+
+/** Whether the response was given to a repetition of its request: then it has reached its client, whatever becomes of it. */
+export function wasGivenAgain(res: ServerResponse): boolean {
+  return executionsOf.get(res)?.some(({ isGivenAgain }) => isGivenAgain) ?? false
 }
 
 export class KeyBook {
@@ -74,7 +83,10 @@ export class KeyBook {
     const { answer, lostAt } = earlier
     if (answer === 'too-large')
       return answerLost(res, 'was carried out, but its answer was too large to keep')
-    if (answer !== undefined) return giveAgain(res, answer)
+    if (answer !== undefined) {
+      earlier.isGivenAgain = true
+      return giveAgain(res, answer)
+    }
     if (monotonicMs() < lostAt) return answerRunning(res)
     answerLost(res, 'has had no answer in the 5 minutes since its client went away')
   }
@@ -85,12 +97,14 @@ export class KeyBook {
       answer: undefined,
       lostAt: Infinity,
       isForgotten: false,
+      isGivenAgain: false,
+      forget: () => {
+        execution.isForgotten = true
+        this.#keep(key, execution)
+      },
     }
     this.#running.set(key, execution)
-    forgetters.set(res, () => {
-      execution.isForgotten = true
-      this.#keep(key, execution)
-    })
+    executionsOf.set(res, [...(executionsOf.get(res) ?? []), execution])
     recordAnswer(res, maxAnswerBytes, (answer) => {
       execution.answer = answer
       execution.isForgotten ||= turnedAway.has(res.statusCode)

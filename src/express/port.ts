@@ -39,8 +39,8 @@ export interface DeferPort {
   firstOfFlow(id: string): JobSnapshot | undefined
   /** Lets held jobs and flows go on, all together; others are left as they are. Never refused. */
   releaseHeld(ids: readonly string[]): void
-  /** Cancels held jobs and flows; others are left as they are. */
-  discardHeld(ids: readonly string[], reason: string): void
+  /** Cancels held jobs and flows; others are left as they are. @returns how many there were */
+  discardHeld(ids: readonly string[], reason: string): number
   /** How many jobs are ready, how long the oldest of them has waited (ms), and how many are not settled. */
   backlog(): { readonly ready: number; readonly oldestWaitMs: number; readonly unsettled: number }
   /** Whether `close()` has been called. */

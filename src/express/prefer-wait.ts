@@ -10,12 +10,11 @@ export function preferredWaitS(req: IncomingMessage): number | undefined {
   const { prefer } = req.headers
   if (prefer === undefined) return undefined
   const preferences = (Array.isArray(prefer) ? prefer.join(',') : prefer).split(',')
-  for (const preference of preferences) {
-    const found = /^\s*wait\s*=\s*"?(\d+)"?\s*(?:;.*)?$/i.exec(preference)
-    const seconds = Number(found?.[1] ?? 0)
-    if (seconds > 0) return Math.min(seconds, longestWaitS)
-  }
-  return undefined
+  // Of several the first counts (§2).
+  const wait = preferences.find((one) => /^\s*wait\s*(?:[=;]|$)/i.test(one))
+  const found = /^\s*wait\s*=\s*(?:"(\d+)"|(\d+))\s*(?:;.*)?$/is.exec(wait ?? '')
+  const seconds = Number(found?.[1] ?? found?.[2] ?? 0)
+  return seconds > 0 ? Math.min(seconds, longestWaitS) : undefined
 }
 
 /** What became of a job that somebody waited for. 'lost': the scheduler closed, so it goes on where it is restored. */

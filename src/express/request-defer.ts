@@ -3,7 +3,6 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { fromCallerOf, fromCallerUnlessFull } from '../errors.js'
 import type { Batch, Flow } from '../flows/flow-handle.js'
 import type { FlowKind } from '../job/flow-step.js'
-import type { RequestContext } from '../job/snapshot.js'
 import type { InlineHandler, Job, Scheduler } from '../scheduler.js'
 import type { DeferOptions } from '../task/defer-options.js'
 import type { Task } from '../task/define-task.js'
@@ -72,14 +71,12 @@ export function deferOf(
   res: ServerResponse,
   { port, usual, isLate }: DeferTerms,
 ): RequestDefer {
-  let context: { readonly of: RequestContext | undefined } | undefined
-  const contextOnce = () => (context ??= { of: requestContext(req) }).of
   const one = (...args: DeferArguments): Job => {
     try {
       const [moment, plain] = takeMoment(args, usual)
       if (isLate) return port.defer(...(plain as [string])) // one overload stands for all: they are one function
-      if (moment === 'now') return port.deferWithRequest(contextOnce(), ...plain)
-      const job = port.hold(contextOnce(), ...plain)
+      if (moment === 'now') return port.deferWithRequest(requestContext(req), ...plain)
+      const job = port.hold(requestContext(req), ...plain)
       heldOf(req, res, port).add(job, moment)
       return job
     } catch (error) {

@@ -1,7 +1,7 @@
 /** Knows which requests of a server have not ended, so that closing can wait for them and for nothing else. */
 import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
-import { isEventStream } from './event-stream.js'
+import { isFollower, whenFollows } from './followers.js'
 import { whenClosed } from './when-closed.js'
 
 /** An HTTP/1 server of Node, e.g. what `app.listen()` returns. */
@@ -12,7 +12,8 @@ export class RequestsInFlight {
   readonly #server: ClosableServer
   readonly #responses = new Set<ServerResponse>()
   #isStopping = false
-  #whenNone: (() => void) | undefined
+  #whenOnlyFollowers: (() => void) | undefined
+  #whenNoFollowers: (() => void) | undefined
 
   constructor(server: ClosableServer) {
     this.#server = server
@@ -29,23 +30,36 @@ export class RequestsInFlight {
     this.#isStopping = true
     this.#server.close()
     this.#server.closeIdleConnections()
-    for (const res of this.#responses) endConnectionAfter(res)
+    // Of those that were pipelined on one connection the last: what stands behind the word would be thrown away.
+    const lastOf = new Map([...this.#responses].map((res) => [res.req.socket, res]))
+    for (const res of lastOf.values()) endConnectionAfter(res)
+    for (const res of this.#responses) whenFollows(res, () => this.#look())
   }
 
-  /** Calls back once nothing but event streams is in flight, at once if that is so. */
-  whenNone(run: () => void): void {
-    if (this.#isNone) run()
-    else this.#whenNone = run
+  /** Calls back once nothing is in flight but what waits for a job, at once if that is so. */
+  whenOnlyFollowers(run: () => void): void {
+    this.#whenOnlyFollowers = run
+    this.#look()
   }
 
-  get #isNone(): boolean {
-    for (const res of this.#responses) if (!isEventStream(res)) return false
-    return true
+  /** Calls back once nothing in flight waits for a job, at once if that is so. */
+  whenNoFollowers(run: () => void): void {
+    this.#whenNoFollowers = run
+    this.#look()
+  }
+
+  #look(): void {
+    const followers = [...this.#responses].filter(isFollower)
+    if (followers.length === this.#responses.size) this.#whenOnlyFollowers?.()
+    if (followers.length === 0) this.#whenNoFollowers?.()
   }
 
   readonly #began = (_req: IncomingMessage, res: ServerResponse): void => {
     this.#responses.add(res)
-    if (this.#isStopping) endConnectionAfter(res)
+    if (this.#isStopping) {
+      endConnectionAfter(res)
+      whenFollows(res, () => this.#look())
+    }
     whenClosed(res, () => this.#ended(res))
   }
 
@@ -54,7 +68,7 @@ export class RequestsInFlight {
     if (!this.#isStopping) return
     // A response whose headers were out could not say 'Connection: close'; its connection is idle in the next turn.
     setImmediate(() => this.#server.closeIdleConnections())
-    if (this.#isNone) this.#whenNone?.()
+    this.#look()
   }
 }
 

@@ -7,6 +7,8 @@ import type { Socket } from 'node:net'
  * Node tells only the response whose turn it is to be sent: those that wait behind it (HTTP/1.1 pipelining) never hear.
  */
 export function whenClosed(res: ServerResponse, run: () => void): void {
+  // Node tells once: who asks later, behind a middleware that awaits something, would wait for ever.
+  if (res.closed) return queueMicrotask(run)
   // Those that wait have no socket yet.
   const waiting = res.socket === null ? waitingOn(res.req.socket) : undefined
   const close = (): void => {

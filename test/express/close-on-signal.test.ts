@@ -1,6 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { Agent, createServer, request, type IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import express from 'express'
@@ -58,7 +59,7 @@ async function send(method: string, url: string, agent: Agent | false = false): 
   return response
 }
 
-async function text(response: IncomingMessage) {
+async function text(response: AsyncIterable<unknown>) {
   let body = ''
   for await (const chunk of response) body += String(chunk)
   return body
@@ -163,6 +164,51 @@ describe('closeOnSignal', () => {
     app.child.send('answer')
     expect(await client.rest()).toMatchObject([{ event: 'state', status: { state: 'completed' } }])
     expect(await app.exit).toMatchObject({ code: 0 })
+  })
+
+  it.each([
+    ['job', '/told'],
+    ['flow', '/flow'],
+  ])(
+    'who waits for a %s by Prefer: wait is answered when it ends, and holds nothing up',
+    async (_what, path) => {
+      const app = await start('20s', 'none')
+      const waiting = fetch(`${app.url}${path}`, { method: 'POST', headers: { Prefer: 'wait=30' } })
+      await app.tells('at work')
+      app.kill()
+      await app.tells('closing') // at once, not after half of the timeout
+      app.child.send('answer')
+      const answer = await waiting
+      expect([answer.status, await answer.json()]).toMatchObject([200, { state: 'completed' }])
+      expect(await app.exit).toMatchObject({ code: 0 })
+    },
+  )
+
+  it('who waits by Prefer: wait for a job that is lost is told 202 as the scheduler closes', async () => {
+    const app = await start('500ms')
+    const waiting = fetch(`${app.url}/job`, { method: 'POST', headers: { Prefer: 'wait=30' } })
+    await app.tells('at work')
+    app.kill()
+    const answer = await waiting
+    expect([answer.status, await answer.json()]).toMatchObject([202, { id: 'endless' }])
+    expect(await app.tells('onClosed')).toMatchObject({ lost: 1 })
+    expect(await app.exit).toMatchObject({ code: 0 })
+  })
+
+  it('finishes requests that wait behind another of their connection, and runs what they held', async () => {
+    const app = await start()
+    const socket = connect(Number(new URL(app.url).port), '127.0.0.1')
+    const answers = text(socket)
+    await once(socket, 'connect')
+    for (const path of ['slow', 'answered'])
+      socket.write(`POST /${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n`)
+    await app.tells('answered')
+    app.kill()
+    await app.tells('signalled')
+    app.child.send('answer')
+    expect((await answers).match(/HTTP\/1.1 202/g)).toHaveLength(2)
+    expect(await app.exit).toMatchObject({ code: 0 })
+    expect(app.told.filter((event) => event === 'job ran')).toHaveLength(2)
   })
 
   it('gives a stuck request half of the timeout, and the scheduler the rest', async () => {

@@ -128,6 +128,17 @@ const [, createApp] = frameworks[0] ?? []
 describe('a held job', () => {
   const app = () => (createApp ?? (() => expect.unreachable()))()
 
+  it('discard() counts those that it discarded, not one that was cancelled before', async () => {
+    expect.assertions(1)
+    await visit(app, makeScheduler(), (req, res) => {
+      const held = [1, 2].map((n) => req.defer(note, n, { on: 'success' }))
+      held[0]?.cancel()
+      expect(req.defer.discard()).toBe(1)
+      res.send('ok')
+      return held
+    })
+  })
+
   it('is checked and counted at the call: a full queue is refused before the answer, never after it', async () => {
     const scheduler = makeScheduler({ maxQueued: 1 })
     const server = app().use(sidework(scheduler))

@@ -326,6 +326,105 @@ describe('when the client goes away before its answer', () => {
     ])
   })
 
+  it('and when it went while authentication decided, and is never answered, it is told so after 5 minutes', async () => {
+    const [arrived, gone, decided, handled] = [signal(), signal(), signal(), signal()]
+    const app = express().use((_req, res, next) => {
+      res.once('close', () => gone.resolve())
+      arrived.resolve()
+      void decided.promise.then(() => next())
+    })
+    app.post('/', idempotent(options), () => handled.resolve())
+    const { url, port } = await serve(app)
+    const again = () => fetch(url, { method: 'POST', headers: { 'Idempotency-Key': 'k' } })
+    const socket = await abortablePost(port, 'k')
+    await arrived.promise
+    socket.destroy()
+    await gone.promise
+    decided.resolve()
+    await handled.promise
+    clock.passedMs = 4.9 * 60_000
+    expect((await again()).headers.get('retry-after')).toBe('1')
+    clock.passedMs = 5.1 * 60_000
+    const answer = await again()
+    expect([answer.status, answer.headers.get('retry-after')]).toEqual([409, null])
+  })
+
+  it('an answer that its repetition has got keeps its held job, though its own connection is lost', async () => {
+    const scheduler = makeScheduler()
+    const [answered, gone] = [signal(), signal()]
+    const app = express().use(sidework(scheduler))
+    app.get('/slow', (req) => void req.socket.once('close', () => gone.resolve()))
+    app.post('/', idempotent(options), (req, res) => {
+      res.accepted(req.defer(double, 21, { on: 'success' }))
+      answered.resolve()
+    })
+    const { url, port } = await serve(app)
+    const socket = connect(port, '127.0.0.1')
+    await once(socket, 'connect')
+    socket.write('GET /slow HTTP/1.1\r\nHost: x\r\n\r\n')
+    socket.write('POST / HTTP/1.1\r\nHost: x\r\nIdempotency-Key: k\r\nContent-Length: 0\r\n\r\n')
+    await answered.promise // its turn on the connection has not come
+    const again = await fetch(url, { method: 'POST', headers: { 'Idempotency-Key': 'k' } })
+    const { id } = (await again.json()) as { id: string }
+    expect([again.status, scheduler.job(id)?.state]).toEqual([202, 'held'])
+    socket.destroy()
+    await gone.promise
+    await scheduler.idle()
+    expect(scheduler.job(id)?.state).toBe('completed')
+  })
+
+  it('a request that passed two of them is carried out anew under both keys when its held job was discarded', async () => {
+    const scheduler = makeScheduler()
+    const [arrived, release, gone, done] = [signal(), signal(), signal(), signal()]
+    let runs = 0
+    const app = express().use(sidework(scheduler), idempotent(options))
+    app.post('/', idempotent(options), async (req, res) => {
+      runs++
+      res.once('close', () => gone.resolve())
+      const job = req.defer(double, 21, { on: 'success' })
+      arrived.resolve()
+      await release.promise
+      res.accepted(job)
+      done.resolve()
+    })
+    const { url, port } = await serve(app)
+    const socket = await abortablePost(port, 'k')
+    await arrived.promise
+    socket.destroy()
+    await gone.promise
+    release.resolve()
+    await done.promise
+    expect((await fetch(url, { method: 'POST', headers: { 'Idempotency-Key': 'k' } })).status).toBe(202)
+    expect(runs).toBe(2)
+  })
+
+  it('a held job that was cancelled before does not make it anew', async () => {
+    const scheduler = makeScheduler()
+    const [arrived, release, gone, done] = [signal(), signal(), signal(), signal()]
+    let runs = 0
+    const app = express().use(sidework(scheduler))
+    app.post('/', idempotent(options), async (req, res) => {
+      runs++
+      res.once('close', () => gone.resolve())
+      req.defer(double, 21, { on: 'success' }).cancel()
+      arrived.resolve()
+      await release.promise
+      res.send('done')
+      done.resolve()
+    })
+    const { url, port } = await serve(app)
+    const socket = await abortablePost(port, 'k')
+    await arrived.promise
+    socket.destroy()
+    await gone.promise
+    release.resolve()
+    await done.promise
+    expect(await (await fetch(url, { method: 'POST', headers: { 'Idempotency-Key': 'k' } })).text()).toBe(
+      'done',
+    )
+    expect(runs).toBe(1)
+  })
+
   it('but when its held job was discarded, the request is carried out anew', async () => {
     const { scheduler, leave, release, done, again, runs } = await waitingApp('success')
     await leave()
@@ -483,6 +582,31 @@ it('answers that a handler writes by hand, in pieces, are given again whole', as
     expect(first.body).toBe(first.status === 204 ? '' : 'ok')
     expect(await get()).toEqual(first)
   }
+})
+
+it('an answer that could not be sent is not given again, but the one in its place', async () => {
+  let runs = 0
+  const app = express()
+  app.post('/', idempotent(options), (_req, res) => {
+    runs++
+    res.statusMessage = 'two\nlines' // Node refuses it as the head is written
+    res.end('first')
+  })
+  const instead: express.ErrorRequestHandler = (_error, _req, res, _next) => {
+    res.statusMessage = 'Sorry'
+    res.status(500).end('instead')
+  }
+  app.use(instead)
+  const post = () => request(app).post('/').set('Idempotency-Key', uuid)
+  const first = await post()
+  expect([first.status, first.text]).toEqual([500, 'instead'])
+  const again = await post()
+  expect([again.status, again.text, again.headers['content-length']]).toEqual([
+    500,
+    'instead',
+    first.headers['content-length'],
+  ])
+  expect(runs).toBe(1)
 })
 
 it('an answer that other middleware compresses is right the second time too, whichever comes first', async () => {

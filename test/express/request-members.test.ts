@@ -72,6 +72,22 @@ it('on node:http the members are the request’s own, and the classes of Node st
   ])
 })
 
+it('each defer reads its request anew, also where defer was looked up once', async () => {
+  const scheduler = makeScheduler()
+  const give = sidework(scheduler)
+  const { url } = await serve((req, res) => {
+    give(req, res, () => {
+      const { defer } = req as typeof req & Express.Request
+      defer(() => 1, { id: 'before' })
+      Object.assign(req, { id: 'r-17' })
+      defer(() => 2, { id: 'after' })
+      res.end()
+    })
+  })
+  await fetch(url)
+  expect(['before', 'after'].map((id) => scheduler.job(id)?.request?.id)).toEqual([undefined, 'r-17'])
+})
+
 it('what one look at req.defer held, another discards', async () => {
   const scheduler = makeScheduler()
   const [, createApp] = frameworks[0] ?? expect.unreachable()

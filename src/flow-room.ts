@@ -39,16 +39,6 @@ export class FlowRoom {
     return this.book.cancel(flow, cancelError(reason, 'The flow was cancelled.'))
   }
 
-  /** Whether its errors may hold its payload; a step that had settled before its flow was restored is judged by its task's name. */
-  isSensitive({ job, task }: FlowStep): boolean {
-    if (job !== undefined) return job.task.policy.sensitive
-    try {
-      return this.#rooms.book.find(task).policy.sensitive
-    } catch {
-      return true // Nobody knows any more.
-    }
-  }
-
   #makeBook(rooms: Rooms, ids: JobIds): FlowBook {
     const { world, settings, drafts, journal, announce } = rooms
     return new FlowBook(
@@ -93,8 +83,7 @@ export class FlowRoom {
     const failed = step === undefined ? undefined : { ref: step.ref, task: step.task }
     const end = { state, durationMs, ...failed, reason: verdict?.error.message }
     const { announce, rest } = this.#rooms
-    const isSensitive = step !== undefined && this.isSensitive(step)
-    const error = verdict?.error ?? (failure && toldError(isSensitive, failure.error))
+    const error = verdict?.error ?? (failure && toldError(step?.isSensitive === true, failure.error))
     announce.flowSettled(id, facts.kind, counts, end, error)
     rest.look()
   }

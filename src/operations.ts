@@ -132,10 +132,10 @@ export class Operations {
 
   /** All of them, or none. @returns how many @throws QueueFullError when there is no room for all, OptionError, UnknownTaskError */
   retryAll(filter: unknown): number {
-    const { admission, flows } = this.#rooms
+    const { admission } = this.#rooms
     const jobs = firstOfEachKey(this.#all('retryAll', filter, (job) => this.#mayRevive(job)))
-    const all = [...new Set([...jobs, ...jobs.flatMap((job) => flows.revivedWith(job) ?? [])])]
-    admission.admit(all.length, bytesOf(all))
+    const all = new Set(jobs.flatMap((job) => this.#revivedWith(job) ?? []))
+    admission.admit(all.size, bytesOf([...all]))
     // There is room for all: each is counted again by itself, as one whose key another got meanwhile takes none.
     for (const { payload } of all) admission.withdraw(payload)
     for (const job of jobs) this.retry(job)
@@ -148,15 +148,21 @@ export class Operations {
    * @throws QueueFullError
    */
   revive(job: Job): boolean {
-    const { admission, flows, history } = this.#rooms
-    if (!this.#mayRevive(job)) return false
-    const followers = flows.revivedWith(job)
-    if (followers?.every((other) => history.has(other)) !== true) return false
-    const jobs = [job, ...followers]
+    const { admission, flows } = this.#rooms
+    const jobs = this.#mayRevive(job) ? this.#revivedWith(job) : undefined
+    if (jobs === undefined) return false
     admission.admit(jobs.length, bytesOf(jobs))
+    flows.reopening(jobs)
     for (const one of jobs) this.#begin(one)
     flows.reopened(jobs)
     return true
+  }
+
+  /** The job and the steps that begin a new generation with it; undefined when one of them is kept no longer. */
+  #revivedWith(job: Job): Job[] | undefined {
+    const { flows, history } = this.#rooms
+    const followers = flows.revivedWith(job)
+    return followers?.every((other) => history.has(other)) === true ? [job, ...followers] : undefined
   }
 
   #begin(job: Job): void {
@@ -180,6 +186,7 @@ export class Operations {
     // The time to start an attempt counts from when the first was due.
     if (job.attempt === 0) this.#rooms.renew(job, now)
     else job.more().runAt = now
+    queue.seatDue(job, now)
     settler.due(job, now)
     return true
   }

@@ -188,9 +188,9 @@ export class Scheduler {
     this.#deferring.release(ids)
   }
 
-  /** @internal Cancels held jobs: they never were. */
-  discardHeld(ids: readonly string[], reason: string): void {
-    this.#deferring.discard(ids, reason)
+  /** @internal Cancels held jobs: they never were. @returns how many were held */
+  discardHeld(ids: readonly string[], reason: string): number {
+    return this.#deferring.discard(ids, reason)
   }
 
   /** The job as it is now, or undefined for an unknown id or one that is kept no longer. @throws OptionError for an object */
@@ -400,10 +400,7 @@ export class Scheduler {
   isSensitive(id: string): boolean {
     const job = this.#rooms.operations.find(id)
     if (job !== undefined) return job.task.policy.sensitive
-    const { flows, flowRoom } = this.#rooms
-    const flow = flows.find(id)
-    if (flow === undefined) return true
-    return [flow.settledBefore, flow.steps].some((steps) => steps.some((step) => flowRoom.isSensitive(step)))
+    return this.#rooms.flows.find(id)?.isSensitive ?? true
   }
 
   /** @internal The job with its payload and result, also of a sensitive task. */

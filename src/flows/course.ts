@@ -251,16 +251,15 @@ function endedBadly({ end, job }: FlowStep): boolean {
 }
 
 /** Why a step is cancelled: the step that began it, however far before. What a sensitive task said stays with it. */
-function becauseOf({ ref, end, endedByFlow, job }: FlowStep): SerializedError {
+function becauseOf({ ref, end, endedByFlow, isSensitive }: FlowStep): SerializedError {
   if (end === undefined || end.state === 'completed') return noReason
   if (endedByFlow) return end.error
   const { name, message, code } = end.error
-  const isWithheld = job?.task.policy.sensitive === true
   return Object.freeze({
     name: 'JobError',
     message: `Step '${ref}' before it ${end.state === 'cancelled' ? 'was cancelled' : end.state}.`,
     code: 'ERR_SIDEWORK_CANCELLED',
-    ...(isWithheld
+    ...(isSensitive
       ? undefined
       : { cause: { name, message, ...(code === undefined ? undefined : { code }) } }),
   })

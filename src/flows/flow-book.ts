@@ -104,7 +104,7 @@ export class FlowBook {
       for (const { job, isWaiting } of flow.steps) {
         if (job?.state !== 'held') continue
         if (isWaiting) this.#rooms.journal.block(job)
-        else this.#rooms.acceptance.release(job)
+        else this.#rooms.acceptance.letGo(job)
       }
       this.#begin(flow)
     })
@@ -127,13 +127,20 @@ export class FlowBook {
     return step === undefined ? noJobs : revivedWith(step)?.flatMap(({ job: other }) => other ?? [])
   }
 
-  /** The jobs have begun a new generation: their flow goes on, and those that wait for others are blocked. */
+  /** The jobs are about to begin a new generation: what they hold on to is counted again when that has settled. */
+  reopening(jobs: readonly Job[]): void {
+    for (const job of jobs) {
+      const flow = job.details?.step?.flow
+      if (flow instanceof Flow) flow.heldBytes -= heldBytes(job)
+    }
+  }
+
+  /** They have begun it: their flow goes on, and those that wait for others are blocked. */
   reopened(jobs: readonly Job[]): void {
     const steps = jobs.flatMap(({ details }) => details?.step ?? [])
     const flow = steps[0]?.flow
     if (!(flow instanceof Flow)) return
     if (flow.isSettled) this.#reopen(flow)
-    for (const job of jobs) flow.heldBytes -= heldBytes(job) // counted again when it settles
     this.#course.after(() => {
       for (const step of reopen(flow, steps)) {
         if (step.job !== undefined) this.#rooms.journal.block(step.job)

@@ -112,6 +112,12 @@ export class Flow implements StepFlow {
     return this.verdict?.state ?? this.failure?.state ?? 'completed'
   }
 
+  /** Whether one of the steps it knows of is of a `sensitive` task. O(number of steps). */
+  get isSensitive(): boolean {
+    const isSensitive = (step: FlowStep): boolean => step.isSensitive
+    return this.settledBefore.some(isSensitive) || this.steps.some(isSensitive)
+  }
+
   /** A batch that goes on is not failed by its jobs, only by its callback. */
   get isTolerant(): boolean {
     return this.facts.kind === 'batch' && this.facts.onFailure === 'continue'

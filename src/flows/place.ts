@@ -36,15 +36,15 @@ function tells(step: FlowStep, before: FlowStep): boolean {
   return before.toldBy === step
 }
 
-function endOf({ ref, task, end }: FlowStep, isTold: boolean): RemainingEnd[] {
+function endOf({ ref, task, end, isSensitive }: FlowStep, isTold: boolean): RemainingEnd[] {
   if (end === undefined) return []
-  if (end.state !== 'completed') return [{ ref, task, state: end.state, error: end.error }]
+  const whose = { ref, task, ...(isSensitive ? { isSensitive } : undefined) }
+  if (end.state !== 'completed') return [{ ...whose, state: end.state, error: end.error }]
   const { state, result } = end
   const refused = result === undefined || isTold ? end.refused : toldElsewhere
   return [
     {
-      ref,
-      task,
+      ...whose,
       state,
       ...(result === undefined || !isTold ? undefined : { result: toPortable(result) }),
       ...(refused === undefined ? undefined : { refused }),

@@ -5,7 +5,7 @@ import { resultLimits } from '../job/payload-limits.js'
 import { fromPortable } from '../job/portable.js'
 import type { SerializedError } from '../job/serialized-error.js'
 import { integer, key, show } from '../options.js'
-import type { StepRemains } from './rebuild.js'
+import type { StepRemains, ToldEnd } from './rebuild.js'
 
 /**
  * @returns undefined for a job that is no step, or whose snapshot does not say enough of its flow
@@ -16,7 +16,9 @@ export function readPlace(flow: unknown): StepRemains | undefined {
   const given = asObject('flow', flow)
   if (given['remains'] === undefined) return undefined
   const remains = readRemains(asObject('flow.remains', given['remains']))
-  const ends = new Map(remains.ends.map((end) => [end.ref, { task: end.task, end: readEnd(end) }]))
+  const ends = new Map<string, ToldEnd>()
+  for (const end of remains.ends)
+    ends.set(end.ref, { task: end.task, end: readEnd(end), isSensitive: end.isSensitive === true })
   return {
     id: key('restore: flow.id', given['id']),
     ref: key('restore: flow.ref', given['ref']),
@@ -47,7 +49,7 @@ function readRemains(given: Record<string, unknown>): FlowRemains {
 }
 
 function asEnd(value: unknown): RemainingEnd {
-  const { ref, task, state, result, refused, error } = asObject('flow.remains.ends', value)
+  const { ref, task, state, result, refused, error, isSensitive } = asObject('flow.remains.ends', value)
   if (state !== 'completed' && state !== 'failed' && state !== 'cancelled' && state !== 'expired')
     throw bad('ends', state)
   return {
@@ -58,6 +60,7 @@ function asEnd(value: unknown): RemainingEnd {
     ...(typeof refused === 'string' ? { refused } : undefined),
     // As it was written into the report; it is only handed on.
     ...(typeof error === 'object' && error !== null ? { error: error as SerializedError } : undefined),
+    ...(isSensitive === true ? { isSensitive } : undefined),
   }
 }
 

@@ -12,8 +12,15 @@ import { Flow } from './flow.js'
 /** What a snapshot said about its step. */
 export interface StepRemains extends FlowPlace {
   readonly remains: FlowRemains
-  /** How steps before it ended, and their tasks, by ref. */
-  readonly ends: ReadonlyMap<string, { readonly task: string; readonly end: StepEnd }>
+  /** How steps before it ended, by ref. */
+  readonly ends: ReadonlyMap<string, ToldEnd>
+}
+
+/** What a step's snapshot tells of one before it. */
+export interface ToldEnd {
+  readonly task: string
+  readonly end: StepEnd
+  readonly isSensitive: boolean
 }
 
 /** A restored job that is a step. */
@@ -22,20 +29,27 @@ export interface StoredStep {
   readonly place: StepRemains
 }
 
-/** @throws OptionError for a step that comes after itself, or after one that stands behind it: nobody would ever go on */
+/** @throws OptionError for what no report says: nobody would ever go on */
 export function checkOrder(places: readonly StepRemains[]): void {
   const nameOf = (id: string, ref: string): string => `${id}\n${ref}` // neither can hold a control character
   const positions = new Map(places.map(({ id, ref, remains }) => [nameOf(id, ref), remains.position]))
+  const withCallback = new Set<string>()
   for (const { id, ref, remains } of places) {
-    const wrong = remains.after.find(
-      (before) => (positions.get(nameOf(id, before)) ?? -1) >= remains.position,
-    )
+    const { after, isCallback, kind, position } = remains
+    const wrong = after.find((before) => (positions.get(nameOf(id, before)) ?? -1) >= position)
     if (wrong !== undefined)
-      throw new OptionError(
-        `restore got a step ${show(ref)} that comes after ${show(wrong)}, which does not stand before it. ` +
-          'Give the `lost` list of a CloseReport, unchanged.',
-      )
+      throw unreadable(ref, `that comes after ${show(wrong)}, which does not stand before it`)
+    if (kind === 'batch' && after.length > 0) throw unreadable(ref, 'of a batch that comes after another')
+    if (!isCallback) continue
+    if (kind !== 'batch' || withCallback.has(id)) throw unreadable(ref, 'that cannot be its callback')
+    withCallback.add(id)
   }
+}
+
+function unreadable(ref: string, what: string): OptionError {
+  return new OptionError(
+    `restore got a step ${show(ref)} ${what}. Give the \`lost\` list of a CloseReport, unchanged.`,
+  )
 }
 
 /** Makes the flows and gives the jobs their steps. */
@@ -85,7 +99,7 @@ function rebuildFlow(id: string, members: StoredStep[], clock: Clock): Flow {
 
 /** How steps ended that have settled before. Several tell of one, and one of them with its result. */
 function endsOf(members: readonly StoredStep[]): StepRemains['ends'] {
-  const ends = new Map<string, { readonly task: string; readonly end: StepEnd }>()
+  const ends = new Map<string, ToldEnd>()
   for (const { place } of members) {
     for (const [ref, told] of place.ends) {
       const isWhole = told.end.state !== 'completed' || told.end.refused === undefined
@@ -114,7 +128,7 @@ function joinUp(
       there.end ??= told?.end // of the generation before, while it is being retried
       return there
     }
-    const before = new FlowStep(flow, ref, told?.task ?? '', undefined)
+    const before = new FlowStep(flow, ref, told?.task ?? '', undefined, told?.isSensitive)
     before.end = told?.end ?? { state: 'cancelled', error: notRestored }
     steps.set(ref, before)
     if (told !== undefined) flow.settledBefore.push(before)

@@ -56,6 +56,8 @@ export interface RemainingEnd {
   readonly result?: unknown
   readonly refused?: string
   readonly error?: SerializedError
+  /** Its task is `sensitive`. */
+  readonly isSensitive?: true
 }
 
 /** A flow as one of its unsettled steps remembers it. */
@@ -98,6 +100,8 @@ export class FlowStep {
   readonly task: string
   /** Absent for a step that had settled before its flow was restored. */
   readonly job: Job | undefined
+  /** Its task is `sensitive`: what its error says stays with it. */
+  readonly isSensitive: boolean
   /** Its place in `Flow.steps`, where each step stands behind those it comes after. */
   position = 0
   after: readonly FlowStep[] = noSteps
@@ -115,11 +119,18 @@ export class FlowStep {
   /** The step in whose snapshot this one's result is told, for `restore`. */
   toldBy: FlowStep | undefined = undefined
 
-  constructor(flow: StepFlow, ref: string, task: string, job: Job | undefined) {
+  constructor(
+    flow: StepFlow,
+    ref: string,
+    task: string,
+    job: Job | undefined,
+    isSensitive = job?.task.policy.sensitive ?? false,
+  ) {
     this.flow = flow
     this.ref = ref
     this.task = task
     this.job = job
+    this.isSensitive = isSensitive
   }
 }
 

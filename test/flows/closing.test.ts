@@ -220,6 +220,40 @@ it('a restored step whose place in its flow is not what a report holds is refuse
   expect(sim.scheduler.stats().accepted).toBe(0)
 })
 
+it('a step of which no report says the place is refused, and takes no room', async () => {
+  const before = makeSim()
+  before.task('t')
+  before.scheduler.pause()
+  before.scheduler.batch('t', [1, 2], { callback: { task: 't' } })
+  before.scheduler.chain([{ task: 't' }])
+  const { lost } = await before.close({ timeout: 0 }, 1000)
+  const sim = makeSim({ seed: 2, scheduler: { maxQueued: lost.length } })
+  sim.task('t')
+  const [one, other, callback, single] = lost
+  const changed = (job: JobSnapshot | undefined, remains: object): JobSnapshot =>
+    ({ ...job, flow: { ...job?.flow, remains: { ...job?.flow?.remains, ...remains } } }) as never
+  for (const list of [
+    [one, changed(other, { after: [one?.flow?.ref] }), callback],
+    [changed(one, { isCallback: true }), other, callback],
+    [changed(single, { isCallback: true })],
+  ])
+    expect(() => sim.scheduler.restore(travelled(list as never))).toThrow('restore got a step')
+  expect(sim.scheduler.restore(travelled(lost))).toHaveLength(4)
+})
+
+it('what a sensitive step said before a restart is withheld after it', async () => {
+  const before = makeSim()
+  before.task('secret', failsForGood('card 4111'), { sensitive: true })
+  before.task('t')
+  const late = { task: 't', after: ['a'], options: { delay: '1h' } } as const
+  const flow = before.scheduler.flow({ a: { task: 'secret' }, b: late }, { onFailure: 'continue' })
+  const open = before.scheduler.flow({ a: { task: 't' }, b: late }, { onFailure: 'continue' })
+  before.advance(10)
+  const { lost } = await before.close({ timeout: 0 }, 1000)
+  const after = restored(lost, (sim) => void sim.task('t'))
+  expect([flow, open].map(({ id }) => after.scheduler.isSensitive(id))).toEqual([true, false])
+})
+
 it('a flow of which closing lost a step has not failed or completed but is lost, whatever its other steps did', async () => {
   const sim = makeSim()
   sim.task('bad', failsWith('no'), { attempts: 1 })

@@ -204,6 +204,31 @@ describe('retrying a failed step', () => {
     expect(sim.scheduler.retry(id)).toBe(false)
   })
 
+  it('needs no room in retryAll when it can no longer be retried', () => {
+    const sim = makeSim({ scheduler: { maxQueued: 2, keep: { completed: 1, failed: 1 } } })
+    broken(sim)
+    sim.scheduler.chain([{ task: 'bad' }, { task: 't' }]) // the step that was cancelled is kept, that before it is not
+    sim.advance(10)
+    sim.scheduler.pause()
+    for (let n = 0; n < 2; n++) sim.scheduler.defer('t')
+    expect(sim.scheduler.retryAll()).toBe(0)
+  })
+
+  it('can be retried again and again: what its jobs hold on to is counted once', () => {
+    const sim = makeSim({ scheduler: { keep: { bytes: 60_000 } } })
+    broken(sim)
+    const after = Object.fromEntries(
+      Array.from({ length: 20 }, (_, n) => [`n${n}`, { task: 't', after: ['bad'] }]),
+    )
+    const flow = sim.scheduler.flow({ bad: { task: 'bad' }, ...after } as never)
+    sim.advance(10)
+    const id = flow.snapshot().steps['bad']?.id ?? ''
+    for (let n = 0; n < 30; n++) {
+      expect([n, sim.scheduler.retry(id)]).toEqual([n, true])
+      sim.advance(10)
+    }
+  })
+
   it('retryAll revives each step once', () => {
     const sim = makeSim()
     const state = broken(sim)

@@ -28,7 +28,7 @@ export const flowMutants: readonly Mutant[] = [
   m('a step is stored before there is room for all', 'flows/flow-book.ts', '    acceptance.admitAll(jobs)\n', '    acceptance.admitAll(jobs.slice(1))\n'),
   m('a callback waits for one job fewer', 'flows/flow.ts', 'callback.waitsFor = this.steps.length\n', 'callback.waitsFor = Math.max(0, this.steps.length - 1)\n'),
   m('an empty batch never runs its callback', 'flows/flow-book.ts', 'if (step.isWaiting && (mayBeDoomed || step.waitsFor === 0)) this.#course.push(step)', 'if (step.isWaiting && mayBeDoomed) this.#course.push(step)'),
-  m('a released flow leaves its first steps held', 'flows/flow-book.ts', '        else this.#rooms.acceptance.release(job)\n', ''),
+  m('a released flow leaves its first steps held', 'flows/flow-book.ts', '        else this.#rooms.acceptance.letGo(job)\n', ''),
   m('a restored step does not wait', 'flows/rebuild.ts', '    if (isWaiting) step.waitsFor++\n', ''),
   m('a restored step does not know how those before it ended', 'flows/rebuild.ts', 'before.end = told?.end ??', 'before.end ='),
   m('a restored step forgets its last end while it is retried', 'flows/rebuild.ts', '      there.end ??= told?.end // of the generation before, while it is being retried\n', ''),

@@ -136,7 +136,7 @@ export class FlowPlay implements Watcher {
       case 'release':
         return scheduler.releaseHeld([this.#flow(op.flow).id])
       case 'discard':
-        return scheduler.discardHeld([this.#flow(op.flow).id], 'no')
+        return void scheduler.discardHeld([this.#flow(op.flow).id], 'no')
       case 'cancel-flow':
         return void scheduler.cancel(this.#flow(op.flow).id)
       case 'cancel':

@@ -50,10 +50,12 @@ export function takeBack(rooms: Rooms, lost: unknown): Job[] {
   const snapshots: readonly unknown[] = lost
   const closures = snapshots.filter(isInline)
   const held = snapshots.filter(isHeld)
+  const { size: haltedBefore } = rooms.queue.lines.halted
   const accepted = readmit(
     rooms,
     snapshots.filter((snapshot) => !isInline(snapshot) && !isHeld(snapshot)),
   )
+  rooms.log.haltedAgain(rooms.queue.lines.halted.size - haltedBefore)
   rooms.log.leftOut(closures, 'deferred closures cannot be restored: they were left out')
   rooms.log.leftOut(held, 'held jobs are not restored, as no response released them: they were left out')
   return accepted
@@ -95,10 +97,8 @@ function readmit(rooms: Rooms, snapshots: readonly unknown[]): Job[] {
 /** Keys that were halted are so again, before a job joins their lines. */
 function haltAgain(rooms: Rooms, restored: readonly RestoredJob[]): void {
   const { halted } = rooms.queue.lines
-  const before = halted.size
   for (const { orderingKey, haltedBy } of restored) {
     if (orderingKey !== undefined && haltedBy !== undefined && !halted.has(orderingKey))
       rooms.haltKey(orderingKey, haltedBy)
   }
-  rooms.log.haltedAgain(halted.size - before)
 }

@@ -136,7 +136,7 @@ export class Rooms {
       hasSharedLimit: (name) => this.limits.hasShared(name),
       sharedLimitNames: this.limits.sharedNames,
     })
-    this.dedupe = new DedupeIndex(this.agenda, settings.maxQueued)
+    this.dedupe = new DedupeIndex(this.agenda, settings.maxQueued, settings.maxQueuedBytes)
     const rooms = {
       clock: world.clock,
       table: this.table,

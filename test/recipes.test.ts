@@ -41,7 +41,7 @@ describe('the recipes', () => {
     using project = new Project(files, installed)
     const vitest = join(packageRoot, 'node_modules/vitest/vitest.mjs')
     const args = [vitest, 'run', 'app.test.ts', '--reporter=verbose']
-    const { stdout, stderr } = await project.node(args, { env: { NO_COLOR: '1' } })
+    const { stdout, stderr } = await project.node(args, { env: { NO_COLOR: '1', TMPDIR: project.folder } })
     expect(stdout, stderr).toMatch(/Tests\s+4 passed \(4\)/)
   })
 

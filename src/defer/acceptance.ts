@@ -52,9 +52,10 @@ export class Acceptance {
 
   /** @throws OptionError for an id in use, QueueFullError, ClosedError */
   accept(job: Job): Job | Duplicate {
+    this.#duplicates.callBack(job, job.acceptedAt)
     this.#rooms.refuseWhenClosed()
     this.#checkId(job)
-    const found = this.#standing(job)
+    const found = this.#duplicates.find(job, job.acceptedAt)
     // A duplicate takes no room.
     if (found === undefined || twinOf(job, found) === undefined)
       this.#rooms.admission.admit(1, encodedSizeBytes(job.payload))
@@ -63,17 +64,22 @@ export class Acceptance {
 
   /** All of them, or none. @throws like `accept` */
   acceptAll(jobs: readonly Job[]): (Job | Duplicate)[] {
-    this.admitAll(jobs)
+    for (const job of jobs) this.#duplicates.callBack(job, job.acceptedAt)
+    this.admitAll(jobs, this.#duplicates.countOwn(jobs))
     return jobs.map((job) => {
-      const found = this.#standing(job)
-      // Its room is kept until here: looking for its duplicate reads what threads have to say, children they defer as well.
-      if (found !== undefined && twinOf(job, found) !== undefined) this.#rooms.admission.withdraw(job.payload)
+      const found = this.#duplicates.find(job, job.acceptedAt)
+      const isTwin = found !== undefined && twinOf(job, found) !== undefined
+      if (isTwin) this.#rooms.admission.giveBackBytes(encodedSizeBytes(job.payload))
       return this.#acceptBeside(found, job)
     })
   }
 
-  /** Counts jobs in that will be entered, all of them or none. @throws like `accept` */
-  admitAll(jobs: readonly Job[]): void {
+  /**
+   * Counts jobs in that will be entered, all of them or none.
+   * @param count of those that take a place; the bytes of all are counted
+   * @throws like `accept`
+   */
+  admitAll(jobs: readonly Job[], count = jobs.length): void {
     this.#rooms.refuseWhenClosed()
     const ids = new Set<string>()
     for (const job of jobs) {
@@ -83,7 +89,7 @@ export class Acceptance {
       if (id !== undefined) ids.add(id)
     }
     const bytes = jobs.reduce((sum, job) => sum + encodedSizeBytes(job.payload), 0)
-    this.#rooms.admission.admit(jobs.length, bytes)
+    this.#rooms.admission.admit(count, bytes)
   }
 
   /** Stores a step of a flow, which was counted in; one that waits is let go later. */
@@ -104,12 +110,7 @@ export class Acceptance {
     this.#listen(job)
   }
 
-  /** A held job goes on: its delay, its line and its expiry begin here. Never refused. */
-  release(job: Job): void {
-    if (job.state === 'held') this.letGo(job)
-  }
-
-  /** A job that was held, or a step that waited for others, goes on. */
+  /** A job that is held, or a step that waits for others, goes on: its delay, its line and its expiry begin here. Never refused. */
   letGo(job: Job): void {
     const now = this.#rooms.clock.now()
     const { details } = job
@@ -173,11 +174,6 @@ export class Acceptance {
     if (follower.state === 'blocked') this.#rooms.queue.enter(follower, now)
   }
 
-  /** Who stands for the newcomer's dedupe key. */
-  #standing(job: Job): Standing | undefined {
-    return job.details?.dedupe === undefined ? undefined : this.#duplicates.find(job, job.acceptedAt)
-  }
-
   /** There is room for the job, unless it is a duplicate. @param found who stands for its dedupe key */
   #acceptBeside(found: Standing | undefined, job: Job): Job | Duplicate {
     const now = job.acceptedAt
@@ -198,9 +194,11 @@ export class Acceptance {
     return job
   }
 
-  /** A held job that finds another of its key is cancelled, or follows it. @returns whether it found one */
+  /** A held job that finds another of its key is cancelled, or follows it. @returns whether it goes no further */
   #meetHeld(job: Job, now: number): boolean {
     const { dedupe, journal, table } = this.#rooms
+    this.#duplicates.callBack(job, now)
+    if (job.state !== 'held') return true // what threads had to say has ended it
     const found = this.#duplicates.find(job, now)
     if (found === undefined) {
       dedupe.claim(job)

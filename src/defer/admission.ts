@@ -49,7 +49,11 @@ export class Admission {
   /** Takes back what `admit` counted for one payload. */
   withdraw(payload: EncodedPayload): void {
     this.#jobs--
-    this.bytes -= encodedSizeBytes(payload)
+    this.giveBackBytes(encodedSizeBytes(payload))
+  }
+
+  giveBackBytes(bytes: number): void {
+    this.bytes -= bytes
   }
 
   /** One payload takes another's place in an unsettled job. @throws QueueFullError when it is too large */

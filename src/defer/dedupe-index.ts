@@ -2,7 +2,9 @@
  * Which job stands for a dedupe key. One job per task and key at a time; in mode `last` also one follower. A completed
  * job keeps its key until its `ttl`; any other end frees it at once, and a job only ever frees its own.
  */
+import { heldBytes } from '../job/held-bytes.js'
 import type { Disarmable, Job } from '../job/job.js'
+import { isSettled } from '../job/lifecycle.js'
 import type { Agenda } from '../queue/agenda.js'
 
 interface Entry {
@@ -12,6 +14,8 @@ interface Entry {
   follower: Job | undefined
   /** Forgets a completed job at the end of its ttl. */
   ending?: Disarmable
+  /** What such a job holds on to. */
+  bytes: number
   /** Once `job` has completed: when its key is free. */
   keptUntil: number
 }
@@ -31,14 +35,17 @@ export function dedupeNameOf(job: Job): string | undefined {
 export class DedupeIndex {
   readonly #entries = new Map<string, Entry>()
   readonly #agenda: Agenda
-  /** Most keys kept by `ttl` after their job completed. */
+  /** Most keys kept by `ttl` after their job completed, and most bytes of those jobs. */
   readonly #mostKept: number
+  readonly #mostKeptBytes: number
   /** Keys kept by `ttl`, oldest first. */
   readonly #kept = new Set<string>()
+  #keptBytes = 0
 
-  constructor(agenda: Agenda, mostKept: number) {
+  constructor(agenda: Agenda, mostKept: number, mostKeptBytes: number) {
     this.#agenda = agenda
     this.#mostKept = mostKept
+    this.#mostKeptBytes = mostKeptBytes
   }
 
   get size(): number {
@@ -49,15 +56,25 @@ export class DedupeIndex {
   find(newcomer: Job, now: number): Standing | undefined {
     const name = dedupeNameOf(newcomer)
     const entry = name === undefined ? undefined : this.#entries.get(name)
-    if (name === undefined || entry === undefined || entry.keptUntil > now) return entry
-    this.#forget(name, entry) // its time is over, though a blocked event loop kept the timer from saying so
-    return undefined
+    if (name === undefined || entry === undefined) return undefined
+    if (entry.keptUntil <= now) {
+      this.#forget(name, entry) // its time is over, though a blocked event loop kept the timer from saying so
+      return undefined
+    }
+    const { job, follower, ending } = entry
+    // Its end is being told, and the user's logger, which hears of it, may defer: the key is free already.
+    const isEnding = ending === undefined && isSettled(job.state) && keptUntil(job) <= now
+    if (isEnding) return follower && { job: follower, follower: undefined }
+    return entry
   }
 
   /** The job stands for its key from here on. */
   claim(job: Job): void {
     const name = dedupeNameOf(job)
-    if (name !== undefined) this.#entries.set(name, { job, follower: undefined, keptUntil: Infinity })
+    if (name === undefined) return
+    const former = this.#entries.get(name)
+    if (former !== undefined) this.#forget(name, former)
+    this.#entries.set(name, standingFor(job))
   }
 
   /** The job starts after the one that stands for its key. */
@@ -79,30 +96,41 @@ export class DedupeIndex {
     if (entry.job !== job) return undefined
     const { follower } = entry
     if (follower !== undefined) {
-      this.#entries.set(name, { job: follower, follower: undefined, keptUntil: Infinity })
+      this.#entries.set(name, standingFor(follower))
       return follower
     }
-    const keptUntil = job.acceptedAt + (job.details?.dedupe?.ttlMs ?? -1)
-    if (job.state === 'completed' && keptUntil > now) this.#keep(name, entry, keptUntil)
+    const until = keptUntil(job)
+    if (until > now) this.#keep(name, entry, until)
     else this.#entries.delete(name)
     return undefined
   }
 
   #keep(name: string, entry: Entry, until: number): void {
-    this.#kept.add(name)
     entry.keptUntil = until
     entry.ending = this.#agenda.alarm(until, () => this.#forget(name, entry))
-    const [oldest] = this.#kept
-    const oldestEntry = oldest === undefined ? undefined : this.#entries.get(oldest)
-    if (this.#kept.size > this.#mostKept && oldest !== undefined && oldestEntry !== undefined) {
-      this.#forget(oldest, oldestEntry)
+    entry.bytes = heldBytes(entry.job)
+    this.#kept.add(name)
+    this.#keptBytes += entry.bytes
+    for (const oldest of this.#kept) {
+      if (this.#kept.size <= this.#mostKept && this.#keptBytes <= this.#mostKeptBytes) return
+      const former = this.#entries.get(oldest)
+      if (former !== undefined) this.#forget(oldest, former)
     }
   }
 
   #forget(name: string, entry: Entry): void {
     if (this.#entries.get(name) !== entry) return
     entry.ending?.disarm()
-    this.#kept.delete(name)
+    if (this.#kept.delete(name)) this.#keptBytes -= entry.bytes
     this.#entries.delete(name)
   }
+}
+
+function standingFor(job: Job): Entry {
+  return { job, follower: undefined, bytes: 0, keptUntil: Infinity }
+}
+
+/** How long a settled job stands for its key. */
+function keptUntil({ state, acceptedAt, details }: Job): number {
+  return state === 'completed' ? acceptedAt + (details?.dedupe?.ttlMs ?? -1) : -Infinity
 }

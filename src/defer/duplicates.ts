@@ -10,7 +10,7 @@ import { isSettled } from '../job/lifecycle.js'
 import type { Journal } from '../job/journal.js'
 import type { Queue } from '../queue/queue.js'
 import type { Admission } from './admission.js'
-import type { DedupeIndex, Standing } from './dedupe-index.js'
+import { dedupeNameOf, type DedupeIndex, type Standing } from './dedupe-index.js'
 import type { Expiry } from './expiry.js'
 
 /** The rooms they need. */
@@ -42,13 +42,35 @@ export class Duplicates {
     this.#expiry = expiry
   }
 
-  /** Who stands for the newcomer's key. In mode `last`, once the reports that wait have been read. */
+  /** Who stands for the newcomer's key. */
   find(newcomer: Job, now: number): Standing | undefined {
-    const { dedupe } = this.#rooms
-    const found = dedupe.find(newcomer, now)
-    if (found === undefined || newcomer.details?.dedupe?.mode !== 'last') return found
-    this.#rooms.reclaim(found.job)
-    return dedupe.find(newcomer, now)
+    if (newcomer.details?.dedupe === undefined) return undefined
+    const found = this.#rooms.dedupe.find(newcomer, now)
+    // In mode `last` the newcomer's payload is to run: one that has completed, and is kept by its ttl, cannot take it.
+    const isOver = isLast(newcomer) && found !== undefined && isSettled(found.job.state)
+    return isOver ? undefined : found
+  }
+
+  /** How many of the newcomers become jobs of their own: the others are duplicates of one that is there, or of one before them. */
+  countOwn(newcomers: readonly Job[]): number {
+    const claimed = new Set<string>()
+    return newcomers.filter((newcomer) => {
+      const name = dedupeNameOf(newcomer)
+      if (name === undefined) return true
+      const found = this.find(newcomer, newcomer.acceptedAt)
+      if (claimed.has(name) || (found !== undefined && twinOf(newcomer, found) !== undefined)) return false
+      // One that is cancelled at once frees its key.
+      if (newcomer.details?.wanted?.signal?.aborted !== true) claimed.add(name)
+      return true
+    }).length
+  }
+
+  /**
+   * In mode `last`, before anything is decided about the newcomer: whether the job of its key has started is known only once
+   * the reports that wait have been read. That has jobs accepted and settled, and user code called.
+   */
+  callBack(newcomer: Job, now: number): void {
+    if (isLast(newcomer)) this.reclaim(newcomer, now)
   }
 
   /** Makes sure that the job that stands for the newcomer's key is with no thread, unless it is running. */
@@ -97,8 +119,7 @@ export class Duplicates {
 
   /** The newcomer is a duplicate of `twin`: in mode `last` it gives it what it brings. */
   giveTo(twin: Job, newcomer: Job, now: number): void {
-    if (newcomer.details?.dedupe?.mode === 'last' && !isSettled(twin.state))
-      this.#debounce(twin, newcomer, now)
+    if (isLast(newcomer)) this.#debounce(twin, newcomer, now)
   }
 
   /** The job takes the newcomer's payload and starts its delay again. */
@@ -120,9 +141,11 @@ export class Duplicates {
 
 /** Whom the newcomer is a duplicate of; undefined when it is to follow the job that is there. */
 export function twinOf(newcomer: Job, { job, follower }: Standing): Job | undefined {
-  // A settled one is kept by its ttl.
-  if (newcomer.details?.dedupe?.mode !== 'last' || isSettled(job.state)) return job
-  return hasStarted(job) ? follower : job
+  return isLast(newcomer) && hasStarted(job) ? follower : job
+}
+
+function isLast({ details }: Job): boolean {
+  return details?.dedupe?.mode === 'last'
 }
 
 /** Whether an attempt of it has begun, or a thread has it. */

@@ -76,6 +76,12 @@ export class Agenda {
     return true
   }
 
+  /** Jobs that `doNext` would give out, in that order, or none where more than `most` are due; they stay. */
+  jobsDue(now: number, most: number): Job[] {
+    const due = this.#heap.until(now - this.#world.clock.resolutionMs, most)
+    return due.filter((item): item is Job => !(item instanceof AgendaAlarm))
+  }
+
   /** The earliest instant; Infinity when empty. */
   get nextAt(): number {
     return this.#heap.firstAt

@@ -34,15 +34,19 @@ export class OrderingLines {
     return isHead && (job.state === 'retrying' || !this.#halted.has(key))
   }
 
-  /** Puts a job at the front of its key's line. */
-  joinFirst(job: Job, key: string): void {
+  /** Puts a job at the front of its key's line. @param begun the head, if it has begun: then it stays that */
+  joinFirst(job: Job, key: string, begun: Job | undefined): void {
     const line = this.#lines.get(key)
     if (line === undefined) return this.#begin(job, key)
+    const next = begun === undefined ? line.head : begun.details?.nextInLine
     const details = job.more()
     details.line = line
-    details.nextInLine = line.head
-    line.head.more().previousInLine = job
-    line.head = job
+    details.previousInLine = begun
+    details.nextInLine = next
+    if (begun === undefined) line.head = job
+    else begun.more().nextInLine = job
+    if (next === undefined) line.tail = job
+    else next.more().previousInLine = job
   }
 
   #begin(job: Job, key: string): void {

@@ -16,6 +16,9 @@ import { LaneQueue } from './lane-queue.js'
 import type { LimitBook } from './limit-book.js'
 import { OrderingLines } from './ordering-lines.js'
 
+/** As many as take some 0.1 ms to look at. */
+const mostSeated = 1000
+
 /** The rooms a queue works with. */
 export interface QueueRooms {
   readonly agenda: Agenda
@@ -29,12 +32,16 @@ export class Queue {
   readonly lines = new OrderingLines()
   readonly #agenda: Agenda
   readonly #journal: Journal
+  readonly #clock: Clock
+  /** When those that are due last joined their lines, if the timer was late. */
+  #seatedAt = -1
   /** Told when a job became ready, so that its lane is looked at. */
   readonly #wake: (lane: Lane) => void
 
   constructor(rooms: QueueRooms, aging: number | false, wake: (lane: Lane) => void) {
     this.#agenda = rooms.agenda
     this.#journal = rooms.journal
+    this.#clock = rooms.clock
     this.#wake = wake
     const port = {
       now: () => rooms.clock.now(),
@@ -73,14 +80,17 @@ export class Queue {
     if (runAt !== undefined && runAt > now) {
       if (job.state !== 'retrying') job.state = 'scheduled' // else it was taken back
       this.#agenda.addJob(job, runAt)
-    } else if (this.#mayRun(job)) this.enterReady(job)
+    } else if (this.#mayRunNow(job, now)) this.enterReady(job)
     else job.state = 'blocked'
   }
 
   /** An accepted job that was held, or waited for another to settle: goes where its delay and key say. */
   enter(job: Job, now: number): void {
     const runAt = job.details?.runAt
-    if (runAt === undefined || runAt <= now) return this.due(job, now)
+    if (runAt === undefined || runAt <= now) {
+      this.seatDue(job, now)
+      return this.due(job, now)
+    }
     this.#journal.schedule(job)
     this.#agenda.addJob(job, runAt)
   }
@@ -115,11 +125,12 @@ export class Queue {
     if (key === undefined || key === old || details.isLingering) return
     const isQueued = job.state === 'ready'
     // One that is delayed, or waits for another to settle, joins a line later.
-    const joins = isQueued || this.lines.has(job)
+    const joins = isQueued || (job.state === 'blocked' && this.lines.has(job))
     if (isQueued) this.take(job)
     this.leaveLine(job, now)
     details.orderingKey = key
-    const mayRun = joins && this.#mayRun(job)
+    this.#seatedAt = -1 // it may be due, too
+    const mayRun = joins && this.#mayRunNow(job, now)
     if (isQueued && mayRun) this.enterReady(job)
     else if (isQueued) this.#journal.block(job)
     else if (mayRun) this.makeReady(job, now)
@@ -138,6 +149,21 @@ export class Queue {
   due(job: Job, readyAt: number): void {
     if (this.#mayRun(job)) this.makeReady(job, readyAt)
     else if (job.state !== 'blocked') this.#journal.block(job)
+  }
+
+  /**
+   * Before a job joins its line: those that are due, though a blocked event loop has kept the timer from saying so, join
+   * theirs. They stay in the agenda until it does. Of very many, which the timer is at already, none is looked at.
+   */
+  seatDue(newcomer: Job, now: number): void {
+    if (newcomer.details?.orderingKey === undefined || this.#seatedAt === now) return
+    this.#seatedAt = now // no other falls due in the same instant
+    for (const job of this.#agenda.jobsDue(now, mostSeated)) {
+      const { details } = job
+      const key = details?.orderingKey
+      const joins = job.state === 'scheduled' && details?.isLingering !== true && !this.lines.has(job)
+      if (key !== undefined && joins) this.lines.join(job, key)
+    }
   }
 
   makeReady(job: Job, readyAt: number): void {
@@ -170,7 +196,7 @@ export class Queue {
 
   /** A job of a new generation, in state `ready`: joins its key's line at the end. */
   enterAgain(job: Job): void {
-    if (this.#mayRun(job)) this.enterReady(job)
+    if (this.#mayRunNow(job, this.#clock.now())) this.enterReady(job)
     else this.#journal.block(job)
   }
 
@@ -181,12 +207,22 @@ export class Queue {
   releaseKey(key: string, now: number, first?: Job): void {
     if (first !== undefined) this.lines.leave(first, key)
     const head = this.lines.release(key)
-    if (first !== undefined) this.lines.joinFirst(first, key)
-    if (first?.state === 'ready') this.enterReady(first)
-    else {
-      const next = first ?? head
-      if (next?.state === 'blocked') this.makeReady(next, now)
+    // Jobs that were restored halted the key, when one that had come before them was at work.
+    const begun = head?.state === 'blocked' ? undefined : head
+    if (first !== undefined) this.lines.joinFirst(first, key, begun)
+    if (begun !== undefined) {
+      if (first?.state === 'ready') this.#journal.block(first)
+      return
     }
+    if (first?.state === 'ready') return this.enterReady(first)
+    const next = first ?? head
+    if (next?.state === 'blocked') this.makeReady(next, now)
+  }
+
+  /** Of a job that comes now: like `#mayRun`, behind those that were due before. */
+  #mayRunNow(job: Job, now: number): boolean {
+    this.seatDue(job, now)
+    return this.#mayRun(job)
   }
 
   /** Joins the line of its key, unless it stands there. @returns whether it is the head of a line that moves */

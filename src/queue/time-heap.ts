@@ -68,6 +68,22 @@ export class TimeHeap<T extends HeapItem> {
     return this.#items
   }
 
+  /** Every item up to the instant, earliest first, or none where there are more than `most`. They stay. O(most). */
+  until(at: number, most: number): T[] {
+    const found: { readonly item: T; readonly key: number }[] = []
+    const open = [0]
+    for (let index = open.pop(); index !== undefined; index = open.pop()) {
+      const item = this.#items[index]
+      const key = this.#keys[index] ?? Infinity
+      if (item === undefined || key > at) continue // nor is what lies below it
+      if (found.length === most) return []
+      found.push({ item, key })
+      for (let child = index * 4 + 1; child <= index * 4 + 4; child++) open.push(child)
+    }
+    found.sort((a, b) => a.key - b.key || a.item.seq - b.item.seq)
+    return found.map(({ item }) => item)
+  }
+
   #grow(): void {
     const larger = new Float64Array(Math.max(firstCapacity, this.#keys.length * 2))
     larger.set(this.#keys)

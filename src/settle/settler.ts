@@ -161,11 +161,11 @@ export class Settler {
   }
 
   #retry(job: Job, verdict: Extract<Verdict, { kind: 'retry' }>, dueAt: number): void {
-    if (verdict.backoffFault !== undefined) this.#listener.backoffFault(job, verdict.backoffFault)
     if (verdict.error.code === 'ERR_SIDEWORK_OUT_OF_MEMORY') job.more().ranOutOfMemory = true
     job.more().runsAlone = false
     this.#queue.wait(job, dueAt)
     this.#journal.retry(job, verdict.error, dueAt)
+    if (verdict.backoffFault !== undefined) this.#listener.backoffFault(job, verdict.backoffFault)
     this.#listener.moved()
   }
 

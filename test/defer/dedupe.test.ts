@@ -132,6 +132,40 @@ describe("dedupe, mode 'first'", () => {
   })
 })
 
+describe('a job that failed frees its key also for who hears of it first, the logger', () => {
+  it.each([
+    ['first', {}],
+    ['last', { mode: 'last' }],
+  ] as const)("in mode '%s'", (_mode, mode) => {
+    const sim = makeSim()
+    const task = sim.task('t', ({ payload }) => (payload === 'bad' ? failsForGood('no') : {}), {
+      dedupe: { key: () => 'k', ttl: '1h', ...mode },
+    })
+    const { push } = sim.logged
+    const heard: boolean[] = []
+    sim.logged.push = (line) => {
+      if (line.level === 'error') heard.push(sim.scheduler.defer(task, 'again').deduplicated)
+      return push.call(sim.logged, line)
+    }
+    sim.scheduler.defer(task, 'bad')
+    sim.advance(100)
+    expect(heard).toEqual([false])
+    expect(sim.payloads).toEqual(['bad', 'again'])
+  })
+})
+
+it('jobs that are kept for their ttl hold on to no more bytes than may be queued', () => {
+  const sim = makeSim({ scheduler: { maxQueuedBytes: 1000, keep: { completed: 0 } } })
+  const task = sim.task('t', { ends: JSON.stringify('x'.repeat(398)) })
+  const isNew = (n: number): boolean => {
+    const job = sim.scheduler.defer(task, n, { dedupe: { key: `k${n}`, ttl: '1d' } })
+    sim.advance(1)
+    return !job.deduplicated
+  }
+  expect([0, 1, 2].map(isNew)).toEqual([true, true, true])
+  expect([2, 1, 0].map(isNew)).toEqual([false, false, true])
+})
+
 it('the index of keys has one alarm per key that it keeps, and none when it keeps none', () => {
   const alarms = new Set<object>()
   const alarm = (): Disarmable => {
@@ -139,7 +173,7 @@ it('the index of keys has one alarm per key that it keeps, and none when it keep
     alarms.add(made)
     return made
   }
-  const index = new DedupeIndex({ alarm } as unknown as Agenda, 3)
+  const index = new DedupeIndex({ alarm } as unknown as Agenda, 3, 1e6)
   const task = new TaskRecord('t', readTaskPolicy('t', {}, {}), 1)
   for (let n = 0; n < 10; n++) {
     const job = new Job(task, n, 'completed', 5, 0, undefined)
@@ -194,6 +228,19 @@ describe("dedupe, mode 'last'", () => {
     expect(sim.payloads).toEqual([undefined])
     sim.advance(10)
     expect(sim.payloads).toEqual([undefined, 2])
+  })
+
+  it('runs the latest payload also while a completed job is kept by its ttl', () => {
+    const sim = makeSim()
+    const task = sim.task('t', {}, { dedupe: { key: () => 'k', mode: 'last', ttl: '1h' } })
+    for (const payload of [1, 2]) {
+      expect(sim.scheduler.defer(task, payload).deduplicated).toBe(false)
+      sim.advance(1000)
+    }
+    expect(sim.scheduler.defer(task, 3, { dedupe: { key: 'k' } }).deduplicated, "in mode 'first'").toBe(true)
+    expect(sim.payloads).toEqual([1, 2])
+    sim.advance(3_600_000)
+    expect(sim.scheduler.inspect()).toMatchObject({ dedupe: 0, agenda: 0 })
   })
 
   it('I28: replaces the payload before the first start only; later there is one follower with the latest', () => {

@@ -1,5 +1,6 @@
 /** Jobs that wait for a response, through the port that the Express add-on uses. */
 import { describe, expect, it } from 'vitest'
+import { failsWith } from '../simulation/script.js'
 import { makeSim, type Sim } from '../simulation/sim.js'
 
 const hold = (sim: Sim, task: string, payload?: unknown, options?: object) =>
@@ -110,6 +111,35 @@ describe('a held job', () => {
     expect(held.state).toBe('blocked')
     sim.advance(100)
     expect(sim.payloads).toEqual(['other', 'held'])
+  })
+
+  it('that what a thread had to say has ended, as its dedupe key was looked up, is not let go', () => {
+    const sim = makeSim()
+    const last = { dedupe: { key: 'k', mode: 'last' } } as const
+    const backoff = (): number => {
+      sim.scheduler.cancelAll({ task: 'short' })
+      return 10
+    }
+    sim.task('bad', { ...failsWith('no'), takesMs: 4 }, { backoff })
+    sim.task('short', ({ payload }) => ({ takesMs: payload === 'ahead' ? 5 : 0 }))
+    for (let n = 0; n < 40; n++) {
+      sim.scheduler.defer('short')
+      sim.advance(0)
+    }
+    const held = hold(sim, 'short', 'held', last)
+    sim.scheduler.defer('bad')
+    const ahead = sim.scheduler.defer('short', 'ahead', last)
+    // The thread has said that its first job failed, and begun the second: nothing is read yet.
+    sim.world.plan('user', 1, () => {
+      sim.world.plan('user', 3, () => {
+        expect(ahead.state).toBe('ready')
+        release(sim, held)
+        expect(held.state).toBe('cancelled')
+      })
+    })
+    sim.advance(1000)
+    expect(held.state).toBe('cancelled')
+    expect(sim.scheduler.defer('short', 'next', last).deduplicated).toBe(false)
   })
 
   it('with its neighbours of one request is released together, and twice is once', () => {

@@ -129,6 +129,7 @@ describe('the heap of everything timed', () => {
         arbitrary: fc.record({ kind: fc.constant('add' as const), at: fc.integer({ min: 0, max: 50 }) }),
       },
       { weight: 2, arbitrary: fc.constant({ kind: 'shift' as const }) },
+      { weight: 2, arbitrary: fc.record({ kind: fc.constant('look' as const), at: fc.nat(60) }) },
       { weight: 2, arbitrary: fc.record({ kind: fc.constant('remove' as const), which: fc.nat() }) },
       // So many that dead entries come to outnumber the living.
       { weight: 1, arbitrary: fc.constant({ kind: 'flood' as const }) },
@@ -164,6 +165,10 @@ describe('the heap of everything timed', () => {
           } else if (one.kind === 'shift') {
             model.sort((a, b) => a.at - b.at || a.seq - b.seq)
             expect(heap.shift()).toBe(model.shift())
+          } else if (one.kind === 'look') {
+            model.sort((a, b) => a.at - b.at || a.seq - b.seq)
+            const due = model.filter(({ at }) => at <= one.at)
+            expect(heap.until(one.at, 30)).toEqual(due.length > 30 ? [] : due)
           }
           expect(heap.size).toBe(model.length)
           expect(heap.firstAt).toBe(Math.min(Infinity, ...model.map(({ at }) => at)))
@@ -179,13 +184,14 @@ describe('ordering lines', () => {
     const task = new TaskRecord('t', readTaskPolicy('t', {}, {}), 1)
     const which = fc.nat()
     const key = fc.constantFrom('a', 'b')
+    const first = fc.constantFrom('no', 'at the front', 'behind the head')
     const step = fc.oneof(
       { weight: 4, arbitrary: fc.record({ kind: fc.constant('join' as const), key }) },
       { weight: 3, arbitrary: fc.record({ kind: fc.constant('leave' as const), key, which }) },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant('halt' as const), key }) },
       {
         weight: 1,
-        arbitrary: fc.record({ kind: fc.constant('release' as const), key, first: fc.boolean() }),
+        arbitrary: fc.record({ kind: fc.constant('release' as const), key, first }),
       },
     )
     fc.assert(
@@ -213,11 +219,12 @@ describe('ordering lines', () => {
             halted.add(one.key)
           } else if (one.kind === 'release') {
             expect(lines.release(one.key)).toBe(halted.delete(one.key) ? line[0] : undefined)
-            if (!one.first) continue
+            if (one.first === 'no') continue
+            const begun = one.first === 'behind the head' ? line[0] : undefined
             const job = make()
             job.more()
-            lines.joinFirst(job, one.key)
-            line.unshift(job)
+            lines.joinFirst(job, one.key, begun)
+            line.splice(begun === undefined ? 0 : 1, 0, job)
           }
           for (const name of ['a', 'b'] as const) {
             expect(model[name].every((job) => lines.has(job))).toBe(true)

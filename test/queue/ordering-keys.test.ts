@@ -68,6 +68,43 @@ describe('an ordering key', () => {
     expect(sim.payloads).toEqual(['a', 'b', 'delayed'])
   })
 
+  it('is joined by a delayed job when it falls due also while the event loop is blocked', () => {
+    const sim = makeSim()
+    const task = sim.task('t', { takesMs: 10 })
+    sim.scheduler.defer(task, 'later', { orderingKey: key, delay: 30 })
+    sim.scheduler.defer(task, 'delayed', { orderingKey: key, delay: 20 })
+    sim.scheduler.defer(task, 'not due', { orderingKey: key, delay: 60 })
+    sim.world.block(40)
+    const held = sim.scheduler.hold(undefined, task, 'held', { orderingKey: key })
+    sim.scheduler.defer(task, 'newcomer', { orderingKey: key })
+    sim.scheduler.releaseHeld([held.id])
+    sim.advance(1000)
+    expect(sim.payloads).toEqual(['delayed', 'later', 'newcomer', 'held', 'not due'])
+  })
+
+  it.each(['cancel', 'debounce', 'runNow', 'lose'] as const)(
+    'one that fell due then, and is let go by %s before the timer says so, leaves nothing behind',
+    async (what) => {
+      const sim = makeSim()
+      const task = sim.task('t', { takesMs: 10 })
+      const dedupe = { key: 'd', mode: 'last' } as const
+      const delayed = sim.scheduler.defer(task, 'delayed', { orderingKey: key, delay: 20, dedupe })
+      sim.world.block(40)
+      const newcomer = sim.scheduler.defer(task, 'newcomer', { orderingKey: key })
+      expect([delayed.state, newcomer.state]).toEqual(['scheduled', 'blocked'])
+      if (what === 'lose') {
+        expect((await sim.close({ timeout: 0 }, 100)).lost).toHaveLength(2)
+        return
+      }
+      if (what === 'cancel') delayed.cancel()
+      if (what === 'debounce') sim.scheduler.defer(task, 'again', { orderingKey: key, delay: 20, dedupe })
+      if (what === 'runNow') expect(sim.scheduler.runNow(delayed.id)).toBe(true)
+      sim.advance(1000)
+      const order = { cancel: ['newcomer'], debounce: ['newcomer', 'again'], runNow: ['delayed', 'newcomer'] }
+      expect(sim.payloads).toEqual(order[what])
+    },
+  )
+
   it.each(['cancel the running head', 'cancel one in the middle', 'cancel the last'])(
     'goes on after: %s',
     (what) => {

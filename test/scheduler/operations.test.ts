@@ -80,39 +80,70 @@ describe('deferMany', () => {
     expect(sim.payloads).toEqual([1, 3])
   })
 
-  it('keeps the room it was given, whatever a thread has to say while it is accepted', () => {
-    const sim = makeSim({ scheduler: { maxQueued: 4 } })
-    const child: Behaviour['says'] = [{ afterMs: 4, message: (token) => ({ kind: 'defer', token, call: 1, task: 'short' }) }] // prettier-ignore
-    const behaves = ({ payload }: Run): Behaviour =>
-      payload === 'parent'
-        ? { ...failsWith('no'), takesMs: 4, says: child }
-        : { takesMs: payload === 'ahead' ? 5 : 0 }
-    sim.task('short', behaves)
-    for (let n = 0; n < 40; n++) {
-      sim.scheduler.defer('short')
-      sim.advance(0)
-    }
-    const refused: string[] = []
-    sim.scheduler.on('refused', ({ code }) => void refused.push(code))
-    const last = { dedupe: { key: 'k', mode: 'last' } } as const
-    sim.scheduler.defer('short', 'parent')
-    const ahead = sim.scheduler.defer('short', 'ahead', last)
-    let jobs: Job[] = []
-    // The thread has said of its first job that it deferred a child and failed, and begun the second: nothing is read yet.
-    sim.world.plan('user', 1, () => {
-      sim.world.plan('user', 3, () => {
-        expect(ahead.state).toBe('ready')
-        jobs = sim.scheduler.deferMany([
-          { task: 'short', payload: 'follower', options: last },
-          { task: 'short', payload: 'other' },
-        ])
-      })
-    })
-    sim.advance(20)
-    expect(states([ahead, ...jobs])).toEqual(['completed', 'completed', 'completed'])
-    expect(refused).toEqual(['ERR_SIDEWORK_QUEUE_FULL'])
-    for (let n = 0; n < 3; n++) sim.scheduler.defer('short')
+  it('needs no room for duplicates, of a job that is there or within the batch', () => {
+    const sim = makeSim({ scheduler: { maxQueued: 2 } })
+    sim.task('t')
+    sim.scheduler.pause()
+    const many = (...keys: string[]): ReturnType<typeof sim.scheduler.deferMany> =>
+      sim.scheduler.deferMany(keys.map((dedupe) => ({ task: 't', options: { dedupe } })))
+    sim.scheduler.defer('t', undefined, { dedupe: 'a' })
+    expect(() => many('b', 'c')).toThrow(/Queue is full \(1 of 2 jobs, 2 more wanted\)/)
+    expect(many('a', 'b', 'b', 'a').map(({ deduplicated }) => deduplicated)).toEqual([
+      true,
+      false,
+      true,
+      true,
+    ])
+    expect(many('a', 'b').map(({ deduplicated }) => deduplicated)).toEqual([true, true])
+    expect(sim.scheduler.stats()).toMatchObject({ accepted: 2, ready: 2 })
+    expect(() => sim.scheduler.defer('t')).toThrow('Queue is full (2 of 2 jobs)')
   })
+
+  it.each([
+    [4, ['ERR_SIDEWORK_QUEUE_FULL'], ['completed']],
+    [5, [], ['completed', 'completed', 'completed']],
+  ])(
+    'is accepted whole or refused after what a thread has to say: with room for %i',
+    (maxQueued, refusals, ends) => {
+      const sim = makeSim({ scheduler: { maxQueued } })
+      const child: Behaviour['says'] = [{ afterMs: 4, message: (token) => ({ kind: 'defer', token, call: 1, task: 'short' }) }] // prettier-ignore
+      const behaves = ({ payload }: Run): Behaviour =>
+        payload === 'parent'
+          ? { ...failsWith('no'), takesMs: 4, says: child }
+          : { takesMs: payload === 'ahead' ? 5 : 0 }
+      sim.task('short', behaves)
+      for (let n = 0; n < 40; n++) {
+        sim.scheduler.defer('short')
+        sim.advance(0)
+      }
+      const refused: string[] = []
+      sim.scheduler.on('refused', ({ code }) => void refused.push(code))
+      const last = { dedupe: { key: 'k', mode: 'last' } } as const
+      sim.scheduler.defer('short', 'parent')
+      const ahead = sim.scheduler.defer('short', 'ahead', last)
+      let jobs: Job[] = []
+      // The thread has said of its first job that it deferred a child and failed, and begun the second: nothing is read yet.
+      sim.world.plan('user', 1, () => {
+        sim.world.plan('user', 3, () => {
+          expect(ahead.state).toBe('ready')
+          const wanted = [
+            { task: 'short', payload: 'follower', options: last },
+            { task: 'short', payload: 'other' },
+          ]
+          if (refusals.length === 0) jobs = sim.scheduler.deferMany(wanted)
+          else
+            expect(() => sim.scheduler.deferMany(wanted)).toThrow(
+              'Queue is full (3 of 4 jobs, 2 more wanted)',
+            )
+        })
+      })
+      sim.advance(20)
+      expect(states([ahead, ...jobs])).toEqual(ends)
+      expect(refused).toEqual(refusals)
+      expect(sim.scheduler.stats().accepted).toBe(42 + ends.length)
+      for (let n = 0; n < 3; n++) sim.scheduler.defer('short')
+    },
+  )
 
   it('of a closed scheduler is refused', async () => {
     const sim = makeSim()

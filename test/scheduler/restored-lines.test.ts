@@ -199,6 +199,32 @@ describe('a halted ordering key', () => {
     expect(busy.payloads.slice(-2)).toEqual(['behind', 'delayed'])
   })
 
+  it.each([
+    ['runs', { takesMs: 1000 }, ['head', 'failed', 'behind', 'delayed']],
+    ['is being retried', {}, ['head', 'head', 'failed', 'behind', 'delayed']],
+  ])(
+    'released with the job at which it halted runs that one behind a head of the new process that %s',
+    async (_what, behaves, order) => {
+      const { sim, failed } = await halted(0)
+      sim.scheduler.retry(failed)
+      const { lost } = await sim.close({ timeout: 0 }, 1000)
+      const next = begin(sim)
+      next.task('halts')
+      next.task('slow', behaves)
+      if ('takesMs' in behaves) next.scheduler.defer('slow', 'head', inLine)
+      else standingHead(next)
+      next.advance(10)
+      next.scheduler.restore(travelled(lost))
+      next.advance(100)
+      expect(next.scheduler.releaseKey('K', { retry: true })).toBe(true)
+      next.advance(0)
+      expect(next.scheduler.stats().running).toBeLessThan(2)
+      next.advance(2 * 3_600_000)
+      expect(next.payloads.filter((payload) => payload !== 'of another')).toEqual(order)
+      expect(next.scheduler.inspect()).toMatchObject({ jobs: 0, lines: 0, halted: 0 })
+    },
+  )
+
   it('of a list that is refused is not halted', async () => {
     const { sim } = await halted(0)
     const { lost } = await sim.close({ timeout: 0 }, 1000)

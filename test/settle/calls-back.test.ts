@@ -108,6 +108,7 @@ it('what its thread has said meanwhile is read after the report that a backoff f
 
 it.each([
   ['is to be retried', failsWith('no'), 'job failed an attempt; it will be retried'],
+  ['has a backoff that fails', failsWith('no'), "the task's backoff function failed; the default was used"],
   ['has snoozed', snoozes(50), 'job snoozed'],
   [
     'was interrupted',
@@ -124,7 +125,11 @@ it.each([
       return push.call(sim.logged, line)
     }
     const others = [1, 2, 3].map((n) => sim.scheduler.defer(sim.task('other'), n, { delay: 100 * n }))
-    const job = sim.scheduler.defer(sim.task('t', behaves), 1, { id: 'job' })
+    const backoff = (): number => {
+      if (message.includes('backoff')) throw new Error('no backoff')
+      return 10
+    }
+    const job = sim.scheduler.defer(sim.task('t', behaves, { backoff }), 1, { id: 'job' })
     sim.advance(1000)
     expect(sim.logged.map((line) => line.message)).toContain(message)
     expect([job.state, ...states(others)]).toEqual(['cancelled', 'completed', 'completed', 'completed'])

@@ -163,7 +163,7 @@ export class Deferring {
     model.expireAnew(job)
     if (waits === 0 && job.state === 'scheduled') sometimes.reached('a debounced job was due at once')
     // Due at once, it joins its line here, before what is accepted after it.
-    if (waits === 0 && job.state === 'scheduled' && job.rank === undefined) model.join(job)
+    if (waits === 0 && job.state === 'scheduled' && job.rank === undefined) model.joinNow(job)
     // A later one of the same `deferMany` may have made it due at once: it waited all the same, and is ready anew.
     const { state } = job.handle
     const wasDueAgain = waits > 0 && (state === 'ready' || (state === 'blocked' && job.rank !== undefined))
@@ -179,7 +179,7 @@ export class Deferring {
     if (orderingKey === undefined || orderingKey === job.wanted.orderingKey || isLingering) return
     const stood = job.rank !== undefined || (job.wanted.orderingKey === undefined && job.state === 'ready')
     job.wanted = { ...job.wanted, orderingKey }
-    if (stood) this.#stage.model.join(job)
+    if (stood) this.#stage.model.joinNow(job)
     this.#stage.sometimes.reached('a debounced job changed its line')
   }
 

@@ -76,7 +76,7 @@ export class Model {
       this.wrong('I2', `id ${job.id} was given twice`)
     this.#keep(job)
     this.byId.set(job.id, job)
-    if (!isHeld && waits === 0) this.join(job)
+    if (!isHeld && waits === 0) this.joinNow(job)
     return job
   }
 
@@ -137,7 +137,7 @@ export class Model {
       this.sometimes.reached('a job was retried while its old attempt lingered')
     }
     if (isFirst) this.joinFirst(job)
-    else this.join(job)
+    else this.joinNow(job)
   }
 
   /** Stands at the head of its key's line from here on. */
@@ -150,6 +150,26 @@ export class Model {
     if (job.wanted.orderingKey !== undefined) job.rank = ++this.#ranks
   }
 
+  /** Likewise, behind those that were due before, of which a blocked event loop has told nobody. */
+  joinNow(job: ModelJob): void {
+    if (job.wanted.orderingKey === undefined) return
+    const now = this.now()
+    const due = this.live.filter(
+      ({ rank, wanted, handle, runAt, execs }) =>
+        rank === undefined &&
+        wanted.orderingKey === job.wanted.orderingKey &&
+        handle.state === 'scheduled' &&
+        runAt <= now &&
+        execs.every((exec) => exec.isOver),
+    )
+    due.sort((a, b) => a.runAt - b.runAt || a.seq - b.seq)
+    for (const one of due) {
+      this.join(one)
+      if (one !== job) this.sometimes.reached('a job that was due joined its line before the timer said so')
+    }
+    if (!due.includes(job)) this.join(job)
+  }
+
   release(job: ModelJob): void {
     const now = this.now()
     const waits = job.wanted.delay ?? 0
@@ -160,7 +180,7 @@ export class Model {
     if (job.runAt > now) job.state = 'scheduled'
     else {
       job.state = 'ready'
-      this.join(job)
+      this.joinNow(job)
     }
   }
 

@@ -81,6 +81,7 @@ export class Play {
           sometimes.reached('runNow began the expiry anew')
         }
         if (was === 'retrying') sometimes.reached('runNow hurried a retry')
+        if (job.rank === undefined) model.joinNow(job)
         return model.refresh()
       }
       case 'setPriority': {

@@ -10,7 +10,7 @@ const names = [
   'a defer found its job there', 'a completed job stood for its key until its ttl', 'a follower waited', 'a follower was released',
   'a debounced job took a new payload', 'a debounced job waited again', 'a debounced job was due at once', 'a debounced job changed its line', 'a held job was released', 'a held job was discarded',
   'a held job found a duplicate', 'a crash blamed nobody', 'a crash blamed one job of a shared thread', 'a job ran alone after a crash',
-  'a job was blocked by its key', 'a key halted', 'a halted key was released', 'a halted key was released with its job',
+  'a job was blocked by its key', 'a job that was due joined its line before the timer said so', 'a key halted', 'a halted key was released', 'a halted key was released with its job',
   'a key stayed halted, as its job could not run again', 'a halted key was released with its job, which had been retried',
   'a halted key was released while its job lingered', 'the head of a line was cancelled', 'a job with a key was retried at the end of its line',
   'a signal cancelled a running job', 'a signal cancelled a waiting job', 'runNow hurried a retry', 'runNow began the expiry anew', 'a waiting job changed its priority',

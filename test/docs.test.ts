@@ -238,6 +238,21 @@ describe('the table of errors', () => {
   })
 })
 
+it('the documents and the lock file ask for the versions of Node that package.json does', () => {
+  const textOf = (file: string): string => readFileSync(join(packageRoot, file), 'utf8')
+  const { engines } = JSON.parse(textOf('package.json')) as { engines: { node: string } }
+  const lock = JSON.parse(textOf('package-lock.json')) as { packages: Record<string, { engines?: object }> }
+  expect(lock.packages['']?.engines).toEqual(engines)
+  const least = [...engines.node.matchAll(/\d+\.\d+/g)].map(([version]) => version)
+  expect(least).toEqual(['20.19', '22.12'])
+  for (const document of ['README.md', 'src/typescript.md']) {
+    expect(
+      least.filter((version) => !textOf(document).includes(version)),
+      document,
+    ).toEqual([])
+  }
+})
+
 describe('the map of the house', () => {
   const map = source('README.md')
   const listed = tableRows(map, 'file').map(([name]) => quoted(name) ?? '')

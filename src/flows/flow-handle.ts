@@ -14,7 +14,10 @@ import { inOrderGiven, type FlowSnapshot } from './flow-snapshot.js'
 export interface Flow<out R = Readonly<Record<string, unknown>>> {
   /** 26 URL-safe characters that nobody can guess (128 random bits). */
   readonly id: string
-  /** 'running' until every step has settled; then 'completed' when all completed, else how the first that did not ended. */
+  /**
+   * 'held' until its response has ended, 'running' until every step has settled; then 'completed' when all completed, else
+   * how the first that did not ended.
+   */
   readonly state: FlowState
   /** The steps by ref. */
   readonly jobs: { readonly [Ref in keyof R]: Job<R[Ref]> }

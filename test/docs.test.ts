@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest'
 import { createCron } from '../src/cron/index.js'
 import { eventNames } from '../src/events/event-types.js'
 import { createScheduler, defineTask } from '../src/index.js'
+import { transitions } from '../src/job/lifecycle.js'
 import { readSettings } from '../src/read-settings.js'
 import { readTaskPolicy } from '../src/task/task-policy.js'
 import { knownOptions } from './fixtures/known-options.js'
@@ -88,6 +89,10 @@ it('the table of a job lists its members', () => {
 it('the table of a snapshot lists its fields', () => {
   const snapshot = declaredIn('job/snapshot.ts', 'JobSnapshot', /^ {2}readonly (\w+\??):/gm)
   expect(members('field of a snapshot').sort()).toEqual(snapshot.sort())
+})
+
+it('the table of states lists those that a job can have', () => {
+  expect(members('state').sort()).toEqual(Object.keys(transitions).sort())
 })
 
 it('the table of the scheduler lists its public methods', () => {
@@ -236,6 +241,13 @@ describe('the table of errors', () => {
       constructed !== undefined && sources.some(({ text }) => text.includes(`new ${constructed}(`))
     expect(produced || isForHandlers || isMade).toBe(true)
   })
+})
+
+it('the figure on the first screen is one that speed.md has', () => {
+  const readme = readFileSync(join(packageRoot, 'README.md'), 'utf8')
+  const [, figure = ''] = /takes (\S+ µs) \(median, \[measured\]\(src\/speed\.md\)\)/.exec(readme) ?? []
+  const rows = tableRows(source('speed.md'), '`npm run bench --`')
+  expect(rows.find(([, what]) => what === '`req.defer`, the call, p50')?.[2]).toBe(figure)
 })
 
 it('the documents and the lock file ask for the versions of Node that package.json does', () => {

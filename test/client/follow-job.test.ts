@@ -97,7 +97,7 @@ describe('by event stream', () => {
     },
   )
 
-  it.each([404, 410])('a server that lost the job (%d) ends it as gone, with what was known', async (code) => {
+  it.each([404, 410])('a server that lost the job (%d) ends it as gone, as last known', async (code) => {
     const states: unknown[] = []
     const end = followJob('/jobs/j', { onStatus: ({ state }) => states.push(state) })
     onlySource().tell('progress', status('running', { progress: 0.5 }))

@@ -147,7 +147,7 @@ export class QueueFullError extends SideworkError {
   }
 }
 
-/** The scheduler is closing or closed and accepts nothing. Status 503. */
+/** The scheduler is closing or closed and accepts nothing. Status 503 with `Retry-After: 5`. */
 export class ClosedError extends SideworkError {
   override name = 'ClosedError'
   override readonly status = 503

@@ -188,6 +188,15 @@ describe('the table of events', () => {
   })
 })
 
+it('the table of events says why a thread may be gone', () => {
+  const [, union = ''] =
+    /export type ThreadExitReason =\n([^]*?)\n\n/.exec(source('events/event-types.ts')) ?? []
+  const reasons = [...union.matchAll(/'([\w-]+)'/g)].map(([, reason]) => `\`${reason}\``)
+  expect(reasons).toHaveLength(9)
+  const row = tableRows(reference, 'event').find(([name]) => quoted(name) === 'thread:exited')
+  expect(reasons.filter((reason) => row?.[2]?.includes(reason) !== true)).toEqual([])
+})
+
 function fieldsOf(type: string): string[] {
   return [...type.matchAll(/readonly (\w+\??):/g)].map(([, field]) => field ?? '')
 }

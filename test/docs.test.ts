@@ -274,6 +274,20 @@ it('the documents and the lock file ask for the versions of Node that package.js
   }
 })
 
+it('test/faults/README.md explains every letter and number with which the name of a test begins', () => {
+  const folder = join(packageRoot, 'test')
+  const textOf = (file: string): string => readFileSync(join(folder, file), 'utf8')
+  const used = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .flatMap((file) => [...textOf(file).matchAll(/['"`]((?:[A-H]\d+,? )*[A-H]\d+): /g)])
+    .flatMap(([, codes = '']) => codes.split(/,? /))
+  const legend = tableRows(textOf('faults/README.md'), 'letter')
+  const explained = legend.flatMap(([letter = '', , cases = '']) =>
+    cases.split(' · ').map((words) => (words.startsWith(letter) ? words.split(' ')[0] : `${letter}? ${words}`)),
+  )
+  expect(explained.sort()).toEqual([...new Set(used)].sort())
+})
+
 describe('the map of the house', () => {
   const map = source('README.md')
   const listed = tableRows(map, 'file').map(([name]) => quoted(name) ?? '')

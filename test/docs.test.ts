@@ -283,7 +283,7 @@ it('test/faults/README.md explains every letter and number with which the name o
     .flatMap(([, codes = '']) => codes.split(/,? /))
   const legend = tableRows(textOf('faults/README.md'), 'letter')
   const explained = legend.flatMap(([letter = '', , cases = '']) =>
-    cases.split(' · ').map((words) => (words.startsWith(letter) ? words.split(' ')[0] : `${letter}? ${words}`)),
+    cases.split(' · ').map((one) => (one.startsWith(letter) ? one.split(' ')[0] : `${letter}? ${one}`)),
   )
   expect(explained.sort()).toEqual([...new Set(used)].sort())
 })

@@ -45,7 +45,8 @@ let streams = 0
  * four are open. An unreachable server is asked ever more rarely, at most every 30 s, until it answers.
  * @param url of the job, as `Location` and `links.self` of the 202 give it; of the page's own origin
  * @returns the final status, also of a failed job; state 'gone' when the server does not know it
- * @throws (rejects) the signal's reason; what a callback threw; an Error without a URL, or when the server refuses (4xx but 404, 408, 410, 429)
+ * @throws (rejects) the signal's reason; what a callback threw; an Error without a URL, or when the server refuses (4xx but
+ *   404, 408, 410, 429)
  */
 export function followJob(url: string, options: FollowOptions = {}): Promise<FinalStatus> {
   return new Promise((resolve, reject) => new Follower(url, options, resolve, reject).stream())

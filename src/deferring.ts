@@ -22,8 +22,11 @@ export type InlineHandler<R = unknown> = (context: TaskContext) => R
 
 /** One of many jobs for `deferMany`. */
 export interface DeferItem {
+  /** A task or its name; no closure. */
   readonly task: Task | string
+  /** As of `defer`. */
   readonly payload?: unknown
+  /** As of `defer`. */
   readonly options?: DeferOptions
 }
 

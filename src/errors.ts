@@ -147,7 +147,7 @@ export class QueueFullError extends SideworkError {
   }
 }
 
-/** The scheduler is closing or closed and accepts nothing. Status 503. */
+/** The scheduler is closing or closed and accepts nothing. Status 503 with `Retry-After: 5`. */
 export class ClosedError extends SideworkError {
   override name = 'ClosedError'
   override readonly status = 503
@@ -207,7 +207,7 @@ export type JobErrorCode = Extract<
 export class JobError extends SideworkError {
   override name = 'JobError'
   declare readonly code: JobErrorCode
-  /** Id of the job. */
+  /** Id of the job; of a flow that ended as a whole, the flow's; from `context.result()`, the step's ref. */
   readonly job: string
   constructor(code: JobErrorCode, message: string, job: string, cause?: unknown) {
     super(code, message, cause === undefined ? undefined : { cause })

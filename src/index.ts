@@ -6,6 +6,7 @@ export type {
   DeferChild,
   DeferredChild,
   DeferredFlow,
+  LogLevel,
   LogMethod,
   StepResult,
   StepResults,
@@ -54,7 +55,13 @@ export type {
 } from './job/snapshot.js'
 export type { SerializedError } from './job/serialized-error.js'
 export type { StateCounts } from './job/task-record.js'
-export type { EventName, FlowEvent, JobEvent, SchedulerEvents } from './events/event-types.js'
+export type {
+  EventName,
+  FlowEvent,
+  JobEvent,
+  SchedulerEvents,
+  ThreadExitReason,
+} from './events/event-types.js'
 export type { AttemptTrace, DeferTrace } from './task/trace-channels.js'
 
 export {

@@ -20,7 +20,9 @@ import type { Clock } from './world.js'
 
 /** What `jobs()` looks for. */
 export interface JobFilter {
+  /** Only jobs in this state. */
   state?: JobState
+  /** Only jobs of this task. */
   task?: string | Task
   /** An ordering key. */
   key?: string

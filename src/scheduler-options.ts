@@ -5,13 +5,13 @@ import type { TaskOptions } from './task/task-options.js'
 
 /** Options of the worker threads. A bare number means `cpu`. */
 export interface ThreadOptions {
-  /** Threads of the cpu lane, each running one job at a time. Default: `os.availableParallelism() - 1`, at least 1. */
+  /** Threads of the cpu lane, each running one job at a time. 1–256, default `os.availableParallelism() - 1`, at least 1. */
   cpu?: number | undefined
-  /** Threads of the io lane. Default 1. */
+  /** Threads of the io lane. 1–256, default 1. */
   io?: number | undefined
-  /** Jobs that share an io thread. Default 32. */
+  /** Jobs that share an io thread. 1–10,000, default 32. */
   ioConcurrency?: number | undefined
-  /** Threads per lane that stay when idle. Default 0. */
+  /** Threads per lane that stay when idle, 0–256, default 0; one that is lost is replaced at once up to so many. */
   minIdle?: number | undefined
   /** How long a thread above `minIdle` stays without work. Default '30s'. */
   idleTimeout?: Duration | undefined
@@ -37,8 +37,12 @@ export interface ThreadOptions {
 
 /** Options of `createScheduler`. */
 export interface SchedulerOptions {
-  /** The modules that define tasks; every thread imports them. './tasks.js' finds './tasks.ts'. */
+  /**
+   * The modules that define tasks; every thread imports them. A `file:` URL, a path relative to the working directory, or
+   * several; './tasks.js' finds './tasks.ts'. Default none: then only lane `main` has places.
+   */
   tasks?: URL | string | readonly (URL | string)[] | undefined
+  /** A bare number means `threads.cpu`. */
   threads?: number | ThreadOptions | undefined
   /**
    * The main lane: jobs at once (default 8), work per turn of the event loop (default '5ms'), and how long other work of a
@@ -53,15 +57,18 @@ export interface SchedulerOptions {
         blockedAfter?: Duration | false | undefined
       }
     | undefined
-  /** Most unsettled jobs. Default 100,000. */
+  /** Most unsettled jobs. 1–5,000,000, default 100,000. */
   maxQueued?: number | undefined
   /** Most bytes of payload in unsettled jobs. Default 256 MiB. */
   maxQueuedBytes?: number | undefined
-  /** Most bytes of one payload's JSON. Default 256 KiB. */
+  /** Most bytes of one payload's JSON. Default 256 KiB, at most 512 MiB. */
   maxPayloadBytes?: number | undefined
   /** The wait that is worth one priority level; `false` for strict priority. Default '30s'. */
   aging?: Duration | false | undefined
-  /** Settled jobs kept for `job(id)`: completed ones (1,000), others (10,000), bytes (64 MiB), age ('24h'). */
+  /**
+   * Settled jobs kept for `job(id)`: completed ones (default 1,000), failed, cancelled and expired ones (10,000; each
+   * 0–5,000,000), bytes (64 MiB, half for each group), age ('24h').
+   */
   keep?:
     | {
         completed?: number | undefined
@@ -82,7 +89,7 @@ export interface SchedulerOptions {
         >
       >
     | undefined
-  /** For every task that does not say. */
+  /** For every task that does not say. Not `orderingKey`, `dedupe`, `concurrency`, `rateLimit`, `limits`, `input`. */
   defaults?: Omit<TaskOptions, 'orderingKey' | 'dedupe' | 'concurrency' | 'rateLimit' | 'limits'> | undefined
   /** A pino logger, or `false` for silence. Default: pino at 'info', named 'sidework'. */
   logger?: Logger | false | undefined

@@ -66,9 +66,10 @@ export class Scheduler {
   }
 
   /**
-   * Starts one thread per lane and waits until it has imported the task modules. After a start that failed it waits for the
-   * next one, which comes 0.5 to 30 s later.
-   * @throws (rejects) ThreadStartError with the real import error, or naming a task that the modules do not define
+   * Starts a thread of lane `cpu` and one of lane `io` and waits until they have imported the task modules; without `tasks`
+   * it resolves at once. After a start that failed it waits for the next one, which comes 0.5 to 30 s later.
+   * @throws (rejects) ThreadStartError with the real import error, or naming a task that the modules do not define;
+   *   ClosedError
    */
   async ready(): Promise<void> {
     if (this.#rooms.closing !== undefined) throw new ClosedError()
@@ -205,7 +206,11 @@ export class Scheduler {
     return found.map((job) => this.#rooms.snapshot(job, 'plain'))
   }
 
-  /** Cancels a job, whatever its state, or a flow with all its steps. @returns false when it is settled or unknown */
+  /**
+   * Cancels a job, whatever its state, or a flow with all its steps.
+   * @returns false when it is settled or unknown
+   * @throws OptionError for an object as id, and for a reason that is no text
+   */
   cancel(id: string, reason?: string): boolean {
     return fromLineOf(cancel, () => {
       const job = this.#rooms.operations.find(id)
@@ -229,7 +234,7 @@ export class Scheduler {
    * its ordering key's line at the end. @returns false when there is nothing to retry, or when another job stands for
    * its dedupe key now. A step's descendants that its flow cancelled begin theirs with it; a step after one that keeps it
    * from running, or of a flow that is kept no longer, is not retried
-   * @throws QueueFullError, ClosedError
+   * @throws QueueFullError, ClosedError; OptionError for an object as id
    */
   retry(id: string): boolean {
     return fromLineOf(retry, () => {
@@ -256,13 +261,21 @@ export class Scheduler {
     })
   }
 
-  /** Lets a scheduled or retrying job run as soon as a place is free. @returns false when it waits for no time */
+  /**
+   * Lets a scheduled or retrying job run as soon as a place is free.
+   * @returns false when it waits for no time
+   * @throws OptionError for an object as id
+   */
   runNow(id: string): boolean {
     const job = this.#rooms.operations.find(id)
     return job !== undefined && this.#rooms.operations.runNow(job)
   }
 
-  /** @returns false when the job is settled or unknown @throws OptionError for a bad priority */
+  /**
+   * Gives an unsettled job another priority.
+   * @returns false when it is settled or unknown
+   * @throws OptionError for a bad priority, and for an object as id
+   */
   setPriority(id: string, priority: Priority): boolean {
     return fromLineOf(setPriority, () => {
       const job = this.#rooms.operations.find(id)
@@ -332,7 +345,7 @@ export class Scheduler {
     return this
   }
 
-  /** Calls `listener` at the next such event only. */
+  /** Calls `listener` at the next such event only. @throws OptionError like `on` */
   once<E extends EventName>(event: E, listener: (event: SchedulerEvents[E]) => void): this {
     this.#rooms.emitter.add(event, listener, true)
     return this
@@ -353,6 +366,7 @@ export class Scheduler {
    * Closes: finishes what is ready, then stops everything. Done within `timeout` + 1 s. A second call answers the same
    * promise.
    * @param options `timeout`: the deadline, default '25s', 0 allowed; `drain: false`: ready jobs are not run any more
+   * @throws OptionError, at the call, for unknown options and a bad timeout
    */
   close(options: { timeout?: Duration | undefined; drain?: boolean | undefined } = {}): Promise<CloseReport> {
     if (this.#closed !== undefined) return this.#closed
@@ -366,6 +380,7 @@ export class Scheduler {
     return this.#closed
   }
 
+  /** `close()` with its defaults, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }

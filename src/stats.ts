@@ -21,6 +21,7 @@ export interface Stats extends StateCounts {
   readonly accepted: number
   /** Handlers that went on after they were given up: of the main lane, or of a thread that does not exit. */
   readonly abandoned: number
+  /** By task name, '(inline)' for closures; a task is there from its first use. */
   readonly perTask: Readonly<Record<string, Readonly<StateCounts>>>
   readonly lanes: Readonly<Record<Lane, LaneStats>>
   /** Worker threads that are running or starting. */

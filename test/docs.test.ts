@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest'
 import { createCron } from '../src/cron/index.js'
 import { eventNames } from '../src/events/event-types.js'
 import { createScheduler, defineTask } from '../src/index.js'
+import { transitions } from '../src/job/lifecycle.js'
 import { readSettings } from '../src/read-settings.js'
 import { readTaskPolicy } from '../src/task/task-policy.js'
 import { knownOptions } from './fixtures/known-options.js'
@@ -88,6 +89,10 @@ it('the table of a job lists its members', () => {
 it('the table of a snapshot lists its fields', () => {
   const snapshot = declaredIn('job/snapshot.ts', 'JobSnapshot', /^ {2}readonly (\w+\??):/gm)
   expect(members('field of a snapshot').sort()).toEqual(snapshot.sort())
+})
+
+it('the table of states lists those that a job can have', () => {
+  expect(members('state').sort()).toEqual(Object.keys(transitions).sort())
 })
 
 it('the table of the scheduler lists its public methods', () => {
@@ -183,6 +188,15 @@ describe('the table of events', () => {
   })
 })
 
+it('the table of events says why a thread may be gone', () => {
+  const [, union = ''] =
+    /export type ThreadExitReason =\n([^]*?)\n\n/.exec(source('events/event-types.ts')) ?? []
+  const reasons = [...union.matchAll(/'([\w-]+)'/g)].map(([, reason]) => `\`${reason}\``)
+  expect(reasons).toHaveLength(9)
+  const row = tableRows(reference, 'event').find(([name]) => quoted(name) === 'thread:exited')
+  expect(reasons.filter((reason) => row?.[2]?.includes(reason) !== true)).toEqual([])
+})
+
 function fieldsOf(type: string): string[] {
   return [...type.matchAll(/readonly (\w+\??):/g)].map(([, field]) => field ?? '')
 }
@@ -236,6 +250,42 @@ describe('the table of errors', () => {
       constructed !== undefined && sources.some(({ text }) => text.includes(`new ${constructed}(`))
     expect(produced || isForHandlers || isMade).toBe(true)
   })
+})
+
+it('the figure on the first screen is one that speed.md has', () => {
+  const readme = readFileSync(join(packageRoot, 'README.md'), 'utf8')
+  const [, figure = ''] = /takes (\S+ µs) \(median, \[measured\]\(src\/speed\.md\)\)/.exec(readme) ?? []
+  const rows = tableRows(source('speed.md'), '`npm run bench --`')
+  expect(rows.find(([, what]) => what === '`req.defer`, the call, p50')?.[2]).toBe(figure)
+})
+
+it('the documents and the lock file ask for the versions of Node that package.json does', () => {
+  const textOf = (file: string): string => readFileSync(join(packageRoot, file), 'utf8')
+  const { engines } = JSON.parse(textOf('package.json')) as { engines: { node: string } }
+  const lock = JSON.parse(textOf('package-lock.json')) as { packages: Record<string, { engines?: object }> }
+  expect(lock.packages['']?.engines).toEqual(engines)
+  const least = [...engines.node.matchAll(/\d+\.\d+/g)].map(([version]) => version)
+  expect(least).toEqual(['20.19', '22.12'])
+  for (const document of ['README.md', 'src/typescript.md']) {
+    expect(
+      least.filter((version) => !textOf(document).includes(version)),
+      document,
+    ).toEqual([])
+  }
+})
+
+it('test/faults/README.md explains every letter and number with which the name of a test begins', () => {
+  const folder = join(packageRoot, 'test')
+  const textOf = (file: string): string => readFileSync(join(folder, file), 'utf8')
+  const used = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .flatMap((file) => [...textOf(file).matchAll(/['"`]((?:[A-H]\d+,? )*[A-H]\d+): /g)])
+    .flatMap(([, codes = '']) => codes.split(/,? /))
+  const legend = tableRows(textOf('faults/README.md'), 'letter')
+  const explained = legend.flatMap(([letter = '', , cases = '']) =>
+    cases.split(' · ').map((one) => (one.startsWith(letter) ? one.split(' ')[0] : `${letter}? ${one}`)),
+  )
+  expect(explained.sort()).toEqual([...new Set(used)].sort())
 })
 
 describe('the map of the house', () => {

@@ -44,6 +44,9 @@ function filesOf(extensions: RegExp): Record<string, string> {
 
 const run = promisify(execFile)
 
+/** The first screen's answers to its two commands, `JOB` in the place of the id and `…` for fields that are left out. */
+const shownAnswers = blocks.find(({ code }) => code.startsWith('HTTP/1.1 202'))?.code ?? ''
+
 /** Starts the app of the first screen, follows its commands and ends it. */
 async function walkSignUp(project: Project, args: readonly string[]): Promise<void> {
   const env = { PATH: process.env['PATH'], HOME: process.env['HOME'], PORT: '0' }
@@ -69,13 +72,17 @@ async function walkSignUp(project: Project, args: readonly string[]): Promise<vo
     command.replace('localhost:3000', `localhost:${port}`).replace('JOB', id)
   const { stdout: accepted } = await run('sh', ['-c', here(signUp)])
   expect(accepted).toMatch(/^HTTP\/1.1 202 Accepted\r\n/)
-  const { id, message } = JSON.parse(accepted.split('\r\n\r\n')[1] ?? '') as { id: string; message: string }
-  expect(message).toBe('Please check your email.')
+  const body = JSON.parse(accepted.split('\r\n\r\n')[1] ?? '') as { id: string }
+  const { id } = body
+  const [head = '', taken = '', settled = ''] = shownAnswers.replaceAll('JOB', id).split('\n\n')
+  expect(accepted.split('\r\n')).toEqual(expect.arrayContaining(head.split('\n')))
+  expect(body).toEqual(JSON.parse(taken))
   // The stream of events ends when the job has settled.
   const events = await (await fetch(`http://localhost:${port}/jobs/${id}/events`)).text()
   expect(events).toContain('"state":"completed"')
   const { stdout: status } = await run('sh', ['-c', here(look, id)])
-  expect(JSON.parse(status)).toMatchObject({ id, task: 'send-welcome', state: 'completed', attempt: 1 })
+  expect(settled).toContain('"state": "completed"')
+  expect(JSON.parse(status)).toMatchObject(JSON.parse(settled.replace(', …', '')) as object)
 
   child.kill('SIGTERM')
   expect(await exited, printed).toEqual([0, null])

@@ -97,6 +97,16 @@ describe('the recipes', () => {
     })
     await again.end()
   })
+
+  it('have a server that starts all the same when what was left cannot be taken back', async () => {
+    const left = '[{ "task": "renamed" }]'
+    using project = new Project({ ...files, 'announce.mjs': announce, 'lost-jobs.json': left }, installed)
+    const server = await start(project, 1)
+    expect(await server.text('/')).toContain('<title>Pictures</title>')
+    expect(readFileSync(join(project.folder, 'lost-jobs.json.refused'), 'utf8')).toBe(left)
+    expect(existsSync(join(project.folder, 'lost-jobs.json'))).toBe(false)
+    await server.end()
+  })
 })
 
 /** The server of the recipes in a process of its own. */

@@ -44,8 +44,9 @@ let streams = 0
  * Follows a job, flow, chain or batch to its end: by server-sent events, or by asking every second where they are refused or
  * four are open. An unreachable server is asked ever more rarely, at most every 30 s, until it answers.
  * @param url of the job, as `Location` and `links.self` of the 202 give it; of the page's own origin
- * @returns the final status, also of a failed job; state 'gone' when the server does not know it (any more)
- * @throws (rejects) the signal's reason; what a callback threw; an Error without a URL, or when the server refuses to tell (4xx but 404)
+ * @returns the final status, also of a failed job; state 'gone' when the server does not know it
+ * @throws (rejects) the signal's reason; what a callback threw; an Error without a URL, or when the server refuses (4xx but
+ *   404, 408, 410, 429)
  */
 export function followJob(url: string, options: FollowOptions = {}): Promise<FinalStatus> {
   return new Promise((resolve, reject) => new Follower(url, options, resolve, reject).stream())
@@ -134,7 +135,7 @@ class Follower {
     if (!this.#isOver) this.#timer = setTimeout(() => void this.#poll(), this.#pauseMs)
   }
 
-  /** Repetitions, as after a reconnect, are not told. @returns false for what is no status */
+  /** Repetitions are not told. @returns false for what is no status */
   #take(json: string): boolean {
     if (this.#isOver || json === this.#lastJson) return true
     let status: Status | null

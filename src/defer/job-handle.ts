@@ -12,6 +12,7 @@ import { durationMs, ownOptions, type Duration } from '../options.js'
 export interface Job<out R = unknown> {
   /** 26 URL-safe characters that nobody can guess (128 random bits), or your own. */
   readonly id: string
+  /** The task's name. */
   readonly task: string
   /** Whether `defer` found this job already there instead of accepting another. */
   readonly deduplicated: boolean
@@ -23,8 +24,13 @@ export interface Job<out R = unknown> {
    * @throws (rejects) JobError, ResultError, ResultTimeoutError
    */
   result(options?: { timeout?: Duration | undefined }): Promise<R>
-  /** Cancels the job, whatever its state. @returns false when it was settled already */
+  /**
+   * Cancels the job, whatever its state.
+   * @returns false when it was settled already
+   * @throws OptionError for a reason that is no text
+   */
   cancel(reason?: string): boolean
+  /** The job as it is now: frozen plain data. */
   snapshot(): JobSnapshot
   /** What `JSON.stringify` and `res.json` show of it. */
   toJSON(): Pick<Job, 'id' | 'task' | 'state' | 'deduplicated'>

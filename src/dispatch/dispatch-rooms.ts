@@ -15,7 +15,7 @@ import type {
   WaitsMessage,
 } from '../threads/protocol.js'
 import type { ThreadExit, World } from '../world.js'
-import type { LaneThread } from './lane-thread.js'
+import type { LaneThread, StopReason } from './lane-thread.js'
 
 /** What threads say that is none of the dispatcher's business. */
 export interface DispatchListener {
@@ -26,7 +26,7 @@ export interface DispatchListener {
   threadStarted(thread: LaneThread): void
   /** By force: what was on it does not go on, and will be sorted out when it has exited. */
   threadStopped(): void
-  threadExited(thread: LaneThread, reason: string, exit: ThreadExit): void
+  threadExited(thread: LaneThread, reason: StopReason | 'crashed', exit: ThreadExit): void
   /** Something was printed, by this job if it is known. */
   printed(thread: LaneThread, job: Job | undefined, message: ConsoleMessage): void
   /** A task leaves too much open: its thread is replaced. */

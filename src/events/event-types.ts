@@ -26,6 +26,15 @@ export interface FlowEvent {
 }
 
 /**
+ * Why a thread is gone: it had no work (`idle`), the scheduler closes, a job on it was stopped by force (`timeout`), it was
+ * replaced (`retired`), it could not import the task modules (`start-failed`), it held too much (`memory`, see
+ * `threads.maxRssBytes`), it ended by itself (`crashed`), its loop did not turn and nobody could be blamed (`stuck`), or it
+ * was terminated and has not exited within 5 minutes (`lost`).
+ */
+export type ThreadExitReason =
+  'idle' | 'closing' | 'timeout' | 'retired' | 'start-failed' | 'memory' | 'crashed' | 'stuck' | 'lost'
+
+/**
  * Every event and its one plain object. In `retrying`, `failed` and `flow:settled` an error of a `sensitive` task has its name
  * and code only, and '(withheld)' as message.
  */
@@ -33,9 +42,10 @@ export interface SchedulerEvents {
   accepted: JobEvent
   started: JobEvent
   progress: JobEvent & { readonly value: Progress }
+  /** `runAt`: when the next attempt is due, in ms since the epoch; of `snoozed` too. */
   retrying: JobEvent & { readonly error: SerializedError; readonly runAt: number }
   snoozed: JobEvent & { readonly runAt: number }
-  /** `durationMs`: how long the last attempt ran. */
+  /** `durationMs`: how long the last attempt ran, ms. */
   completed: JobEvent & { readonly durationMs: number }
   failed: JobEvent & { readonly error: SerializedError }
   cancelled: JobEvent & { readonly error: SerializedError }
@@ -56,7 +66,9 @@ export interface SchedulerEvents {
     readonly name: string
     readonly id: string
     readonly task: string
+    /** The instant of the schedule, ms since the epoch. */
     readonly firedFor: number
+    /** Ms from that instant (and its jitter) to the moment at which the job was deferred. */
     readonly lateBy: number
     readonly reason: 'due' | 'catch-up' | 'run-now'
     readonly at: number
@@ -67,6 +79,7 @@ export interface SchedulerEvents {
    */
   'schedule:missed': {
     readonly name: string
+    /** Ms since the epoch. */
     readonly firedFor: number
     /** Counted up to 1,000. */
     readonly count: number
@@ -75,6 +88,7 @@ export interface SchedulerEvents {
   /** A run that was due did not take place: see `reason`. */
   'schedule:skipped': {
     readonly name: string
+    /** Ms since the epoch. */
     readonly firedFor: number
     readonly reason: 'overlap' | 'queue-full' | 'refused' | 'not-leader' | 'leader-failed'
     readonly at: number
@@ -83,8 +97,7 @@ export interface SchedulerEvents {
   'thread:exited': {
     readonly lane: Lane
     readonly thread: number
-    /** Why: 'idle', 'closing', 'timeout', 'crashed', 'start-failed' … */
-    readonly reason: string
+    readonly reason: ThreadExitReason
     readonly exitCode?: number
     /** What nobody caught in it, if that is why. */
     readonly error?: SerializedError
@@ -93,7 +106,7 @@ export interface SchedulerEvents {
   /** Told at most ten times a second per flow. Of a batch: its jobs, without the callback. */
   'flow:progress': FlowEvent
   /**
-   * Every step has settled. `state`: how the flow ended; `durationMs`: since it was accepted; `error`: why it did not
+   * Every step has settled. `state`: how the flow ended; `durationMs`: since it was accepted, ms; `error`: why it did not
    * complete.
    */
   'flow:settled': FlowEvent & {

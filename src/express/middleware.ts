@@ -13,7 +13,7 @@ import { giveMembers, Members } from './request-members.js'
 export interface SideworkOptions {
   /** The absolute path, as clients see it (proxy prefix included), of `jobsRouter`. Default '/jobs'. */
   jobsPath?: string | undefined
-  /** When a job of `req.defer` is let go whose options do not say: see there. Default 'now'. */
+  /** When a job of `req.defer` is let go whose options do not say: see `RequestDeferOptions.on`. Default 'now'. */
   on?: DeferMoment | undefined
 }
 

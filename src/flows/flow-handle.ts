@@ -14,7 +14,10 @@ import { inOrderGiven, type FlowSnapshot } from './flow-snapshot.js'
 export interface Flow<out R = Readonly<Record<string, unknown>>> {
   /** 26 URL-safe characters that nobody can guess (128 random bits). */
   readonly id: string
-  /** 'running' until every step has settled; then 'completed' when all completed, else how the first that did not ended. */
+  /**
+   * 'held' until its response has ended, 'running' until every step has settled; then 'completed' when all completed, else
+   * how the first that did not ended.
+   */
   readonly state: FlowState
   /** The steps by ref. */
   readonly jobs: { readonly [Ref in keyof R]: Job<R[Ref]> }
@@ -25,8 +28,13 @@ export interface Flow<out R = Readonly<Record<string, unknown>>> {
    *   ResultTimeoutError
    */
   result(options?: { timeout?: Duration | undefined }): Promise<R>
-  /** Cancels every step that has not settled. @returns false when all had */
+  /**
+   * Cancels every step that has not settled.
+   * @returns false when all had
+   * @throws OptionError for a reason that is no text
+   */
   cancel(reason?: string): boolean
+  /** The flow as it is now, with its steps: frozen plain data. */
   snapshot(): FlowSnapshot
   /** What `JSON.stringify` and `res.json` show of it. */
   toJSON(): Pick<Flow, 'id' | 'state'>
@@ -36,6 +44,7 @@ export interface Flow<out R = Readonly<Record<string, unknown>>> {
 export interface Batch<out R = unknown> extends Omit<Flow, 'jobs' | 'result'> {
   /** In the order of the payloads. */
   readonly jobs: readonly Job<R>[]
+  /** The job of its callback, if it has one. */
   readonly callback: Job | undefined
   /**
    * How its jobs ended, once they and the callback have settled: also when some failed, unless `onFailure` is 'cancel'.

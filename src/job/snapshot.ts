@@ -7,7 +7,9 @@ export type Lane = 'cpu' | 'io' | 'main'
 
 /** What travels with a job from the HTTP request that deferred it: plain data. */
 export interface RequestContext {
+  /** `req.id`, else its `X-Request-Id`: 1–128 printable ASCII characters. */
   readonly id?: string
+  /** W3C Trace Context. */
   readonly traceparent?: string
   /** What the request's own pino logger adds to each of its lines; the lines of the job bear it too. */
   readonly bindings?: Readonly<Record<string, unknown>>
@@ -58,6 +60,7 @@ export interface JobRemains {
 export interface JobSnapshot {
   readonly id: string
   readonly task: string
+  /** Where its task runs. */
   readonly lane: Lane
   readonly state: JobState
   /** 0–9, higher first. */
@@ -80,14 +83,19 @@ export interface JobSnapshot {
   readonly error?: SerializedError
   /** Failures of this generation's attempts and those before, oldest first; the last 20 are kept. */
   readonly errors: readonly AttemptError[]
+  /** When it was accepted, a restored one when it was taken back. Never changes. */
   readonly acceptedAt: number
+  /** When it is due, or was last: at its acceptance, after its delay, at its next attempt or after a snooze. */
   readonly runAt: number
   /** No attempt starts after it. */
   readonly expiresAt?: number
+  /** When its last attempt started, in this generation. */
   readonly startedAt?: number
+  /** When it settled, in this generation. */
   readonly settledAt?: number
   /** 1, and one more after each `retry(id)`. */
   readonly generation: number
+  /** The HTTP request that deferred it. */
   readonly request?: RequestContext
   /** Which step of which flow it is. */
   readonly flow?: FlowPlace

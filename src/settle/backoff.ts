@@ -1,6 +1,6 @@
 /**
  * When a failed attempt is tried again. The delay lies within [delay·(1−jitter), max·(1+jitter)] and is never NaN,
- * for any attempt and any backoff function (invariant I7).
+ * for any attempt and any backoff function (I7 in the repository's `test/simulation/README.md`).
  */
 import { types } from 'node:util'
 import {

@@ -51,7 +51,7 @@ export type StepResult =
   | { readonly state: 'completed'; readonly result: unknown; readonly refused?: string }
   | { readonly state: 'failed' | 'cancelled' | 'expired'; readonly error: SerializedError }
 
-/** By ref, the steps named in `after`; `batch` for the callback of a batch: how its jobs ended. */
+/** By ref, the steps named in `after`; `batch`, which only the callback of a batch has: how its jobs ended. */
 export type StepResults = Readonly<Record<string, StepResult>> & { readonly batch: BatchCounts }
 
 /**
@@ -121,6 +121,7 @@ export interface TaskContext {
   /**
    * Lets nothing that passes this shared limit start for a while: after a 429, say, which is about all jobs and not only
    * this one. An unknown name is logged as an error.
+   * @throws OptionError for what is no name or no duration; 0 is allowed
    */
   pauseLimit(name: string, delay: Duration): void
   /** How the steps named in `after` ended, for a step of a flow; empty for any other job. */

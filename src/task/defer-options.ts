@@ -7,7 +7,10 @@ export interface DeferOptions {
   priority?: Priority | undefined
   /** Not before this long from now. Default 0. */
   delay?: Duration | undefined
-  /** Not before this instant: a Date or ms since the epoch. Not together with `delay`. */
+  /**
+   * Not before this instant: a Date or ms since the epoch, at most 10 years ahead; one that has passed: at once. Not
+   * together with `delay`.
+   */
   runAt?: Date | number | undefined
   /** Jobs of one key run one at a time, in the order in which they joined the key's line. 1–256 bytes. */
   orderingKey?: string | undefined
@@ -15,6 +18,7 @@ export interface DeferOptions {
   dedupe?: string | (DedupeOptions & { key: string }) | undefined
   /** Most attempts, 1–100. */
   attempts?: number | undefined
+  /** When a failed attempt is tried again; see Backoff. */
   backoff?: Backoff | undefined
   /** Longest one attempt may run; `false` for no limit. */
   timeout?: Duration | false | undefined

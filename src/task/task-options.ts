@@ -6,7 +6,8 @@ import type { Duration, Priority } from '../options.js'
 /**
  * When a failed attempt is tried again.
  * - `exponential` (default): `delay × factor^(attempt−1)`, at most `max`, ± `jitter`.
- *   Defaults: delay '1m', factor 2, max '1h', jitter 0.1; so 1, 2, 4, 8 … minutes, ± 10 %.
+ *   Defaults: delay '1m'; factor 2, from 1; max '1h', or `delay` where that is longer (never below `delay`); jitter 0.1, a
+ *   share of the wait from 0 to 1. So 1, 2, 4, 8 … minutes, ± 10 %.
  * - `fixed`: always `delay` ± `jitter` (0 unless told otherwise).
  * - a function `(attempt, error) => delay | false`; `false` means no retry. It runs on the main thread and gets the
  *   recorded error data.
@@ -30,7 +31,9 @@ export type Backoff =
  *   started gets at most one follower, with the latest payload, which starts after it has settled.
  */
 export interface DedupeOptions {
+  /** Default 'first'. */
   mode?: 'first' | 'last' | undefined
+  /** A duration above 0; without it the key is free when the job has settled. */
   ttl?: Duration | undefined
 }
 
@@ -40,10 +43,11 @@ export interface TaskOptions<P = unknown> {
   lane?: Lane | undefined
   /** Most attempts, 1–100; default 5. Interruptions are not counted. */
   attempts?: number | undefined
+  /** When a failed attempt is tried again; see Backoff for the defaults. */
   backoff?: Backoff | undefined
   /** Longest one attempt may run; default '5m', `false` for no limit. */
   timeout?: Duration | false | undefined
-  /** Grace between the abort signal and force; default '5s'. */
+  /** Grace between the abort signal and force; default '5s', 0 allowed; at most 800 ms while the scheduler closes. */
   killAfter?: Duration | undefined
   /**
    * Longest silence of a running attempt: it must end, report progress or call `heartbeat()` within it, or it is taken

@@ -2,4 +2,4 @@
 export { createTestScheduler, type TestScheduler } from './test-scheduler.js'
 export type { TestSchedulerOptions } from './test-options.js'
 export type { TraceEntry } from './test-record.js'
-export { perform } from './perform.js'
+export { perform, type ContextOverrides } from './perform.js'

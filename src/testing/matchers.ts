@@ -4,11 +4,12 @@
  */
 import type { SettledState } from '../job/lifecycle.js'
 import type { Task } from '../task/define-task.js'
+import type { ErrorPattern } from './matching.js'
 import { toHaveDeferred, type ExpectedDefer } from './to-have-deferred.js'
 import { toHaveRetried, type ExpectedRetries } from './to-have-retried.js'
 import { toHaveSettled, type ExpectedEnd } from './to-have-settled.js'
 
-export type { ExpectedDefer, ExpectedEnd, ExpectedRetries }
+export type { ErrorPattern, ExpectedDefer, ExpectedEnd, ExpectedRetries }
 
 /** The matchers, for an `expect` that is not global: `expect.extend(matchers)`. */
 export const matchers = { toHaveDeferred, toHaveSettled, toHaveRetried }

@@ -19,7 +19,7 @@ export interface TestSchedulerOptions extends Omit<SchedulerOptions, 'threads'> 
    * time. Default '2s'.
    */
   patience?: Duration | undefined
-  /** `close()` rejects when jobs are left. Default false. */
+  /** `close()` runs nothing more, and rejects when jobs are left. Default false. */
   strict?: boolean | undefined
 }
 

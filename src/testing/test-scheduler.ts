@@ -80,6 +80,7 @@ export class TestScheduler extends Scheduler {
    * A promise for mocks of what takes long: resolves when that much virtual time has passed, and lets it pass while a
    * handler waits for it.
    * @param options `signal`: rejects with its reason when it aborts
+   * @throws OptionError for a bad duration; 0 is allowed
    */
   sleep(duration: Duration, options: { signal?: AbortSignal } = {}): Promise<void> {
     return this.#kit.work.sleep(durationMs('sleep', duration, { zero: true }), options.signal)

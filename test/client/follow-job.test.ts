@@ -97,11 +97,11 @@ describe('by event stream', () => {
     },
   )
 
-  it('a server that was restarted without the job ends it as gone, with what was known last', async () => {
+  it.each([404, 410])('a server that lost the job (%d) ends it as gone, as last known', async (code) => {
     const states: unknown[] = []
     const end = followJob('/jobs/j', { onStatus: ({ state }) => states.push(state) })
     onlySource().tell('progress', status('running', { progress: 0.5 }))
-    const fetched = fetchAnswers(new Response('', { status: 404 }))
+    const fetched = fetchAnswers(new Response('', { status: code }))
     onlySource().lose()
     expect(fetched).not.toHaveBeenCalled()
     onlySource().refuse()
@@ -240,7 +240,7 @@ describe('by polling, where there is no EventSource', () => {
     ]
     const fetched = fetchAnswers(
       ...bad,
-      undefined,
+      new Response('', { status: 408 }),
       answer({}), // of somebody else: no status
       answer(status('running')),
       answer(status('failed')),

@@ -1,4 +1,4 @@
-/** Rows about bad input: refused at the call, with a code and what is wrong; nothing is stored. */
+/** Cases of group A (README.md), and other bad input: refused at the call, with a code and what is wrong; nothing is stored. */
 import fc from 'fast-check'
 import { expect, it, onTestFinished } from 'vitest'
 import { defineTask, type Scheduler } from '../../src/index.js'

@@ -1,4 +1,4 @@
-/** Rows about execution, against real threads. Rows that are not here stand beside what they are about. */
+/** Cases of group B (README.md), against real threads. What is not here stands beside what it is about. */
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import { afterEach, expect, it } from 'vitest'
 import type { Scheduler, SchedulerOptions } from 'sidework'

@@ -1,4 +1,4 @@
-/** Rows about what handlers do, in an app of its own: ledger, status endpoint and health are looked at in every row. */
+/** Cases about what handlers do, in an app of its own: ledger, status endpoint and health are looked at in each. */
 import { expect, it } from 'vitest'
 import { startApp, type App } from './harness.js'
 

@@ -1,6 +1,6 @@
 /**
- * What every row of the list of faults is tested with. `startApp` runs an app in a process of its own, which can be
- * driven over HTTP and whose ledger tells what was really run; `makeScheduler` is for rows that need no process. After
+ * What every case of README.md is tested with. `startApp` runs an app in a process of its own, which can be
+ * driven over HTTP and whose ledger tells what was really run; `makeScheduler` is for cases that need no process. After
  * each test the scheduler must still do its work (a canary job completes), and nothing may have gone unhandled.
  */
 import { fork } from 'node:child_process'

@@ -1,4 +1,4 @@
-/** Section E: the life of a process, from the import of the package to its exit. */
+/** Group E of README.md: the life of a process, from the import of the package to its exit. */
 import { fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'

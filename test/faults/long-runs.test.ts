@@ -1,5 +1,5 @@
 /**
- * Rows about what piles up over a long life. What H3 says of the log is in events/log.test.ts; `npm run soak` looks at
+ * Cases of group H (README.md): what piles up over a long life. What H3 says of the log is in events/log.test.ts; `npm run soak` looks at
  * all of it.
  */
 import { getEventListeners } from 'node:events'

@@ -1,4 +1,4 @@
-/** Rows that need a process of their own. */
+/** Cases (README.md) that need a process of their own. */
 import { expect, it } from 'vitest'
 import { startApp } from './harness.js'
 

@@ -1,4 +1,4 @@
-/** Rows about scheduling, under virtual time. Rows that are not here stand beside what they are about. */
+/** Cases of group C (README.md), under virtual time. What is not here stands beside what it is about. */
 import { afterEach, describe, expect, it } from 'vitest'
 import { failsForGood, failsWith, type Behaviour, type Run } from '../simulation/script.js'
 import { makeSim, type Sim, type SimOptions } from '../simulation/sim.js'

@@ -1,4 +1,4 @@
-/** Rows about threads that do not start or do not end, with real ones. */
+/** Cases about threads that do not start or do not end, with real ones. */
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

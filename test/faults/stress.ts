@@ -1,7 +1,7 @@
 /**
- * Runs the rows about execution (B) and life cycle (E) again and again while others burn the CPU: `npm run stress --
- * --rounds 20 --burners 2 --size 1000`; with `--files test/faults/stress.test.ts` (a comma between several) those of some
- * files. Every round must be green; what fails is printed with its round.
+ * Runs the tests about attempts and threads (B) and about the life of a process (E), see README.md, again and again while
+ * others burn the CPU: `npm run stress -- --rounds 20 --burners 2 --size 1000`; with `--files test/faults/stress.test.ts` (a
+ * comma between several) those of some files. Every round must be green; what fails is printed with its round.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -12,12 +12,12 @@ const option = (name: string, usual: string): string => {
 }
 const rounds = Number(option('rounds', '1'))
 const size = option('size', '1000')
-/** Where the rows are. */
+/** Where they are. */
 const everywhere =
   'test/faults,test/scenarios/threads.test.ts,test/dispatch,test/scheduler,test/settle,test/job,' +
   'test/express/close-on-signal.test.ts,test/express/job-streams.test.ts'
-const rows = [...option('files', everywhere).split(','), '-t', String.raw`\b(B\d+|E\d+|I26|I1)\b`]
-const vitest = ['vitest', 'run', '--config', 'test/vitest.config.ts', '--reporter', 'dot', ...rows]
+const which = [...option('files', everywhere).split(','), '-t', String.raw`\b(B\d+|E\d+|I26|I1)\b`]
+const vitest = ['vitest', 'run', '--config', 'test/vitest.config.ts', '--reporter', 'dot', ...which]
 
 async function runOnce(): Promise<{ code: number; output: string }> {
   const env = { ...process.env, STRESS: size }

@@ -1,5 +1,5 @@
 /**
- * Rows about what becomes of a thread, in an app of its own: what was really run stands in the ledger, and what the app
+ * Cases about what becomes of a thread, in an app of its own: what was really run stands in the ledger, and what the app
  * says in its status endpoint. Ends of processes and closing have files of their own.
  */
 import { expect, it } from 'vitest'

@@ -1,4 +1,4 @@
-/** Section D of the list of faults: clocks that jump, loops that stand still. Its other rows are in test/cron. */
+/** Group D of README.md: clocks that jump, loops that stand still. Its other cases are in test/cron. */
 import { describe, expect, it } from 'vitest'
 import type { ScheduleOptions } from '../../src/cron/index.js'
 import { createCron } from '../../src/cron/index.js'

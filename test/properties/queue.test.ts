@@ -15,7 +15,7 @@ interface Item {
   place: number
 }
 
-/** Rule 6.1. */
+/** Which job starts next, as src/lanes.md has it. */
 function byRule(aging: number | false) {
   return (a: Item, b: Item): number => {
     if (aging === false) return b.priority - a.priority || a.readyAt - b.readyAt || a.seq - b.seq
@@ -51,7 +51,7 @@ const queueStep = fc.oneof(
 )
 
 describe('the ready queue', () => {
-  it('gives out what a sort by rule 6.1 gives out, whatever is pushed, taken out and brought back', () => {
+  it('gives out what a sort by the rule gives out, whatever is pushed, taken out and brought back', () => {
     const aging = fc.constantFrom<number | false>(false, 1, 2, 7, 30_000)
     fc.assert(
       fc.property(aging, fc.array(queueStep, { maxLength: 120 }), (agingMs, steps) => {

@@ -14,7 +14,7 @@ function busySim(scheduler: object = {}): Sim {
   return sim
 }
 
-describe('the order in which jobs of a lane start (rule 6.1)', () => {
+describe('the order in which jobs of a lane start', () => {
   it('is by priority, then by acceptance', () => {
     const sim = busySim()
     const task = sim.task('t', { takesMs: 1 })

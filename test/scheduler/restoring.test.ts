@@ -79,6 +79,22 @@ it('restore() goes on with a retry: state, last failure and the number of the ne
   expect(after.began).toMatchObject([{ id, attempt: 2 }])
 })
 
+it('a restored job was accepted when it was taken back, and a retry does not change that', async () => {
+  const before = makeSim()
+  before.task('bad', failsWith('no'), { attempts: 1 })
+  const { id } = before.scheduler.defer('bad', 'later', { delay: 1000 })
+  const { lost } = await before.close({ timeout: 0 }, 1000)
+  const after = makeSim({ seed: 2, wall: before.world.clock.wall() + 60_000 })
+  after.task('bad', failsWith('no'), { attempts: 1 })
+  const acceptedAt = after.world.clock.wall()
+  after.scheduler.restore(lost)
+  after.advance(10)
+  expect(after.scheduler.job(id)).toMatchObject({ state: 'failed', generation: 1, acceptedAt })
+  after.scheduler.retry(id)
+  after.advance(10)
+  expect(after.scheduler.job(id)).toMatchObject({ state: 'failed', generation: 2, acceptedAt })
+})
+
 it('two restored jobs of one key that wait for a retry run one after the other', async () => {
   const lost = await Promise.all(
     [1, 2].map(async (seed) => {

@@ -42,7 +42,7 @@ function startable(model: Model, lane: Lane): readonly ModelJob[] {
 
 /**
  * Whether a place of a thread that is not empty may stay free although this job could start: only because the job must
- * run alone, or because one that must is before it by rule 6.1, and the thread is being emptied for that one.
+ * run alone, or because one that must starts before it (src/lanes.md), and the thread is being emptied for that one.
  */
 function mayWait(model: Model, job: ModelJob, able: readonly ModelJob[]): boolean {
   if (job.runsAlone) return true

@@ -1,5 +1,5 @@
 /**
- * What the contract says must be so, in plain arrays: a second, slow and simple account of a schedule, kept from what
+ * What the documents promise, in plain arrays: a second, slow and simple account of a schedule, kept from what
  * goes in and out (calls, messages, events), against which the scheduler is held after every happening.
  */
 import type { Job } from '../../src/defer/job-handle.js'
@@ -333,7 +333,7 @@ export class Model {
     if (thread.execs.length === 0) thread.isKept = false
   }
 
-  /** Whether rule 6.1 surely puts `a` before `b`. */
+  /** Whether the rule of which job starts next (src/lanes.md) surely puts `a` before `b`. */
   isBefore(a: ModelJob, b: ModelJob): boolean {
     const difference = this.rankOf(a) - this.rankOf(b)
     return difference < 0 || (difference === 0 && a.seq < b.seq)

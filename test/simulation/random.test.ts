@@ -1,4 +1,4 @@
-/** Random schedules: whatever happens in whatever order, the invariants of the contract hold and every job settles. */
+/** Random schedules: whatever happens in whatever order, the invariants (README.md) hold and every job settles. */
 import { describe, expect, it } from 'vitest'
 import { seededRandom } from '../../src/testing/seeded.js'
 import { asksForRetry, failsForGood, failsWith, snoozes, type Behaviour } from './script.js'

@@ -1,4 +1,4 @@
-/** Looks over a simulation's shoulder: the invariants of the contract, checked at every start, event and end. */
+/** Looks over a simulation's shoulder: the invariants of README.md, checked at every start, event and end. */
 import { expect } from 'vitest'
 import type { EventName } from '../../src/events/event-types.js'
 import type { Run } from './script.js'

@@ -1,10 +1,16 @@
 /** What the types of the matchers accept and refuse, under vitest's `expect`. */
 import { defineTask } from 'sidework'
-import { createTestScheduler } from 'sidework/testing'
-import type {} from 'sidework/testing/matchers'
+import { createTestScheduler, perform, type ContextOverrides } from 'sidework/testing'
+import type { ErrorPattern } from 'sidework/testing/matchers'
 import { expect } from 'vitest'
 
 const mail = defineTask('types.mail', ({ to }: { to: string }) => to.length)
+
+/** What wrappers of a test's own need to name. */
+export function wrappers(overrides: ContextOverrides, error: ErrorPattern) {
+  expect(createTestScheduler()).toHaveSettled(mail, { state: 'failed', error })
+  return perform(mail, { to: 'a' }, { ...overrides, attempt: 3 })
+}
 
 export function matchers() {
   const scheduler = createTestScheduler()

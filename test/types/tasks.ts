@@ -1,7 +1,15 @@
 /** Compile-time checks of '.': every line below must compile, every marked one must not. */
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { RequestDefer } from '../../src/express/index.js'
-import { createScheduler, defineTask, type Job, type Scheduler, type Task } from '../../src/index.js'
+import {
+  createScheduler,
+  defineTask,
+  type Job,
+  type LogLevel,
+  type Scheduler,
+  type Task,
+  type ThreadExitReason,
+} from '../../src/index.js'
 
 /** Compiles only where both types are the same. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -221,6 +229,12 @@ export function options() {
   defineTask('types.x', () => 1, { lane: 'gpu' })
   // @ts-expect-error -- a duration has a unit
   defineTask('types.x', () => 1, { timeout: 'long' })
+}
+
+/** What a wrapper of `log`, or a `switch` over the reasons, needs to name. */
+export function named(scheduler: Scheduler, level: LogLevel) {
+  defineTask('types.level', async (_: undefined, { log }) => log[level]('a line'))
+  scheduler.on('thread:exited', ({ reason }) => exactly<ThreadExitReason>()(reason))
 }
 
 /** An option that does not fit is told at the option, also when the handler takes its context. */

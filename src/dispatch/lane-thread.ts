@@ -52,8 +52,6 @@ export class LaneThread {
   memory = { bytes: 0, at: -1 }
   /** What it says while a report of it is being read: read afterwards. */
   unread: FromThread[] | undefined = undefined
-  /** When its last message came. */
-  heardAt = 0
   /** Its oldest token when the dispatcher last looked whether it moves. */
   lastSeenOldest = 0
   idleSince = 0

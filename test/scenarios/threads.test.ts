@@ -229,6 +229,19 @@ describe('a real shared thread', () => {
     expect(good.map((job) => job.snapshot().attempt)).toEqual([1, 1])
   })
 
+  it('B10: whose handler spins as soon as its signal is aborted lets its neighbours run elsewhere at once', async () => {
+    const scheduler = withThreads()
+    await scheduler.ready()
+    const exited = next(scheduler, 'thread:exited')
+    const bad = scheduler.defer('io-spins-when-aborted')
+    const good = scheduler.defer('io-sleeps', 500)
+    await next(scheduler, 'progress', ({ id }) => id === bad.id)
+    expect(bad.cancel()).toBe(true)
+    expect(await exited).toMatchObject({ lane: 'io', reason: 'stuck' })
+    expect(await end(good)).toBe('slept')
+    expect(good.snapshot().attempt).toBe(1)
+  })
+
   it('B25: does not begin a job that was cancelled while its loop was busy', async () => {
     const scheduler = withThreads()
     await scheduler.ready()

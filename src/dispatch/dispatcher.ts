@@ -179,6 +179,7 @@ export class Dispatcher {
 
   /** A thread that was terminated does not exit: what was on it is abandoned, as if it had. */
   #gaveUp(thread: LaneThread): void {
+    thread.port.drain() // the main thread may have been blocked
     this.overdue.abandoned += thread.places.values().filter(({ phase }) => phase !== 'prefetched').length
     thread.stopReason = 'lost'
     this.#exited(thread, { exitCode: -1 })

@@ -70,6 +70,8 @@ export class LaneThread {
   hasTeardown = false
   /** It was stopped as that took too long. */
   isCutShort = false
+  /** It has exited, or was given up: nothing it says counts any more. */
+  isGone = false
   readonly startedAt: number
 
   constructor(lane: Lane, number: number, port: ThreadPort, slots: number, now: number) {

@@ -50,6 +50,10 @@ export class Reports {
   /** Everything a thread says comes through here. */
   received(thread: LaneThread, message: FromThread): void {
     if (thread.unread !== undefined) return void thread.unread.push(message)
+    if (thread.isGone) {
+      this.ignored++ // its jobs may run elsewhere by now, under the same tokens
+      return
+    }
     const now = this.#rooms.world.clock.now()
     if (typeof message === 'number') return this.#report(thread, message, now)
     switch (message.kind) {

@@ -127,6 +127,7 @@ export class Staffing {
     else if (thread.isUnused && isOfItself(thread)) this.#pause(room, exitedBefore('had begun a job', exit))
     const reason = thread.stopReason ?? 'crashed'
     thread.phase = 'stopping'
+    thread.isGone = true
     this.#rooms.listener.threadExited(thread, reason, exit)
   }
 

@@ -257,6 +257,21 @@ export function threadContract(name: string, makeRig: () => ThreadRig): void {
       await finish(contact)
     })
 
+    it('knows a task that a recalled batch introduced', async () => {
+      const contact = await open('cpu')
+      contact.run(1, ['cpu-waits'])
+      await contact.until(() => contact.kinds('progress').length === 1)
+      contact.run(2, ['cpu-value', 'recalled'])
+      expect(contact.claims?.recall(1)).toBe(1)
+      const { generation = 0 } = contact.claims ?? {}
+      const extras = [{ at: 0, id: 'id-2', attempt: 1, maxAttempts: 5 }]
+      contact.port.post({ kind: 'run', first: 2, generation, task: 0, seqs: [2], cells: [2], payloads: '"kept"', extras }) // prettier-ignore
+      contact.port.post({ kind: 'abort', token: 1, code: 'ERR_SIDEWORK_CANCELLED', message: '' })
+      await contact.until(() => contact.endings().size === 2)
+      expect(contact.endings().get(2)).toBe('"kept"')
+      await finish(contact)
+    })
+
     it('says how long its handlers took', async () => {
       const contact = await open('cpu')
       contact.run(1, ['cpu-nothing'])

@@ -49,6 +49,11 @@ export class LaneRoom {
     this.ready = ready
   }
 
+  /** Whether the last start failed, or the pause after one that did is not over. */
+  get startsFail(): boolean {
+    return this.startError !== undefined || this.retryStart?.isArmed === true
+  }
+
   get openThreads(): number {
     let open = 0
     for (const thread of this.threads) if (thread.phase === 'open') open++

@@ -134,6 +134,11 @@ export class LaneThread {
     return oldest === firstToken && this.claims.takenSince(oldest) === 0
   }
 
+  /** It has ended no job yet and has none: nothing but its modules can have left anything behind. */
+  get isFresh(): boolean {
+    return this.isIdle && !this.hasEnded
+  }
+
   get isIdle(): boolean {
     return this.places.outstanding === 0
   }

@@ -61,6 +61,19 @@ describe('prefetch', () => {
     expect(sim.scheduler.stats().completed).toBe(45)
   })
 
+  it('sends nothing ahead behind a job that must run alone', () => {
+    const sim = warmSim()
+    const alone = sim.scheduler.defer('short', { takes: 3 })
+    sim.advance(1)
+    sim.thread(1).say({ kind: 'culprit', token: 0 }) // of an earlier job
+    sim.thread(1).crash()
+    const behind = Array.from({ length: 5 }, () => sim.scheduler.defer('short', null))
+    sim.advance(1)
+    expect([alone.state, sim.scheduler.stats().lanes.cpu.outstanding]).toEqual(['running', 1])
+    sim.advance(10)
+    expect([alone, ...behind].filter(({ state }) => state !== 'completed')).toEqual([])
+  })
+
   it('keeps a job that was sent ahead `ready` until its thread takes it', () => {
     const sim = warmSim()
     const long = sim.scheduler.defer('short', { takes: 3 })

@@ -38,6 +38,8 @@ export class LaneRoom {
   startError: unknown = undefined
   /** Who waits for a first open thread. */
   starters: { opened: () => void; failed: (error: unknown) => void }[] = []
+  /** Lost threads that have yet to be replaced. */
+  owed = 0
   /** Lets the next start be tried. */
   retryStart: AgendaAlarm | undefined = undefined
   /** Looks whether jobs that were sent ahead are stuck behind a long one. */

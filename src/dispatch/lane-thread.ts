@@ -64,6 +64,8 @@ export class LaneThread {
   starting: StartingMessage | undefined = undefined
   /** Tasks its modules define. */
   tasks: ReadonlySet<string> = new Set()
+  /** It was started in place of a lost one, and has not opened yet. */
+  isReplacement = false
   /** It has ended a job. */
   hasEnded = false
   /** It wants to tear down before it ends. */

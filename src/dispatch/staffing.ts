@@ -47,7 +47,7 @@ export class Staffing {
   }
 
   /** Starts one thread. @returns whether one is starting */
-  start(room: LaneRoom): boolean {
+  start(room: LaneRoom, isReplacement = false): boolean {
     if (room.retryStart?.isArmed === true) return false
     // Until one thread has imported the modules nobody knows that they can be imported: one at a time.
     if (!room.hasOpened && room.threads.some((thread) => thread.phase === 'starting')) return false
@@ -60,6 +60,7 @@ export class Staffing {
       }
       const port = world.startThread(room.lane, listener)
       const thread = new LaneThread(room.lane, ++this.#lastNumber, port, room.settings.placesPerThread, now)
+      thread.isReplacement = isReplacement
       room.threads.push(thread)
       thread.patience = agenda.alarm(now + room.settings.startTimeoutMs, () => this.#giveUp(thread))
       return true
@@ -71,13 +72,20 @@ export class Staffing {
 
   /**
    * The thread is gone, or of no more use: `minIdle` is kept also when nothing is ready. Not for one that ended no job, as its
-   * modules may end the next one too.
+   * modules may end the next one too; unless it could not even start in place of another.
    */
-  replace({ lane, isIdle, hasEnded }: LaneThread): void {
+  replace({ lane, isIdle, hasEnded, isReplacement }: LaneThread): void {
+    if (lane === 'main' || (isIdle && !hasEnded && !isReplacement)) return
     const room = this.#crew.lanes[lane]
+    room.owed++
+    this.#makeUp(room)
+  }
+
+  /** Replaces lost threads; asked again when a pause after a failed start is over, and when a thread has opened after it. */
+  #makeUp(room: LaneRoom): void {
     const { maxThreads, minIdle } = room.settings
-    if (this.isClosing || lane === 'main' || (isIdle && !hasEnded)) return
-    if (room.staff < Math.min(minIdle, maxThreads)) this.start(room)
+    room.owed = Math.min(room.owed, Math.max(0, Math.min(minIdle, maxThreads) - room.staff))
+    while (room.owed > 0 && !this.isClosing && this.start(room, true)) room.owed--
   }
 
   /** The thread has imported its modules: its places exist. */
@@ -87,6 +95,7 @@ export class Staffing {
     if (thread.phase === 'leaving') return this.#crew.startEnded(thread)
     const room = this.#crew.lanes[thread.lane]
     thread.phase = 'open'
+    thread.isReplacement = false
     thread.tasks = new Set(tasks)
     thread.patience?.disarm()
     room.startError = undefined
@@ -95,6 +104,7 @@ export class Staffing {
     this.#port.opened()
     for (const { opened } of room.starters.splice(0)) opened()
     this.#port.dispatch(room)
+    this.#makeUp(room)
     if (thread.isIdle) this.idled(thread, this.#rooms.world.clock.now())
   }
 
@@ -164,9 +174,10 @@ export class Staffing {
     room.retryStart = agenda.alarm(world.clock.now() + pauseMs, () => this.#retry(room))
   }
 
-  /** The pause is over: a start is tried for who waits in `ready()`, or for jobs that are ready. */
+  /** The pause is over: a start is tried for who waits in `ready()`, for a lost thread, or for jobs that are ready. */
   #retry(room: LaneRoom): void {
     if (room.starters.length > 0) this.start(room)
+    this.#makeUp(room)
     this.#port.dispatch(room)
   }
 }

@@ -99,6 +99,31 @@ describe('threads.minIdle', () => {
     expect(sim.scheduler.stats().lanes.cpu.threads).toBe(1)
   })
 
+  it('is kept also when the replacement fails to start: another is tried after the pause', () => {
+    const sim = makeSim({
+      scheduler: { threads: { cpu: 1, minIdle: 1 } },
+      threads: (number) => (number === 2 ? { startFails: importError } : {}),
+    })
+    sim.scheduler.defer(sim.task('bad', { takesMs: 5, crashes: {} }, once))
+    sim.advance(60_000)
+    expect(sim.spawnedAt).toEqual([0, 5, 505])
+    expect(sim.scheduler.stats().threads).toBe(1)
+  })
+
+  it('is kept when several are lost while none can be started', () => {
+    const sim = makeSim({
+      scheduler: { threads: { cpu: 3, minIdle: 2 } },
+      threads: (number) => (number === 3 || number === 4 ? { startFails: importError } : {}),
+    })
+    const task = sim.task('t', { takesMs: 5 })
+    sim.scheduler.deferMany([{ task }, { task }])
+    sim.advance(10)
+    for (const thread of sim.threads) thread.crash()
+    sim.advance(60_000)
+    expect(sim.spawnedAt).toEqual([0, 0, 10, 10, 1010, 1010])
+    expect(sim.scheduler.stats().threads).toBe(2)
+  })
+
   it('is no loop: a thread that exits by itself before it has ended a job is replaced when a job comes', () => {
     const sim = makeSim({ scheduler: { threads } })
     sim.scheduler.defer(sim.task('t'))

@@ -66,6 +66,8 @@ export class LaneThread {
   tasks: ReadonlySet<string> = new Set()
   /** It was started in place of a lost one, and has not opened yet. */
   isReplacement = false
+  /** Another was asked for in its place, if one was needed. */
+  isReplaced = false
   /** It has ended a job. */
   hasEnded = false
   /** It wants to tear down before it ends. */

@@ -1,6 +1,6 @@
 /**
  * Starts and ends threads: on demand up to the lane's most, one start at a time after a failed one with growing pauses,
- * and down to `minIdle` when there is nothing to do. A thread that is lost is replaced up to `minIdle` at once.
+ * and down to `minIdle` when there is nothing to do. A thread that is lost is replaced at once, before a job asks for it.
  */
 import { ThreadStartError } from '../errors.js'
 import { serializeError } from '../job/serialized-error.js'
@@ -71,20 +71,23 @@ export class Staffing {
   }
 
   /**
-   * The thread is gone, or of no more use: `minIdle` is kept also when nothing is ready. Not for one that ended no job, as its
-   * modules may end the next one too; unless it could not even start in place of another.
+   * The thread is of no more use, or gone; asked at both. One that was lost is replaced also when nothing is ready, any other up
+   * to `minIdle`. Not one that ended no job, as its modules may end the next one too; unless it failed to start in place of
+   * another.
    */
-  replace({ lane, isIdle, hasEnded, isReplacement }: LaneThread): void {
-    if (lane === 'main' || (isIdle && !hasEnded && !isReplacement)) return
+  replace(thread: LaneThread): void {
+    const { lane, isIdle, hasEnded, isReplacement } = thread
+    if (lane === 'main' || thread.isReplaced || (isIdle && !hasEnded && !isReplacement)) return
+    thread.isReplaced = true
     const room = this.#crew.lanes[lane]
+    if (!isReplacement && !isLost(thread) && shortBy(room) === 0) return
     room.owed++
     this.#makeUp(room)
   }
 
   /** Replaces lost threads; asked again when a pause after a failed start is over, and when a thread has opened after it. */
   #makeUp(room: LaneRoom): void {
-    const { maxThreads, minIdle } = room.settings
-    room.owed = Math.min(room.owed, Math.max(0, Math.min(minIdle, maxThreads) - room.staff))
+    room.owed = Math.min(room.owed, Math.max(shortBy(room), hasSpare(room) ? 0 : 1))
     while (room.owed > 0 && !this.isClosing && this.start(room, true)) room.owed--
   }
 
@@ -180,6 +183,24 @@ export class Staffing {
     this.#makeUp(room)
     this.#port.dispatch(room)
   }
+}
+
+/** It crashed, or was stopped because of one of its jobs. */
+function isLost({ phase, stopReason, isIdle }: LaneThread): boolean {
+  if (stopReason === undefined) return phase !== 'retiring'
+  return stopReason === 'timeout' || stopReason === 'stuck' || (stopReason === 'memory' && !isIdle)
+}
+
+/** How many threads fewer there are than are kept idle. */
+function shortBy({ settings, staff }: LaneRoom): number {
+  return Math.max(0, Math.min(settings.minIdle, settings.maxThreads) - staff)
+}
+
+/** Whether a thread has nothing to do or soon will be there, or no more may be. */
+function hasSpare({ threads, settings, staff }: LaneRoom): boolean {
+  const isSpare = ({ phase, isIdle }: LaneThread): boolean =>
+    phase === 'starting' || (phase === 'open' && isIdle)
+  return staff >= settings.maxThreads || threads.some(isSpare)
 }
 
 function isOfItself({ phase, stopReason }: LaneThread): boolean {

@@ -108,16 +108,17 @@ describe('a cpu thread that exits', () => {
     expect(sim.began.filter(({ payload }) => payload === 0)).toHaveLength(1)
   })
 
-  it('while nothing runs is replaced on demand', () => {
+  it('while nothing runs is replaced at once, so that the next job finds a thread', () => {
     const sim = makeSim()
     sim.scheduler.defer(sim.task('t'))
     sim.advance(10)
     sim.thread(1).crash()
     sim.advance(10)
-    expect(sim.scheduler.stats().threads).toBe(0)
+    expect(sim.scheduler.stats().threads).toBe(1)
     sim.scheduler.defer(sim.task('t'))
     sim.advance(10)
     expect(sim.scheduler.stats().completed).toBe(2)
+    expect(sim.spawnedAt).toEqual([0, 10])
   })
 
   it('between its timeout and its end gives the place back once', () => {

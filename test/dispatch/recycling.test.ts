@@ -136,6 +136,7 @@ describe('a process that holds more memory than threads.maxRssBytes', () => {
     sim.advance(2000)
     expect(job.state).toBe('completed')
     expect(sim.thread(1).isGone).toBe(true)
+    expect(sim.spawnedAt).toHaveLength(1) // the next job has another start
   })
 
   it('replaces an idle one when none holds much of it, but all together do', () => {

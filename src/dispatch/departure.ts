@@ -62,8 +62,9 @@ function findCulprit(
   if (thread.window !== undefined && thread.claims !== undefined) {
     const taken = thread.claims.takenSince(thread.window.oldest)
     const atWork = taken === 0 ? undefined : executions[taken - 1]
-    // Something an earlier job left behind: not this one's fault, the first time.
-    return thread.culprit === 0 && atWork?.job?.details?.runsAlone !== true ? undefined : atWork
+    if (thread.culprit !== 0) return atWork
+    // Something an earlier job left behind: not this one's fault. On a fresh thread, which it has next, there was none.
+    return atWork?.job?.details?.runsAlone === true && !thread.hasEnded ? atWork : undefined
   }
   // It may be an execution that has ended, and left a timer behind.
   if (thread.culprit !== undefined) return executions.find(({ token }) => token === thread.culprit)

@@ -104,6 +104,7 @@ export class Dispatcher {
     // What is left and may start found no place.
     const left = room.ready.peek()
     room.hasOneAhead = threads.some(({ window }) => window?.outstanding === 2)
+    if (left?.details?.runsAlone === true && room.lane === 'cpu') this.#makeWay(room)
     if (left !== undefined) this.staffing.callIn(room)
     // For one that must run alone a place may have been free, and a better job can have it.
     room.isSaturated = left !== undefined && left.details?.runsAlone !== true
@@ -156,10 +157,23 @@ export class Dispatcher {
     )
   }
 
-  /** Cpu threads: the one place, or room ahead of it for short jobs. */
-  #mayGoTo({ claims, isStuck }: LaneThread, window: Window, job: Job, given: number): boolean {
-    if (window.outstanding === 0) return true
-    return !isStuck && claims !== undefined && hasRoomAhead(window, job, given)
+  /**
+   * Cpu threads: the one place, or room ahead of it for short jobs. One that must run alone gets a fresh thread, so that it
+   * meets nothing an earlier job left behind; while none can be started, any that is empty.
+   */
+  #mayGoTo(thread: LaneThread, window: Window, job: Job, given: number): boolean {
+    const isEmpty = window.outstanding === 0
+    if (job.details?.runsAlone === true) return thread.isFresh || (isEmpty && this.lanes.cpu.startsFail)
+    if (isEmpty) return true
+    return !thread.isStuck && thread.claims !== undefined && hasRoomAhead(window, job, given)
+  }
+
+  /** Where there are as many cpu threads as may be, one that has nothing to do is let go for a fresh one. */
+  #makeWay({ threads, settings, staff, startsFail }: LaneRoom): void {
+    const isComing = threads.some(({ phase }) => phase === 'starting')
+    if (isComing || startsFail || staff < settings.maxThreads) return
+    const used = threads.find(({ phase, isIdle }) => phase === 'open' && isIdle)
+    if (used !== undefined) this.#crew.release(used, 'retired')
   }
 
   #give(thread: LaneThread, job: Job, batch: Batch, now: number): void {
@@ -179,6 +193,7 @@ export class Dispatcher {
 
   /** A thread that was terminated does not exit: what was on it is abandoned, as if it had. */
   #gaveUp(thread: LaneThread): void {
+    thread.port.drain() // the main thread may have been blocked
     this.overdue.abandoned += thread.places.values().filter(({ phase }) => phase !== 'prefetched').length
     thread.stopReason = 'lost'
     this.#exited(thread, { exitCode: -1 })

@@ -19,6 +19,8 @@ export class Execution {
   heardAt = 0
   /** When it was told to stop. */
   stoppedAt = 0
+  /** Its thread has passed that on to its handler since: the loop turns. */
+  hasAnswered = false
 
   /** Whether what the thread says about this execution counts. */
   get isValid(): boolean {

@@ -38,6 +38,8 @@ export class LaneRoom {
   startError: unknown = undefined
   /** Who waits for a first open thread. */
   starters: { opened: () => void; failed: (error: unknown) => void }[] = []
+  /** Lost threads that have yet to be replaced. */
+  owed = 0
   /** Lets the next start be tried. */
   retryStart: AgendaAlarm | undefined = undefined
   /** Looks whether jobs that were sent ahead are stuck behind a long one. */
@@ -47,6 +49,11 @@ export class LaneRoom {
     this.lane = lane
     this.settings = settings
     this.ready = ready
+  }
+
+  /** Whether the last start failed, or the pause after one that did is not over. */
+  get startsFail(): boolean {
+    return this.startError !== undefined || this.retryStart?.isArmed === true
   }
 
   get openThreads(): number {

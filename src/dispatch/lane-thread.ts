@@ -52,8 +52,6 @@ export class LaneThread {
   memory = { bytes: 0, at: -1 }
   /** What it says while a report of it is being read: read afterwards. */
   unread: FromThread[] | undefined = undefined
-  /** When its last message came. */
-  heardAt = 0
   /** Its oldest token when the dispatcher last looked whether it moves. */
   lastSeenOldest = 0
   idleSince = 0
@@ -66,12 +64,18 @@ export class LaneThread {
   starting: StartingMessage | undefined = undefined
   /** Tasks its modules define. */
   tasks: ReadonlySet<string> = new Set()
+  /** It was started in place of a lost one, and has not opened yet. */
+  isReplacement = false
+  /** Another was asked for in its place, if one was needed. */
+  isReplaced = false
   /** It has ended a job. */
   hasEnded = false
   /** It wants to tear down before it ends. */
   hasTeardown = false
   /** It was stopped as that took too long. */
   isCutShort = false
+  /** It has exited, or was given up: nothing it says counts any more. */
+  isGone = false
   readonly startedAt: number
 
   constructor(lane: Lane, number: number, port: ThreadPort, slots: number, now: number) {
@@ -132,6 +136,11 @@ export class LaneThread {
     if (this.window === undefined || this.claims === undefined || this.isIdle) return false
     const { oldest } = this.window
     return oldest === firstToken && this.claims.takenSince(oldest) === 0
+  }
+
+  /** It has ended no job yet and has none: nothing but its modules can have left anything behind. */
+  get isFresh(): boolean {
+    return this.isIdle && !this.hasEnded
   }
 
   get isIdle(): boolean {

@@ -2,7 +2,7 @@
  * Looks once a second, while there are threads, whether the process holds more memory than it may. Only the process as a
  * whole can be measured from outside, so the threads are asked what they hold; the one that holds most is replaced, and
  * its job, if it has one, failed by running out of memory. Where none holds much, but all do together, an idle one is, if
- * there is one. A thread that does not answer and is at work is the next suspect.
+ * there is one. A thread that does not answer and is at work is the next suspect; the job of one that answers comes last.
  */
 import type { Crew } from './crew.js'
 import type { DispatchRooms } from './dispatch-rooms.js'
@@ -58,23 +58,27 @@ export class MemoryWatch {
     const rssBytes = this.#rssBytes()
     const { maxRssBytes, listener } = this.#rooms
     if (rssBytes > maxRssBytes) {
-      const suspect = this.#suspect(askedAt)
+      const suspect = this.#suspect(askedAt, rssBytes - maxRssBytes)
       listener.memoryExceeded(rssBytes, maxRssBytes, suspect)
       if (suspect !== undefined) this.#stop(suspect)
     }
     this.#after(restMs, () => this.#look())
   }
 
-  #suspect(askedAt: number): LaneThread | undefined {
+  /** @param tooMuchBytes what the process holds above the bound */
+  #suspect(askedAt: number, tooMuchBytes: number): LaneThread | undefined {
     const threads = this.#workers()
     const { maxRssBytes } = this.#rooms
     const answered = threads.filter(({ memory }) => memory.at >= askedAt)
     const [largest] = answered.sort((a, b) => b.memory.bytes - a.memory.bytes)
     if (largest !== undefined && largest.memory.bytes >= suspectShare * maxRssBytes) return largest
+    const silent = threads.find((thread) => thread.memory.at < askedAt && !thread.isIdle)
     const together = answered.reduce((sum, { memory }) => sum + memory.bytes, 0)
+    if (together < sharedShare * maxRssBytes) return silent
+    // What is too much cannot be held by those that hold less than that.
+    if (silent !== undefined && together < tooMuchBytes) return silent
     // One after another, while it lasts; those first that have no job to lose.
-    if (together >= sharedShare * maxRssBytes) return answered.find(({ isIdle }) => isIdle) ?? largest
-    return threads.find((thread) => thread.memory.at < askedAt && !thread.isIdle)
+    return answered.find(({ isIdle }) => isIdle) ?? silent ?? largest
   }
 
   #stop(thread: LaneThread): void {

@@ -75,6 +75,7 @@ export class Overdue {
     if (execution.phase === 'prefetched') this.begin(thread, execution, job, now)
     execution.phase = 'stopping'
     execution.stoppedAt = now
+    execution.hasAnswered = false
     execution.deadlineAt = now + this.#graceMs(job)
     this.#rooms.settler.endedEarly(job, outcome, now)
     thread.port.post({ kind: 'abort', token: execution.token, code, message })
@@ -245,8 +246,8 @@ export class Overdue {
 
   /** While the thread's loop answers, its neighbours may end; no new jobs come, and a new thread takes over. */
   #retireOrTerminate(thread: LaneThread, execution: Execution, job: Job, now: number): void {
-    const { stoppedAt } = execution
-    const isAnswering = thread.heardAt >= stoppedAt
+    // What else the thread says may have been posted before its loop stopped.
+    const { stoppedAt, hasAnswered: isAnswering } = execution
     if (!isAnswering && now < stoppedAt + shortestAnswerMs) {
       execution.deadlineAt = stoppedAt + shortestAnswerMs
       return

@@ -5,8 +5,11 @@ import type { Introduction, RunExtra, RunMessage } from '../threads/protocol.js'
 import type { Execution } from './execution.js'
 import type { LaneThread } from './lane-thread.js'
 
-/** Most characters of JSON in a batch of several jobs: text has a longest length, beyond which joining it throws. */
-const mostChars = 2 ** 24
+/**
+ * Most characters of JSON in a batch of several jobs. A larger payload travels alone: a thread without the memory to parse a
+ * batch ends because of its first job.
+ */
+const mostChars = 2 ** 20
 
 /** Writes a batch; jobs are added in the order of their tokens. */
 export class Batch {

@@ -31,6 +31,7 @@ export function isLong({ task }: Job): boolean {
 export function hasRoomAhead({ current, newest, outstanding }: Window, job: Job, inBatch: number): boolean {
   // Behind one that was told to stop nobody knows how long it takes.
   if (current?.job === undefined || !current.isValid || newest?.job === undefined) return false
+  if (current.job.details?.runsAlone === true) return false
   if (job.task.averageMs > longestMs || current.job.task.averageMs > longestMs) return false
   if (!mayBeSentAhead(job)) return false
   if (isLong(job)) return outstanding === 1 && inBatch === 0

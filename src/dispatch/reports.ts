@@ -50,8 +50,11 @@ export class Reports {
   /** Everything a thread says comes through here. */
   received(thread: LaneThread, message: FromThread): void {
     if (thread.unread !== undefined) return void thread.unread.push(message)
+    if (thread.isGone) {
+      this.ignored++ // its jobs may run elsewhere by now, under the same tokens
+      return
+    }
     const now = this.#rooms.world.clock.now()
-    thread.heardAt = now
     if (typeof message === 'number') return this.#report(thread, message, now)
     switch (message.kind) {
       case 'ended':
@@ -65,6 +68,8 @@ export class Reports {
         return this.#staffing.startFailed(thread, message.error)
       case 'heartbeat':
         return this.#heard(thread, message.token, now)
+      case 'aborted':
+        return this.#aborted(thread, message.token, now)
       case 'culprit':
         thread.culprit = message.token
         return
@@ -93,6 +98,13 @@ export class Reports {
   #heard(thread: LaneThread, token: number, now: number): void {
     const execution = thread.places.find(token)
     if (execution !== undefined) execution.heardAt = now
+  }
+
+  /** The handler was told to stop. */
+  #aborted(thread: LaneThread, token: number, now: number): void {
+    this.#heard(thread, token, now)
+    const execution = thread.places.find(token)
+    if (execution !== undefined) execution.hasAnswered = true
   }
 
   #told(

@@ -1,6 +1,6 @@
 /**
  * Starts and ends threads: on demand up to the lane's most, one start at a time after a failed one with growing pauses,
- * and down to `minIdle` when there is nothing to do. A thread that is lost is replaced up to `minIdle` at once.
+ * and down to `minIdle` when there is nothing to do. A thread that is lost is replaced at once, before a job asks for it.
  */
 import { ThreadStartError } from '../errors.js'
 import { serializeError } from '../job/serialized-error.js'
@@ -47,7 +47,7 @@ export class Staffing {
   }
 
   /** Starts one thread. @returns whether one is starting */
-  start(room: LaneRoom): boolean {
+  start(room: LaneRoom, isReplacement = false): boolean {
     if (room.retryStart?.isArmed === true) return false
     // Until one thread has imported the modules nobody knows that they can be imported: one at a time.
     if (!room.hasOpened && room.threads.some((thread) => thread.phase === 'starting')) return false
@@ -60,6 +60,7 @@ export class Staffing {
       }
       const port = world.startThread(room.lane, listener)
       const thread = new LaneThread(room.lane, ++this.#lastNumber, port, room.settings.placesPerThread, now)
+      thread.isReplacement = isReplacement
       room.threads.push(thread)
       thread.patience = agenda.alarm(now + room.settings.startTimeoutMs, () => this.#giveUp(thread))
       return true
@@ -70,14 +71,24 @@ export class Staffing {
   }
 
   /**
-   * The thread is gone, or of no more use: `minIdle` is kept also when nothing is ready. Not for one that ended no job, as its
-   * modules may end the next one too.
+   * The thread is of no more use, or gone; asked at both. One that was lost is replaced also when nothing is ready, any other up
+   * to `minIdle`. Not one that ended no job, as its modules may end the next one too; unless it failed to start in place of
+   * another.
    */
-  replace({ lane, isIdle, hasEnded }: LaneThread): void {
+  replace(thread: LaneThread): void {
+    const { lane, isIdle, hasEnded, isReplacement } = thread
+    if (lane === 'main' || thread.isReplaced || (isIdle && !hasEnded && !isReplacement)) return
+    thread.isReplaced = true
     const room = this.#crew.lanes[lane]
-    const { maxThreads, minIdle } = room.settings
-    if (this.isClosing || lane === 'main' || (isIdle && !hasEnded)) return
-    if (room.staff < Math.min(minIdle, maxThreads)) this.start(room)
+    if (!isReplacement && !isLost(thread) && shortBy(room) === 0) return
+    room.owed++
+    this.#makeUp(room)
+  }
+
+  /** Replaces lost threads; asked again when a pause after a failed start is over, and when a thread has opened after it. */
+  #makeUp(room: LaneRoom): void {
+    room.owed = Math.min(room.owed, Math.max(shortBy(room), hasSpare(room) ? 0 : 1))
+    while (room.owed > 0 && !this.isClosing && this.start(room, true)) room.owed--
   }
 
   /** The thread has imported its modules: its places exist. */
@@ -87,6 +98,7 @@ export class Staffing {
     if (thread.phase === 'leaving') return this.#crew.startEnded(thread)
     const room = this.#crew.lanes[thread.lane]
     thread.phase = 'open'
+    thread.isReplacement = false
     thread.tasks = new Set(tasks)
     thread.patience?.disarm()
     room.startError = undefined
@@ -95,6 +107,7 @@ export class Staffing {
     this.#port.opened()
     for (const { opened } of room.starters.splice(0)) opened()
     this.#port.dispatch(room)
+    this.#makeUp(room)
     if (thread.isIdle) this.idled(thread, this.#rooms.world.clock.now())
   }
 
@@ -127,6 +140,7 @@ export class Staffing {
     else if (thread.isUnused && isOfItself(thread)) this.#pause(room, exitedBefore('had begun a job', exit))
     const reason = thread.stopReason ?? 'crashed'
     thread.phase = 'stopping'
+    thread.isGone = true
     this.#rooms.listener.threadExited(thread, reason, exit)
   }
 
@@ -163,11 +177,30 @@ export class Staffing {
     room.retryStart = agenda.alarm(world.clock.now() + pauseMs, () => this.#retry(room))
   }
 
-  /** The pause is over: a start is tried for who waits in `ready()`, or for jobs that are ready. */
+  /** The pause is over: a start is tried for who waits in `ready()`, for a lost thread, or for jobs that are ready. */
   #retry(room: LaneRoom): void {
     if (room.starters.length > 0) this.start(room)
+    this.#makeUp(room)
     this.#port.dispatch(room)
   }
+}
+
+/** It crashed, or was stopped because of one of its jobs. */
+function isLost({ phase, stopReason, isIdle }: LaneThread): boolean {
+  if (stopReason === undefined) return phase !== 'retiring'
+  return stopReason === 'timeout' || stopReason === 'stuck' || (stopReason === 'memory' && !isIdle)
+}
+
+/** How many threads fewer there are than are kept idle. */
+function shortBy({ settings, staff }: LaneRoom): number {
+  return Math.max(0, Math.min(settings.minIdle, settings.maxThreads) - staff)
+}
+
+/** Whether a thread has nothing to do or soon will be there, or no more may be. */
+function hasSpare({ threads, settings, staff }: LaneRoom): boolean {
+  const isSpare = ({ phase, isIdle }: LaneThread): boolean =>
+    phase === 'starting' || (phase === 'open' && isIdle)
+  return staff >= settings.maxThreads || threads.some(isSpare)
 }
 
 function isOfItself({ phase, stopReason }: LaneThread): boolean {

@@ -133,7 +133,10 @@ export class JobDetails {
   ranOutOfMemory = false
   /** The attempt that is running was charged already before (interrupted or snoozed). */
   isAttemptCharged = false
-  /** Its thread crashed and nobody could be blamed: it runs with a thread to itself until there is a verdict on it. */
+  /**
+   * Its thread crashed and nobody could be blamed: it runs with a thread to itself, of lane cpu with a fresh one, until there
+   * is a verdict on it.
+   */
   runsAlone = false
 }
 

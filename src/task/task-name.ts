@@ -19,8 +19,12 @@ export function nameOf(caller: string, task: unknown): string {
   throw new OptionError(`${caller} got ${show(task)}. Give a task or its name.`)
 }
 
-/** The name of what a defer was given, before anybody has looked at it: at most 128 characters. */
+/** The name of what a defer was given, before anybody has looked at it: at most 128 characters. Never throws. */
 export function taskNameOf(task: unknown): string {
   if (typeof task === 'function') return inlineTaskName
-  return nameIn(task)?.slice(0, 128) ?? typeof task
+  try {
+    return nameIn(task)?.slice(0, 128) ?? typeof task
+  } catch {
+    return typeof task // a getter throws: so it does at whoever needs the name
+  }
 }

@@ -16,11 +16,11 @@ export function startHandlerThread(lane: Lane, ports: MainLanePorts, listener: T
     drain: () => runner.drain(),
     terminate: () => runner.terminate(),
     post(message: ToThread) {
+      runner.post(message)
       // As worker threads do: it shows that the thread's loop still answers.
       if (message.kind === 'abort' && lane !== 'main') {
-        listener.message({ kind: 'heartbeat', token: message.token })
+        listener.message({ kind: 'aborted', token: message.token })
       }
-      runner.post(message)
     },
   }
   return thread

@@ -10,6 +10,7 @@
  *          │ ◀──── ended (tokens and how each ended) ──│
  *          │ ◀ progress, heartbeat, log, defer, pause ─│
  *          │── abort (one token) ─────────────────────▶│  aborts that attempt's signal
+ *          │ ◀───────────────────────────── aborted ───│  when its listeners have returned: its loop turns
  *          │── ping ──────────────────────────────────▶│  answers when its loop turns
  *          │ ◀──────────────────────────────── pong ───│
  *          │ ◀────────────────── uncaught | culprit ───│  exits because of this error, of this execution
@@ -127,6 +128,12 @@ export interface PauseLimitMessage {
   readonly delayMs: number
 }
 
+/** The answer to an abort, also of an attempt that has ended: whoever listens to the signal has been told. */
+export interface AbortedMessage {
+  readonly kind: 'aborted'
+  readonly token: number
+}
+
 export interface LogMessage {
   readonly kind: 'log'
   readonly token: number
@@ -239,6 +246,7 @@ export type FromThread =
   | DeferFlowMessage
   | PauseLimitMessage
   | { readonly kind: 'heartbeat'; readonly token: number }
+  | AbortedMessage
   | CulpritMessage
   | PongMessage
   | ConsoleMessage

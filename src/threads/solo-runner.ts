@@ -9,7 +9,7 @@ import type { Attempt, AttemptHost } from './attempt.js'
 import { addBusy, take } from './claims.js'
 import { isPending } from './execute.js'
 import type { Ending, FromThread, RunMessage } from './protocol.js'
-import { OpenBatch, type KnownTasks } from './unpack.js'
+import { introduce, OpenBatch, type KnownTasks } from './unpack.js'
 import type { WaitWatch } from './wait-watch.js'
 
 const reportEveryMs = 1
@@ -108,17 +108,20 @@ export class SoloRunner {
     this.#isRunning = true
     this.#reportedAt = this.#port.now()
     for (let run = this.#batches.shift(); run !== undefined; run = this.#batches.shift()) {
-      await this.#runBatch(new OpenBatch(run, this.#tasks))
+      await this.#runBatch(run)
       this.report()
     }
     this.#isRunning = false
   }
 
-  async #runBatch(batch: OpenBatch): Promise<void> {
-    const { first, generation } = batch.run
+  async #runBatch(run: RunMessage): Promise<void> {
+    const { first, generation } = run
     this.#setMark()
+    // The first is taken before payloads are parsed: where there is no memory for that, the thread ends because of a job.
+    if (!take(this.#shared, generation, first)) return introduce(run, this.#tasks)
+    const batch = new OpenBatch(run, this.#tasks)
     for (let index = 0; index < batch.size; index++) {
-      if (!take(this.#shared, generation, first + index)) return // recalled, and so are all that follow
+      if (index > 0 && !take(this.#shared, generation, first + index)) return // recalled, and so are all that follow
       const attempt = batch.attemptAt(index, this.#port.host)
       this.#current = attempt
       this.#isCalling = true

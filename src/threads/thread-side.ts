@@ -99,8 +99,8 @@ function serve(
       case 'run':
         return runner.receive(message)
       case 'abort':
-        host.heartbeat(message.token) // shows that this loop still answers
-        return runner.abort(message.token, message.code, message.message)
+        runner.abort(message.token, message.code, message.message)
+        return tell({ kind: 'aborted', token: message.token })
       case 'ping':
         return tell({ kind: 'pong', memoryBytes: ownMemoryBytes() })
       case 'deferred':

@@ -11,6 +11,11 @@ import type { Ending, Introduction, RunExtra, RunMessage } from './protocol.js'
 /** The tasks a thread was told of, by number. */
 export type KnownTasks = Map<number, Introduction>
 
+/** What a batch says of tasks counts also for later ones, whether its jobs are run or not. */
+export function introduce({ introduced }: RunMessage, tasks: KnownTasks): void {
+  if (introduced !== undefined) for (const task of introduced) tasks.set(task[0], task)
+}
+
 /** A batch whose payloads are parsed; jobs are made one by one, when they are taken. */
 export class OpenBatch {
   readonly run: RunMessage
@@ -23,7 +28,7 @@ export class OpenBatch {
   /** @param tasks those of the batches before; it adds what this one introduces */
   constructor(run: RunMessage, tasks: KnownTasks) {
     this.run = run
-    if (run.introduced !== undefined) for (const task of run.introduced) tasks.set(task[0], task)
+    introduce(run, tasks)
     this.#task = tasks.get(run.task)
     this.#tasks = run.tasks?.map((task) => tasks.get(task))
     const payloads = JSON.parse(`[${run.payloads}]`) as unknown[] // written by the scheduler: always an array

@@ -137,6 +137,16 @@ describe('a refused context.defer rejects, so that its .catch() hears of it', ()
     expect(await job.result()).toBe('its work is done')
   })
 
+  it('for what has a name that throws, with just that', async () => {
+    const sim = makeSim({ main: 'real' })
+    const broken = { get name(): never { throw new Error('no name') } } // prettier-ignore
+    const run = (_payload: never, { defer }: TaskContext) =>
+      defer(broken as never).catch(({ message }: Error) => message)
+    const job = sim.scheduler.defer(sim.mainTask('parent', run, { attempts: 1 }))
+    await sim.flow(10)
+    expect(await job.result()).toBe('no name')
+  })
+
   it.each(refusals)(
     '%s, is told like any other refusal: by an event, a count and on the tracing channel',
     async (_what, task, count, call) => {

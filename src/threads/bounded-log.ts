@@ -106,9 +106,10 @@ class BoundFields {
   }
 }
 
-/** What JSON would be made of. An error is the field `err`, as pino has it. */
+/** The fields that JSON would be made of. An error is the field `err`, as pino has it; what is no object, the field `value`. */
 function plain(fields: object): object {
   if (fields instanceof Error) return { err: fields }
   const { toJSON } = fields as { toJSON?: unknown }
-  return typeof toJSON === 'function' ? (toJSON.call(fields) as object) : fields
+  const made: unknown = typeof toJSON === 'function' ? toJSON.call(fields) : fields
+  return typeof made === 'object' && made !== null && !Array.isArray(made) ? made : { value: made }
 }

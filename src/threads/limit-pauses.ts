@@ -1,7 +1,11 @@
-/** The pauses of shared limits that one attempt asks for: told at once, then at most every 10 ms per limit. */
+/**
+ * The pauses of shared limits that one attempt asks for: told at once, then at most every 10 ms per limit, and of 100 limits at
+ * most. Who names more takes something else for a name, a key say, and each would cost the main thread a message.
+ */
 import type { AttemptHost } from './attempt.js'
 
 const everyMs = 10
+const mostLimits = 100
 
 /** Of one limit; instants are precise ms. */
 interface Pause {
@@ -28,6 +32,7 @@ export class LimitPauses {
     const until = now + delayMs
     const pause = this.#pauses.get(name)
     if (pause === undefined) {
+      if (this.#pauses.size === mostLimits) return
       this.#pauses.set(name, { toldAt: now, until, stop: undefined })
       return this.#tell(name, delayMs)
     }

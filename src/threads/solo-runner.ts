@@ -42,6 +42,10 @@ export class SoloRunner {
   #willReport = false
   /** Number of an asynchronous resource: timers, sockets and callbacks with lower ones are not of the job at work. */
   #mark = 0
+  /** A job that did not wait has ended since: what it left behind has higher numbers. */
+  #isMarkOld = false
+  /** Tasks of which a job waited: before one of them an old mark is renewed, which others need not pay for. */
+  readonly #waiting = new Set<string>()
   /** The handler was called and has not returned: nothing else can run meanwhile. */
   #isCalling = false
   /** No job ran here before the one at work. */
@@ -124,16 +128,18 @@ export class SoloRunner {
       if (index > 0 && !take(this.#shared, generation, first + index)) return // recalled, and so are all that follow
       const attempt = batch.attemptAt(index, this.#port.host)
       this.#current = attempt
+      if (this.#isMarkOld && this.#waiting.has(attempt.task)) this.#setMark()
       this.#isCalling = true
       let ending = batch.execute(index, attempt, this.#port.definitionOf)
       this.#isCalling = false
       if (isPending(ending)) {
+        this.#waits(attempt.task)
         this.#reportSoon()
         this.#waitWatch.waits(attempt.task)
         ending = await ending
         this.#waitWatch.ended(attempt.task)
         this.#setMark() // only what waits lets others' timers run
-      }
+      } else this.#isMarkOld = true
       this.#keep(first + index, ending)
       const now = this.#port.now()
       this.#port.ended(attempt.task, now)
@@ -141,8 +147,16 @@ export class SoloRunner {
     }
   }
 
+  /** Nobody knew that it would: this once, what it has begun itself counts as left behind too, which charges nobody. */
+  #waits(task: string): void {
+    if (this.#waiting.has(task)) return
+    this.#waiting.add(task)
+    if (this.#isMarkOld) this.#setMark()
+  }
+
   #setMark(): void {
     this.#mark = new AsyncResource('sidework').asyncId()
+    this.#isMarkOld = false
   }
 
   #keep(token: number, ending: Ending): void {

@@ -234,15 +234,28 @@ function definitionOf(name: string, task: unknown): Partial<TaskDefinition> {
 
 /** A message of bounded length; of what is no text, some text. */
 function lineOf(message: unknown): string {
-  const text = typeof message === 'object' && message !== null ? fieldsJson(message) : String(message)
+  const text = textOf(message)
   return text.length > maxLogText ? `${text.slice(0, maxLogText)}…` : text
 }
 
-/** The fields as JSON, errors as data; never throws, whatever they hold. */
+function textOf(message: unknown): string {
+  if (typeof message === 'object' && message !== null) return plainJson(message)
+  // Whatever `toString` a function has of its own.
+  return typeof message === 'function' ? Function.prototype.toString.call(message) : String(message)
+}
+
+/** The fields as JSON of an object, errors as data. A list, or what says by its `toJSON` that it is no object, is the field `value`. */
 function fieldsJson(fields: object): string {
+  const plain = plainJson(fields)
+  const json = plain.startsWith('{') ? plain : `{"value":${plain}}`
+  return json.length > maxLogText ? JSON.stringify({ truncated: json.slice(0, maxLogText) }) : json
+}
+
+/** Never throws, whatever it holds. */
+function plainJson(value: object): string {
   try {
-    const json = JSON.stringify(fields instanceof Error ? { err: fields } : fields, plainField)
-    return json.length > maxLogText ? JSON.stringify({ truncated: json.slice(0, maxLogText) }) : json
+    const json: unknown = JSON.stringify(value instanceof Error ? { err: value } : value, plainField)
+    return typeof json === 'string' ? json : 'null' // its `toJSON` answers nothing
   } catch (error) {
     return JSON.stringify({ unreadableFields: serializeError(error).message })
   }

@@ -44,6 +44,17 @@ it('a handler that calls pauseLimit in a loop is heard every 10 ms for each limi
   expect(timers.size).toBe(0)
 })
 
+it('a handler that takes keys for names of limits is heard for 100 of them, and again for each of those', () => {
+  const { attempt, clock, pauses, timers } = computing()
+  for (let n = 0; n < 5000; n++) attempt.pauseLimit(`user-${n}`, 1000)
+  expect(pauses).toHaveLength(100)
+  clock.now = 20
+  for (const name of ['user-99', 'user-100']) attempt.pauseLimit(name, 5000)
+  attempt.end()
+  expect(pauses.slice(100)).toEqual([[20, 'user-99', 5000]])
+  expect(timers.size).toBe(0)
+})
+
 it('a pause that waits to be told is told when its timer fires, for the time that is left', () => {
   const { attempt, clock, pauses, timers } = computing()
   attempt.pauseLimit('a', 100)

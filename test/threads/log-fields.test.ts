@@ -38,6 +38,20 @@ it('what JSON does not have costs no line', () => {
   expect(sent(new RangeError('no'))).toMatchObject({ err: { name: 'RangeError', message: 'no' } })
 })
 
+it('lists, and what its own toJSON makes no object, are the field `value`, also beside those of a child', () => {
+  const date = new Date(0)
+  const value = '1970-01-01T00:00:00.000Z'
+  expect(sent(date)).toEqual({ value })
+  expect(sent(new URL('https://a.example/b'))).toEqual({ value: 'https://a.example/b' })
+  expect(sent(['a', 7n])).toEqual({ value: ['a', '7'] })
+  expect(sent({ toJSON: () => undefined })).toEqual({ value: null })
+  expect(sent(date, { step: 'a' })).toEqual({ step: 'a', value })
+  expect(sent(['a'], { step: 'a' })).toEqual({ step: 'a', value: ['a'] })
+  expect(sent({ n: 1 }, date)).toEqual({ value, n: 1 })
+  const text = 'x'.repeat(20_000)
+  expect(sent({ toJSON: () => text })).toEqual({ truncated: `{"value":"${text}`.slice(0, 16 * 1024) })
+})
+
 it('those of a child are cut together with the line’s own, shown as data, and cost no line either', () => {
   const most = 16 * 1024
   const half = 'x'.repeat(most / 2)

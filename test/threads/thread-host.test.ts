@@ -26,10 +26,16 @@ describe('a line that a handler logs', () => {
     [() => undefined, expect.stringContaining('=>')],
     [Symbol('s'), 'Symbol(s)'],
     [{ a: 1n }, '{"a":"1"}'],
+    [new Date(0), '"1970-01-01T00:00:00.000Z"'],
     [null, 'null'],
     [7, '7'],
   ])('arrives with text for a message that is none: %o', (message, text) => {
     expect(logged({ n: 1 }, message as never)).toMatchObject({ fields: '{"n":1}', message: text as string })
+  })
+
+  it('arrives also for a function whose own toString throws', () => {
+    const broken = Object.assign(() => 'code', { toString() { throw new Error('do not look') } }) // prettier-ignore
+    expect(logged(broken as never)).toMatchObject({ message: expect.stringContaining('=>') as string })
   })
 
   it('is cut after 16,384 characters', () => {

@@ -120,12 +120,8 @@ export interface TaskContext {
   readonly defer: DeferChild
   /**
    * Lets nothing that passes this shared limit start for a while: after a 429, say, which is about all jobs and not only
-<<<<<<< HEAD
-   * this one. An unknown name is logged as an error.
-   * @throws OptionError for what is no name or no duration; 0 is allowed
-=======
    * this one. An unknown name is logged as an error. One attempt may name 100 limits; further names change nothing.
->>>>>>> threadfix
+   * @throws OptionError for what is no name or no duration; 0 is allowed
    */
   pauseLimit(name: string, delay: Duration): void
   /** How the steps named in `after` ended, for a step of a flow; empty for any other job. */

@@ -157,7 +157,7 @@ export class Model {
     const due = this.live.filter(
       ({ rank, wanted, handle, runAt, execs }) =>
         rank === undefined &&
-        wanted.orderingKey === job.wanted.orderingKey &&
+        wanted.orderingKey !== undefined &&
         handle.state === 'scheduled' &&
         runAt <= now &&
         execs.every((exec) => exec.isOver),

@@ -51,8 +51,10 @@ describe('a process that holds more memory than threads.maxRssBytes', () => {
     Object.assign(sim.world, { rssBytes: () => rss(sim) })
     return sim
   }
-  const untilGone = (number: number, before = 2000) => (sim: Sim) =>
-    sim.threads.find((thread) => thread.number === number)?.isGone === false ? before : 500
+  const untilGone =
+    (number: number, before = 2000) =>
+    (sim: Sim) =>
+      sim.threads.find((thread) => thread.number === number)?.isGone === false ? before : 500
   const firstIsSilent: SimOptions = { threads: (number) => ({ memoryBytes: number === 1 ? 0 : 200 }) }
 
   it('B14: replaces the thread that holds most, and its job has run out of memory', () => {

@@ -71,7 +71,7 @@ export const mutants: readonly Mutant[] = [
   m('jobs sent ahead of a stuck thread stay there', 'dispatch/recall.ts', '        this.from(thread)\n      } else', '      } else'),
   m('jobs are lost with their thread', 'dispatch/departure.ts', "if (!isCulprit || execution.phase === 'stopping') return { kind: 'interrupted' }", "if (!isCulprit) return { kind: 'completed' }\n  if (execution.phase === 'stopping') return { kind: 'interrupted' }"),
   m('limits stay taken when a thread dies', 'dispatch/dispatcher.ts', 'if (isStarted) giveBackLimits(job, now)', ''),
-  m('a dead thread is not replaced', 'dispatch/dispatcher.ts', '      } else this.#rooms.settler.lingeringEnded(job, now)\n    }\n    this.dispatch(room)\n', '      } else this.#rooms.settler.lingeringEnded(job, now)\n    }\n'),
+  m('a dead thread is not replaced', 'dispatch/dispatcher.ts', '    this.dispatch(room)\n    this.staffing.replace(thread)\n', ''),
   m('an ended attempt is forgotten when its thread dies', 'dispatch/dispatcher.ts', '      } else this.#rooms.settler.lingeringEnded(job, now)\n    }', '      }\n    }'),
   m('timeouts are never looked at', 'dispatch/overdue.ts', 'if (execution.deadlineAt <= now) this.#act(thread, execution, now, isSure)', ''),
   m('a resume does not look for work', 'dispatch/dispatcher.ts', '      room.isSaturated = false\n      this.wake(room.lane)\n', ''),

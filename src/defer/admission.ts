@@ -52,6 +52,7 @@ export class Admission {
     this.giveBackBytes(encodedSizeBytes(payload))
   }
 
+  /** Bytes that were counted for a payload of which no job was made. */
   giveBackBytes(bytes: number): void {
     this.bytes -= bytes
   }

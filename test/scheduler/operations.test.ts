@@ -145,6 +145,32 @@ describe('deferMany', () => {
     },
   )
 
+  it('defer checks its id after what a thread has to say: a child may have got it', () => {
+    const sim = makeSim()
+    const child: Behaviour['says'] = [{ afterMs: 4, message: (token) => ({ kind: 'defer', token, call: 1, task: 'short', options: { id: 'own' } }) }] // prettier-ignore
+    const behaves = ({ payload }: Run): Behaviour =>
+      payload === 'parent' ? { takesMs: 4, says: child } : { takesMs: payload === 'ahead' ? 5 : 0 }
+    sim.task('short', behaves)
+    for (let n = 0; n < 40; n++) {
+      sim.scheduler.defer('short')
+      sim.advance(0)
+    }
+    const last = { dedupe: { key: 'k', mode: 'last' } } as const
+    sim.scheduler.defer('short', 'parent')
+    const ahead = sim.scheduler.defer('short', 'ahead', last)
+    sim.world.plan('user', 1, () => {
+      sim.world.plan('user', 3, () => {
+        expect([ahead.state, sim.scheduler.job('own')]).toEqual(['ready', undefined])
+        expect(() => sim.scheduler.defer('short', 'newcomer', { ...last, id: 'own' })).toThrow(
+          "id 'own' exists",
+        )
+      })
+    })
+    sim.advance(20)
+    expect(sim.scheduler.job('own')?.state).toBe('completed')
+    expect(sim.payloads).not.toContain('newcomer')
+  })
+
   it('of a closed scheduler is refused', async () => {
     const sim = makeSim()
     sim.task('t')

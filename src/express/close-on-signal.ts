@@ -32,7 +32,7 @@ const signals = ['SIGTERM', 'SIGINT'] as const
  */
 const echoMs = 1_000
 /** For answers that wait for a job which has settled as closing ended, to a client that reads them. */
-const lastWordsMs = 200
+const lastWordsMs = 1_000
 
 /** Servers that are being left, as a process may have several: it ends with the last of them. */
 const leaving = new Set<RequestsInFlight>()

@@ -243,6 +243,20 @@ describe("dedupe, mode 'last'", () => {
     expect(sim.scheduler.inspect()).toMatchObject({ dedupe: 0, agenda: 0 })
   })
 
+  it('keeps the key of a job that came after a completed one, however many others are kept by theirs', () => {
+    const sim = makeSim({ scheduler: { maxQueued: 2 } })
+    const task = sim.task('t')
+    const options = (name: string) => ({ dedupe: { key: name, mode: 'last', ttl: '1h' } }) as const
+    sim.scheduler.defer(task, 1, options('a'))
+    sim.advance(1)
+    const second = sim.scheduler.defer(task, 2, { ...options('a'), delay: '1m' })
+    for (const name of ['b', 'c']) {
+      sim.scheduler.defer(task, name, options(name))
+      sim.advance(1)
+    }
+    expect(sim.scheduler.defer(task, 3, options('a')).id).toBe(second.id)
+  })
+
   it('I28: replaces the payload before the first start only; later there is one follower with the latest', () => {
     const sim = makeSim()
     sim.task('t', { takesMs: 100 })

@@ -176,13 +176,25 @@ describe('closeOnSignal', () => {
       const waiting = fetch(`${app.url}${path}`, { method: 'POST', headers: { Prefer: 'wait=30' } })
       await app.tells('at work')
       app.kill()
-      await app.tells('closing') // at once, not after half of the timeout
+      await app.tells('closing')
       app.child.send('answer')
       const answer = await waiting
       expect([answer.status, await answer.json()]).toMatchObject([200, { state: 'completed' }])
       expect(await app.exit).toMatchObject({ code: 0 })
     },
   )
+
+  it('a long answer that the end of a flow sets free as the last thing is sent whole', async () => {
+    const app = await start('10m', 'none')
+    const waiting = fetch(`${app.url}/long`, { method: 'POST', headers: { Prefer: 'wait=30' } })
+    await app.tells('at work')
+    app.kill()
+    await app.tells('closing')
+    app.child.send('answer')
+    const { result } = (await (await waiting).json()) as { result: Record<string, string> }
+    expect(Object.values(result).filter((text) => text.length === 1e6)).toHaveLength(20)
+    expect(await app.exit).toMatchObject({ code: 0 })
+  })
 
   it('who waits by Prefer: wait for a job that is lost is told 202 as the scheduler closes', async () => {
     const app = await start('500ms')
